@@ -1,0 +1,1 @@
+"""Heartbeats, models, training and metrics: the domain, free of any study."""

@@ -1,0 +1,52 @@
+"""How much training a study can afford; part of what a study is, shown beside its figures."""
+
+from dataclasses import dataclass
+
+from ecg.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits on data and epochs. The test part is never reduced.
+
+    Attributes:
+        name: what people type.
+        max_epochs: epochs of one training run at most.
+        patience: epochs without a better validation loss before early stopping.
+        train_beats: size of the fixed stratified training subset, None for all.
+        validation_beats: the same for validation.
+        trials: finished trials of a search where the person names no number.
+    """
+
+    name: str
+    max_epochs: int
+    patience: int
+    train_beats: int | None
+    validation_beats: int | None
+    trials: int
+
+    def describe(self) -> str:
+        """Return one line for a person."""
+        beats = "all beats" if self.train_beats is None else f"{self.train_beats:,} training beats"
+        return f"{self.name} ({beats}, at most {self.max_epochs} epochs, patience {self.patience})"
+
+
+BUDGETS = {
+    budget.name: budget
+    for budget in (
+        Budget("smoke", 2, 2, 512, 512, trials=3),
+        Budget("quick", 12, 4, 3_200, 3_200, trials=12),
+        Budget("paper", 100, 15, None, None, trials=60),
+    )
+}
+
+
+def find_budget(name: str) -> Budget:
+    """Return the budget of that name.
+
+    Raises:
+        UsageError: no budget has this name.
+    """
+    if name not in BUDGETS:
+        raise UsageError(f"unknown budget '{name}'; known budgets: {', '.join(BUDGETS)}")
+    return BUDGETS[name]

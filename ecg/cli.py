@@ -1,0 +1,77 @@
+"""`python -m ecg`: the data step alone."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecg.console import run_command
+
+app = typer.Typer(
+    help="Prepare and describe heartbeats; training and studies are in `python -m study`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
+        "$ECG_DATA, else data/, else download, else synthetic."
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
+
+
+def main() -> None:
+    """Run `python -m ecg`."""
+    run_command(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
+
+
+@app.command()
+def prepare(data: Data = "auto", debug: Debug = False) -> None:
+    """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
+    import time
+
+    from ecg import describe, sources
+
+    resolved = sources.resolve(data)
+    print(resolved.note)
+    began = time.perf_counter()
+    beats = sources.load(resolved.location)
+    print(f"{len(beats):,} beats in {time.perf_counter() - began:.1f} s\n")
+    print(describe.per_class(beats))
+
+
+@app.command("describe")
+def describe_command(data: Data = "auto", debug: Debug = False) -> None:
+    """Print the counts of beats per class, record and split."""
+    from ecg import describe, sources
+
+    resolved = sources.resolve(data)
+    print(resolved.note)
+    beats = sources.load(resolved.location)
+    for note in describe.notes(resolved.location):
+        print(note)
+    print(f"{len(beats):,} beats, fingerprint {beats.fingerprint}\n")
+    for table in (describe.per_class(beats), describe.per_record(beats), describe.splits(beats)):
+        print(table + "\n")
+
+
+@app.command()
+def fetch(
+    what: Annotated[str, typer.Argument(help="mitdb (PhysioNet) or kaggle (the CSVs).")],
+    target: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("data"),
+    debug: Debug = False,
+) -> None:
+    """Download the data."""
+    from ecg.errors import UsageError
+    from ecg.sources.fetch import fetch_kaggle, fetch_mitdb
+
+    fetchers = {"mitdb": fetch_mitdb, "kaggle": fetch_kaggle}
+    if what not in fetchers:
+        raise UsageError(f"cannot fetch '{what}'; known: {', '.join(fetchers)}")
+    fetchers[what](target / what)
+    print(f"{what} is in {target / what}")

@@ -1,0 +1,37 @@
+"""How both command lines end: a message for the person, an exit code, no traceback."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from ecg.errors import EcgError
+
+
+def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
+    """Run a command line and exit with its code.
+
+    0 when all went well; 2 for what was typed and 1 for what failed while running, each with
+    its message on the error output; 130 for Ctrl-C. A traceback is printed only for debugging.
+    """
+    try:
+        command()
+    except EcgError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(
+            f"error: {type(error).__name__}: {error} (unexpected; run again with --debug and "
+            "report the traceback)",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -1,0 +1,101 @@
+"""From a confusion matrix (rows true, columns predicted) to the published figures."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+PER_CLASS = ("recall", "specificity", "precision", "f1")
+AVERAGES = ("macro", "weighted")
+SCORES = tuple(f"{metric}_{average}" for metric in PER_CLASS for average in AVERAGES)
+
+Vector = NDArray[np.float64]
+
+
+def per_class(confusion: ArrayLike) -> dict[str, Vector]:
+    """Recall, specificity, precision and F1 of every class against the rest.
+
+    A quotient without a denominator (a class that is absent, or never predicted) is 0, as in
+    scikit-learn's `zero_division=0`.
+
+    Args:
+        confusion: (..., classes, classes) counts; leading dimensions are kept.
+
+    Returns:
+        "recall", "specificity", "precision", "f1", each (..., classes).
+    """
+    matrix = np.asarray(confusion, dtype=np.float64)
+    true_positive = np.diagonal(matrix, axis1=-2, axis2=-1)
+    false_negative = matrix.sum(-1) - true_positive
+    false_positive = matrix.sum(-2) - true_positive
+    total = matrix.sum((-2, -1))[..., None]
+    true_negative = total - true_positive - false_negative - false_positive
+    return {
+        "recall": _quotient(true_positive, true_positive + false_negative),
+        "specificity": _quotient(true_negative, true_negative + false_positive),
+        "precision": _quotient(true_positive, true_positive + false_positive),
+        "f1": _quotient(2 * true_positive, 2 * true_positive + false_positive + false_negative),
+    }
+
+
+def scores(confusion: ArrayLike) -> dict[str, float]:
+    """Macro and weighted averages of the four figures.
+
+    Macro is the plain mean over the classes, weighted the mean by true class share.
+
+    Args:
+        confusion: (classes, classes) counts.
+
+    Returns:
+        `recall_macro`, `recall_weighted`, and so on for specificity, precision and f1, in
+        the order of `SCORES`.
+    """
+    return {name: float(value) for name, value in _averages(np.asarray(confusion)).items()}
+
+
+def bootstrap_interval(
+    confusion: ArrayLike,
+    score: str,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of one score, resampling the beats of one matrix.
+
+    Drawing beats with replacement is drawing the cells of the matrix from a multinomial
+    (Efron & Tibshirani 1993, ch. 13).
+
+    Args:
+        confusion: (classes, classes) counts.
+        score: one of `SCORES`.
+        draws: number of resampled matrices.
+        level: of the interval.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper bound.
+    """
+    matrix = np.asarray(confusion, dtype=np.int64)
+    total = int(matrix.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, matrix.ravel() / total, size=draws)
+    values = _averages(drawn.reshape(draws, *matrix.shape))[score]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _averages(confusion: NDArray[np.int64]) -> Mapping[str, Vector]:
+    matrix = np.asarray(confusion, dtype=np.float64)
+    share = _quotient(matrix.sum(-1), matrix.sum((-2, -1))[..., None])
+    figures = per_class(matrix)
+    averages = {}
+    for metric in PER_CLASS:
+        averages[f"{metric}_macro"] = figures[metric].mean(-1)
+        averages[f"{metric}_weighted"] = (figures[metric] * share).sum(-1)
+    return averages
+
+
+def _quotient(numerator: Vector, denominator: Vector) -> Vector:
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    zeros = np.zeros(numerator.shape)
+    return np.divide(numerator, denominator, out=zeros, where=denominator > 0)

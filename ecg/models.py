@@ -1,0 +1,179 @@
+"""The four published networks, built by name.
+
+Every network maps (batch, 1, 187) z-scored beats to (batch, 5) logits. The published shapes
+have kernel 5, padding 2, stride 1 and a bias in every convolution; three multipliers, all 1
+in the published tables, let a search vary a shape around them. Adding a network is one
+builder with `@register`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ecg.errors import UsageError
+from ecg.heartbeats import BEAT_LENGTH, CLASSES
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Multipliers around a published shape.
+
+    Attributes:
+        width: of every number of channels and hidden units.
+        kernel: of the kernel size 5, rounded to the next odd number.
+        dropout: of every dropout probability, capped at 0.9.
+    """
+
+    width: float = 1.0
+    kernel: float = 1.0
+    dropout: float = 1.0
+
+    def units(self, published: int) -> int:
+        """Return the number of channels or units in place of the published one."""
+        return max(1, round(published * self.width))
+
+    def kernel_size(self) -> int:
+        """Return the odd kernel size in place of 5."""
+        return 2 * round((5 * self.kernel - 1) / 2) + 1
+
+    def drop(self, published: float) -> nn.Dropout:
+        """Return the dropout layer in place of the published one."""
+        return nn.Dropout(min(0.9, published * self.dropout))
+
+    def conv(self, inputs: int, outputs: int) -> nn.Conv1d:
+        """Return a convolution that keeps the length."""
+        size = self.kernel_size()
+        return nn.Conv1d(inputs, outputs, size, padding=size // 2)
+
+
+Builder = Callable[[Shape], nn.Module]
+TITLES: dict[str, str] = {}
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register(name: str, title: str) -> Callable[[Builder], Builder]:
+    """Make a builder known as `name` (what people type) and `title` (what tables print)."""
+
+    def keep(builder: Builder) -> Builder:
+        _BUILDERS[name] = builder
+        TITLES[name] = title
+        return builder
+
+    return keep
+
+
+def build(
+    name: str,
+    *,
+    width_multiplier: float = 1.0,
+    kernel_multiplier: float = 1.0,
+    dropout_multiplier: float = 1.0,
+) -> nn.Module:
+    """Build a network with freshly drawn weights (PyTorch's default initialisation).
+
+    Args:
+        name: "simple", "four-layer", "residual" or "coupled".
+        width_multiplier: scales channels and hidden units.
+        kernel_multiplier: scales the kernel size, rounded to an odd number.
+        dropout_multiplier: scales the dropout probabilities.
+
+    Raises:
+        UsageError: the name is not known.
+    """
+    if name not in _BUILDERS:
+        raise UsageError(f"unknown model '{name}'; known models: {', '.join(_BUILDERS)}")
+    return _BUILDERS[name](Shape(width_multiplier, kernel_multiplier, dropout_multiplier))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _conv_bn_relu(shape: Shape, inputs: int, outputs: int) -> list[nn.Module]:
+    return [shape.conv(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU()]
+
+
+@register("simple", "Simple CNN")
+def _simple(shape: Shape) -> nn.Module:
+    """Three convolutions and a global average pool; 52,229 parameters."""
+    a, b, c = map(shape.units, (32, 64, 128))
+    return nn.Sequential(
+        *(shape.conv(1, a), nn.ReLU()),  # (batch, 32, 187)
+        *(shape.conv(a, b), nn.ReLU()),
+        *(shape.conv(b, c), nn.ReLU()),
+        *(nn.AdaptiveAvgPool1d(1), nn.Flatten()),  # (batch, 128)
+        nn.Linear(c, len(CLASSES)),
+    )
+
+
+@register("four-layer", "Four-layer CNN")
+def _four_layer(shape: Shape) -> nn.Module:
+    """Four convolutions with batch norm and dropout; 217,925 parameters."""
+    a, b, c, d = map(shape.units, (32, 64, 128, 256))
+    return nn.Sequential(
+        *_conv_bn_relu(shape, 1, a),
+        *_conv_bn_relu(shape, a, b),
+        *(*_conv_bn_relu(shape, b, c), shape.drop(0.3)),
+        *(*_conv_bn_relu(shape, c, d), shape.drop(0.3)),
+        *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
+        nn.Linear(d, len(CLASSES)),
+    )
+
+
+class ResidualBlock(nn.Module):
+    """conv-BN-ReLU-conv-BN-dropout plus its input (He et al. 2016), then ReLU."""
+
+    def __init__(self, shape: Shape, inputs: int, outputs: int) -> None:
+        """Keep the length; a 1x1 convolution matches the channels where they change."""
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv_bn_relu(shape, inputs, outputs),
+            *(shape.conv(outputs, outputs), nn.BatchNorm1d(outputs), shape.drop(0.3)),
+        )
+        same = inputs == outputs
+        self.skip = nn.Identity() if same else nn.Conv1d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs, length) -> (batch, outputs, length)."""
+        total: Tensor = self.body(x) + self.skip(x)
+        return total.relu()
+
+
+@register("residual", "Residual CNN")
+def _residual(shape: Shape) -> nn.Module:
+    """Five residual blocks; 1,354,981 parameters."""
+    a, b, c, d = map(shape.units, (32, 64, 128, 256))
+    return nn.Sequential(
+        ResidualBlock(shape, 1, a),
+        ResidualBlock(shape, a, b),
+        ResidualBlock(shape, b, c),
+        ResidualBlock(shape, c, d),
+        ResidualBlock(shape, d, d),
+        *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
+        nn.Linear(d, len(CLASSES)),
+    )
+
+
+@register("coupled", "Coupled CNN")
+def _coupled(shape: Shape) -> nn.Module:
+    """Two coupled convolution stages and two dense layers; 1,686,725 parameters.
+
+    After IEEE 8952723.
+    """
+    a, b, hidden, last = map(shape.units, (64, 128, 256, 128))
+    pooled = BEAT_LENGTH // 2 // 2  # 46
+    return nn.Sequential(
+        *_conv_bn_relu(shape, 1, a),
+        *(*_conv_bn_relu(shape, a, a), shape.drop(0.2), nn.MaxPool1d(2)),  # (batch, 64, 93)
+        *_conv_bn_relu(shape, a, b),
+        *(*_conv_bn_relu(shape, b, b), shape.drop(0.3), nn.MaxPool1d(2)),  # (batch, 128, 46)
+        nn.Flatten(),
+        *(nn.Linear(b * pooled, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
+        *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
+        nn.Linear(last, len(CLASSES)),
+    )
+
+
+MODELS = tuple(_BUILDERS)

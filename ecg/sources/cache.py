@@ -1,0 +1,183 @@
+"""Rebuilt heartbeats kept on disk: one compressed `.npz` for each input, verified when read.
+
+The signals end in zeros for the most part, so they are stored without them, one after
+another (`values`), with the number of values of each beat (`lengths`).
+"""
+
+import hashlib
+import io
+import logging
+import os
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+SIZE_LIMIT = 1 << 30  # bytes of all members together; the full data set takes about 60 MB
+STALE_SECONDS = 24 * 3600  # a temporary file older than this was left by a killed process
+# Of the arrays with one entry a beat; `in_test` (bool) may be absent.
+DTYPES = {
+    "lengths": np.dtype(np.uint8),
+    "labels": np.dtype(np.int64),
+    "record": np.dtype(np.int32),
+    "sample": np.dtype(np.int32),
+    "symbol": np.dtype("U1"),
+}
+
+
+def cached(key: str, build: Callable[[], Heartbeats]) -> Heartbeats:
+    """Return the heartbeats stored under a key, or build and store them.
+
+    A file that is damaged or does not fit its key is never used: it is built again and
+    replaced. Processes that build at the same time each write their own file; the last one
+    to finish replaces the others. A folder that cannot be written costs a warning only.
+
+    Args:
+        key: hash (hex) of everything the heartbeats are built from.
+        build: makes the heartbeats; its errors pass through.
+    """
+    path = cache_folder() / f"{key}.npz"
+    try:
+        return _read(path, key)
+    except FileNotFoundError:
+        pass
+    except Exception as error:  # whatever a damaged file makes zipfile or numpy raise
+        logger.warning("cache file %s is rebuilt: %s", path, error or type(error).__name__)
+    beats = build()
+    try:
+        _write(path, key, beats)
+    except OSError as error:
+        logger.warning("the heartbeats are not cached: %s", error)
+    return beats
+
+
+def cache_folder() -> Path:
+    """Return `$ECG_CACHE`, else `$XDG_CACHE_HOME/ecg-study`, else `~/.cache/ecg-study`."""
+    if own := os.environ.get("ECG_CACHE"):
+        return Path(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "ecg-study"
+    return Path("~/.cache/ecg-study").expanduser()
+
+
+def _write(path: Path, key: str, beats: Heartbeats) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path.parent)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            # Level 1: a third of the time of numpy's own level 6, for a few percent more bytes.
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+                for name, array in _pack(key, beats).items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    for left_over in folder.glob(".*.npz.*.tmp"):
+        try:
+            if time.time() - left_over.stat().st_mtime > STALE_SECONDS:
+                left_over.unlink()
+        except OSError:  # another process was faster
+            continue
+
+
+def _pack(key: str, beats: Heartbeats) -> dict[str, NDArray[Any]]:
+    # Compared as bits, so that a negative zero at the end of a beat is kept.
+    kept = np.ascontiguousarray(beats.signals).view(np.uint32) != 0
+    lengths = np.where(kept.any(axis=1), BEAT_LENGTH - kept[:, ::-1].argmax(axis=1), 0)
+    arrays: dict[str, NDArray[Any]] = {
+        "version": np.array(FORMAT_VERSION, dtype=np.int64),
+        "key": np.array(key),
+        "digest": np.array(_digest(beats)),
+        "source": np.array(beats.source),
+        "values": beats.signals[np.arange(BEAT_LENGTH) < lengths[:, None]],
+        "lengths": lengths.astype(np.uint8),
+        "labels": beats.labels,
+        "record": beats.record,
+        "sample": beats.sample,
+        "symbol": beats.symbol,
+    }
+    if beats.in_test is not None:
+        arrays["in_test"] = beats.in_test
+    return arrays
+
+
+def _read(path: Path, key: str) -> Heartbeats:
+    """Return the verified content of a cache file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: of any kind, where the file is damaged or not what it should be.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > SIZE_LIMIT:
+            raise ValueError("its members are too large")
+        arrays = {
+            member.filename.removesuffix(".npy"): _read_array(archive.read(member))
+            for member in archive.infolist()
+        }
+    if arrays["version"] != FORMAT_VERSION or arrays["key"] != key:
+        raise ValueError("it was written for another version or another input")
+    beats = _unpack(arrays)
+    if _digest(beats) != arrays["digest"]:
+        raise ValueError("its content does not have the fingerprint it was stored with")
+    return beats
+
+
+def _read_array(content: bytes) -> NDArray[Any]:
+    """Return the array of a `.npy` member; the header may not claim more than is there."""
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("unknown array format")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    if fortran_order or dtype.hasobject:
+        raise ValueError("unexpected array layout")
+    array = np.frombuffer(content, dtype=dtype, offset=file.tell()).reshape(shape)
+    # The file's bytes are read-only; a caller gets arrays like those of a fresh build.
+    return array.copy()
+
+
+def _unpack(arrays: Mapping[str, NDArray[Any]]) -> Heartbeats:
+    values, lengths = arrays["values"], arrays["lengths"]
+    n = len(lengths)
+    for name in [*DTYPES, *({"in_test"} & arrays.keys())]:
+        if arrays[name].dtype != DTYPES.get(name, np.bool_) or arrays[name].shape != (n,):
+            raise ValueError(f"{name} has the wrong type or shape")
+    if values.dtype != np.float32 or values.shape != (int(lengths.sum(dtype=np.int64)),):
+        raise ValueError("values has the wrong type or shape")
+    labels = arrays["labels"]
+    if (lengths > BEAT_LENGTH).any() or not np.isin(labels, np.arange(len(CLASSES))).all():
+        raise ValueError("a length or a label is out of range")
+    signals = np.zeros((n, BEAT_LENGTH), dtype=np.float32)
+    signals[np.arange(BEAT_LENGTH) < lengths[:, None]] = values
+    return Heartbeats(
+        signals=signals,
+        labels=labels,
+        record=arrays["record"],
+        sample=arrays["sample"],
+        symbol=arrays["symbol"],
+        in_test=arrays.get("in_test"),
+        source=str(arrays["source"]),
+    )
+
+
+def _digest(beats: Heartbeats) -> str:
+    """SHA-256 (hex) of the content; the fingerprint alone leaves out the symbols."""
+    symbols = np.ascontiguousarray(beats.symbol)
+    return hashlib.sha256(beats.fingerprint.encode() + symbols.tobytes()).hexdigest()

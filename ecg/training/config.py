@@ -1,0 +1,125 @@
+"""Everything that decides one training run, in one frozen and hashable value."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ecg.errors import UsageError
+from ecg.models import MODELS
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. The defaults are the published baseline.
+
+    Attributes:
+        model: one of `ecg.models.MODELS`.
+        width_multiplier: of the published numbers of channels and units.
+        kernel_multiplier: of the published kernel size.
+        dropout_multiplier: of the published dropout probabilities.
+        optimizer: "adamw", "adam", or "sgd" (with Nesterov momentum).
+        learning_rate: at the first epoch.
+        weight_decay: decoupled for AdamW, an L2 penalty for the others.
+        momentum: of SGD.
+        scheduler_factor: by which the learning rate is multiplied on a plateau of the
+            validation loss; None for no scheduler.
+        scheduler_patience: epochs of the plateau.
+        min_learning_rate: under which the scheduler does not go.
+        alpha: of the class weights, 0 for none (see `ecg.imbalance.class_weights`).
+        ratio: of the sampler, None for a plain shuffle (see `ecg.imbalance.sampling_weights`).
+        batch_size: beats a step.
+        max_epochs: at most so many epochs.
+        patience: early stopping after so many epochs without a better validation loss.
+        seed: of weights, order and dropout.
+
+    Raises:
+        UsageError: a value is unknown or out of range; the message names the field.
+    """
+
+    model: str = "coupled"
+    width_multiplier: float = 1.0
+    kernel_multiplier: float = 1.0
+    dropout_multiplier: float = 1.0
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    momentum: float = 0.9
+    scheduler_factor: float | None = None
+    scheduler_patience: int = 3
+    min_learning_rate: float = 1e-6
+    alpha: float = 0.0
+    ratio: float | None = None
+    batch_size: int = 64
+    max_epochs: int = 100
+    patience: int = 15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        self._one_of("model", MODELS)
+        self._one_of("optimizer", OPTIMIZERS)
+        for name in ("width_multiplier", "kernel_multiplier"):
+            self._within(name, 0.1, 10)
+        self._within("dropout_multiplier", 0, 10)
+        for name in ("learning_rate", "weight_decay", "min_learning_rate", "momentum"):
+            self._within(name, 0, 1)
+        self._within("alpha", 0, 1)
+        if self.scheduler_factor is not None:
+            self._within("scheduler_factor", 1e-6, 1 - 1e-6)
+        if self.ratio is not None:
+            self._within("ratio", 1e-6, 1)
+        for name in ("scheduler_patience", "batch_size", "max_epochs", "patience", "seed"):
+            self._integer(name, 0 if name in ("seed", "scheduler_patience") else 1)
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """Build a configuration from a mapping.
+
+        Raises:
+            UsageError: a field is not known (the message lists those that are), or its value
+                is out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(fields) - set(known))
+        if unknown:
+            raise UsageError(
+                f"a training configuration has no field '{unknown[0]}'; "
+                f"known fields: {', '.join(known)}"
+            )
+        return cls(**fields)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return all fields as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (first 16 hex digits) of the fields; the same for equal configurations."""
+        text = json.dumps(self.to_fields(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _one_of(self, name: str, known: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in known:
+            raise UsageError(f"unknown {name} '{value}'; known: {', '.join(known)}")
+
+    def _within(self, name: str, low: float, high: float) -> None:
+        value = getattr(self, name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not low <= value <= high:
+            raise UsageError(f"{name} must be a number from {low:g} to {high:g}, not {value!r}")
+
+    def _integer(self, name: str, low: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise UsageError(f"{name} must be a whole number of at least {low}, not {value!r}")

@@ -1,0 +1,89 @@
+"""Heartbeats as tensors on the device, put there once a process."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecg.budget import Budget
+from ecg.errors import UsageError
+from ecg.heartbeats import Heartbeats
+from ecg.splits import Rows, Split, subsample
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One part of a split on the device: signals (n, 1, 187) float32, labels (n,) int64."""
+
+    signals: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a training run may see: training and validation. The test part is not in it."""
+
+    train: Part
+    validation: Part
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.train.labels.device
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; "auto" takes CUDA where there is one.
+
+    Raises:
+        UsageError: the name is not known, or the device is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
+            "devices here; use --device cpu, or install a PyTorch build with CUDA and a driver"
+        )
+    return device
+
+
+def normalise(signals: NDArray[np.float32]) -> NDArray[np.float32]:
+    """z-score every beat over its 187 values (population standard deviation + 1e-8).
+
+    Args:
+        signals: (n, 187) float32.
+
+    Returns:
+        (n, 187) float32.
+    """
+    mean = signals.mean(axis=1, keepdims=True)
+    deviation = signals.std(axis=1, keepdims=True)
+    normal: NDArray[np.float32] = (signals - mean) / (deviation + np.float32(1e-8))
+    return normal
+
+
+def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
+    """Put the normalised beats of some rows on the device."""
+    signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
+    return Part(signals.to(device), torch.from_numpy(beats.labels[rows]).to(device))
+
+
+def training_data(
+    beats: Heartbeats, split: Split, budget: Budget, device: torch.device
+) -> TrainingData:
+    """Put the training and validation parts of a split, reduced to the budget, on the device."""
+    train = subsample(split.train, beats.labels, budget.train_beats)
+    validation = subsample(split.validation, beats.labels, budget.validation_beats)
+    return TrainingData(make_part(beats, train, device), make_part(beats, validation, device))

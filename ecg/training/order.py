@@ -1,0 +1,45 @@
+"""Which beats an epoch trains on, in which order.
+
+Everything random in a run is drawn from seeds derived from (seed, epoch), so an epoch can be
+trained again, or a run resumed at it, without any stored random state.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from ecg.heartbeats import CLASSES
+from ecg.imbalance import sampling_weights
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Return a seed below 2**63 that depends on all parts and their order."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def class_counts(labels: Tensor) -> Tensor:
+    """Return the number of beats of each class, (5,) int64 on the CPU."""
+    return torch.bincount(labels, minlength=len(CLASSES)).cpu()
+
+
+def epoch_order(labels: Tensor, ratio: float | None, seed: int, epoch: int) -> Tensor:
+    """Draw the training rows of one epoch.
+
+    Args:
+        labels: (n,) int64 labels of the training part.
+        ratio: None for a plain shuffle; else the sampler's ratio: as many draws as there are
+            beats, with replacement, weighted by `ecg.imbalance.sampling_weights`.
+        seed: of the run.
+        epoch: counted from 1.
+
+    Returns:
+        (n,) int64 row numbers on the labels' device.
+    """
+    generator = torch.Generator(labels.device).manual_seed(derive_seed(seed, "order", epoch))
+    if ratio is None:
+        return torch.randperm(len(labels), generator=generator, device=labels.device)
+    by_class = torch.from_numpy(sampling_weights(class_counts(labels).numpy(), ratio))
+    weights = by_class.to(labels.device)[labels]
+    return torch.multinomial(weights, len(labels), replacement=True, generator=generator)

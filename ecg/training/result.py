@@ -1,0 +1,70 @@
+"""What one training run leaves behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ecg.metrics import scores
+from ecg.training.config import TrainConfig
+
+Confusion = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One finished epoch.
+
+    Attributes:
+        number: counted from 1.
+        train_loss: mean weighted cross-entropy over the epoch's training beats.
+        validation_loss: the same over the validation part.
+        learning_rate: with which the epoch was trained.
+        confusion: (5, 5) validation counts, rows true, columns predicted.
+        best_epoch: the epoch of the lowest validation loss so far.
+        epochs_since_best: epochs in a row without a better validation loss.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    learning_rate: float
+    confusion: Confusion
+    best_epoch: int
+    epochs_since_best: int
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The validation figures, see `ecg.metrics.scores`."""
+        return scores(self.confusion)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """One finished run.
+
+    Attributes:
+        config: what was trained.
+        epochs: every epoch in order.
+        best_epoch: the epoch of the lowest validation loss, counted from 1.
+        stop_reason: "early-stopping", "max-epochs" or "pruned".
+        seconds: of training and validation.
+        weights: the model's state at the best epoch, on the device.
+    """
+
+    config: TrainConfig
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    stop_reason: str
+    seconds: float = field(compare=False)
+    weights: Mapping[str, Tensor] = field(compare=False, repr=False)
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch of the lowest validation loss."""
+        return self.epochs[self.best_epoch - 1]
+
+    @property
+    def confusion(self) -> Confusion:
+        """(5, 5) validation counts at the best epoch."""
+        return self.best.confusion

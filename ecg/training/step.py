@@ -1,0 +1,90 @@
+"""The hot step: gather a batch, forward, loss, backward, update; nothing leaves the device."""
+
+import torch
+from torch import Tensor, nn
+
+from ecg.heartbeats import CLASSES
+from ecg.training.config import TrainConfig
+from ecg.training.data import Part
+
+# On a CPU a small batch stays in the cache; a GPU wants to be filled.
+EVALUATION_BATCH = {"cpu": 64, "cuda": 4096}
+
+
+def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the configured optimizer, in PyTorch's fused form."""
+    parameters = model.parameters()
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, rate, config.momentum, weight_decay=decay, nesterov=True, fused=True
+        )
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, rate, weight_decay=decay, fused=True)
+
+
+def train_epoch(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    part: Part,
+    order: Tensor,
+    class_weights: Tensor,
+    batch_size: int,
+) -> Tensor:
+    """Train one epoch.
+
+    The last batch may be smaller; one of a single beat is left out, because batch norm has
+    no variance of one value.
+
+    Args:
+        model: in any mode; left in training mode.
+        optimizer: of the model's parameters.
+        part: the training part.
+        order: (n,) int64 rows to train on, in order.
+        class_weights: (5,) float32 weights in the cross-entropy.
+        batch_size: beats a step.
+
+    Returns:
+        (2,) float64 on the device: sum of weighted losses, sum of weights.
+    """
+    model.train()
+    totals = torch.zeros(2, dtype=torch.float64, device=order.device)
+    for rows in torch.split(order, batch_size):  # (batch,)
+        if len(rows) == 1:
+            continue
+        signals, labels = part.signals[rows], part.labels[rows]  # (batch, 1, 187), (batch,)
+        optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(model(signals), labels, class_weights)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        weight = class_weights[labels].sum()
+        totals += torch.stack([loss.detach() * weight, weight])
+    return totals
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, part: Part, class_weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Measure a model on a part.
+
+    Args:
+        model: in any mode; left in evaluation mode.
+        part: the part to measure.
+        class_weights: (5,) float32 weights in the cross-entropy.
+
+    Returns:
+        (2,) float64 sum of weighted losses and sum of weights, and the (5, 5) int64 confusion
+        matrix (rows true, columns predicted), both on the device.
+    """
+    model.eval()
+    device = part.labels.device
+    totals = torch.zeros(2, dtype=torch.float64, device=device)
+    cells = torch.zeros(len(CLASSES) ** 2, dtype=torch.int64, device=device)
+    size = EVALUATION_BATCH[device.type]
+    batches = torch.split(part.signals, size)
+    for signals, labels in zip(batches, torch.split(part.labels, size), strict=True):
+        logits = model(signals)  # (batch, 5)
+        loss = nn.functional.cross_entropy(logits, labels, class_weights, reduction="sum")
+        totals += torch.stack([loss, class_weights[labels].sum()])
+        cell = labels * len(CLASSES) + logits.argmax(1)
+        cells.index_add_(0, cell, torch.ones_like(cell))
+    return totals, cells.view(len(CLASSES), len(CLASSES))

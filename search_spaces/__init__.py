@@ -1,0 +1,62 @@
+"""The search spaces, one file each; found by name, by file, or all together."""
+
+import importlib.util
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+from ecg.errors import UsageError
+from search_spaces.space import Choice, Params, Real, Space, Whole
+
+__all__ = ["Choice", "Params", "Real", "Space", "Whole", "all_spaces", "find_space"]
+
+
+def all_spaces() -> dict[str, Space]:
+    """Return every space of this package by name: each module with a `SPACE` is one."""
+    spaces = {}
+    for module in pkgutil.iter_modules(__path__):
+        space = getattr(import_module(f"{__name__}.{module.name}"), "SPACE", None)
+        if isinstance(space, Space):
+            spaces[space.name] = space
+    return spaces
+
+
+def find_space(name: str) -> Space:
+    """Return the space of that name, or the one in a user's file (`path/to/file.py`).
+
+    Raises:
+        UsageError: no space has this name, or the file does not hold one; the message says
+            what was wrong with it.
+    """
+    if name.endswith(".py"):
+        return _load_file(Path(name))
+    spaces = all_spaces()
+    if name not in spaces:
+        raise UsageError(
+            f"unknown space '{name}'; known spaces: {', '.join(sorted(spaces))}, "
+            "or the path of a file that ends in .py"
+        )
+    return spaces[name]
+
+
+def _load_file(path: Path) -> Space:
+    if not path.is_file():
+        raise UsageError(f"the space file {path} does not exist")
+    spec = importlib.util.spec_from_file_location(f"user_space_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"the space file {path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        raise UsageError(f"the space file {path} does not load: {kind}: {error}") from error
+    space = getattr(module, "SPACE", None)
+    if not isinstance(space, Space):
+        raise UsageError(
+            f"the space file {path} must define SPACE = Space(...); "
+            "search_spaces/imbalance.py is an example"
+        )
+    return space

@@ -1,0 +1,22 @@
+"""How to answer class imbalance: class weights, a sampler, both, or nothing."""
+
+from search_spaces.space import Choice, Params, Real, Space
+
+
+def fields(params: Params) -> Params:
+    """Drop the strategy: it only decides whether alpha and ratio exist."""
+    return {name: value for name, value in params.items() if name != "strategy"}
+
+
+SPACE = Space(
+    name="imbalance",
+    description="class weights (alpha) and sampler (ratio) on the Coupled CNN, AdamW",
+    parameters=(
+        Choice("strategy", ("none", "class weights", "sampler", "both")),
+        Real("alpha", 0.0, 1.0, when={"strategy": ("class weights", "both")}),
+        Real("ratio", 0.05, 1.0, when={"strategy": ("sampler", "both")}),
+    ),
+    baseline={"strategy": "none"},
+    objective="f1_macro",
+    fields=fields,
+)

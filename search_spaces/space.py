@@ -1,0 +1,190 @@
+"""What a search space is: parameters, a baseline, and an objective to maximise."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ecg.errors import UsageError
+from ecg.metrics import SCORES
+from ecg.training.config import TrainConfig
+
+Value = str | int | float | None
+Params = dict[str, Any]
+
+
+class Suggester(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Suggest a real number."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Suggest a whole number."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """Suggest one of several values."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several values; `when` names the parents' values under which it exists."""
+
+    name: str
+    options: tuple[Value, ...]
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def suggest(self, trial: Suggester) -> Value:
+        """Ask the trial for a value."""
+        value: Value = trial.suggest_categorical(self.name, self.options)
+        return value
+
+    def contains(self, value: Any) -> bool:
+        """Whether the parameter can take this value."""
+        return value in self.options
+
+    def grid(self, points: int) -> tuple[Value, ...]:
+        """Return all options, whatever `points`."""
+        return self.options
+
+    def __str__(self) -> str:
+        return " | ".join("none" if option is None else str(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real number from `low` to `high`, on a log scale if asked for."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def suggest(self, trial: Suggester) -> Value:
+        """Ask the trial for a value."""
+        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+
+    def contains(self, value: Any) -> bool:
+        """Whether the parameter can take this value."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def grid(self, points: int) -> tuple[Value, ...]:
+        """Return evenly spaced values, both ends included."""
+        if points == 1:
+            return (self.low,)
+        share = [i / (points - 1) for i in range(points)]
+        if not self.log:
+            values = [self.low + s * (self.high - self.low) for s in share]
+        else:
+            values = [self.low * math.pow(self.high / self.low, s) for s in share]
+        return tuple(min(self.high, max(self.low, float(f"{v:.6g}"))) for v in values)
+
+    def __str__(self) -> str:
+        return f"{self.low:g} .. {self.high:g}" + (" (log)" if self.log else "")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number from `low` to `high`, both included."""
+
+    name: str
+    low: int
+    high: int
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def suggest(self, trial: Suggester) -> Value:
+        """Ask the trial for a value."""
+        return trial.suggest_int(self.name, self.low, self.high)
+
+    def contains(self, value: Any) -> bool:
+        """Whether the parameter can take this value."""
+        return isinstance(value, int) and self.low <= value <= self.high
+
+    def grid(self, points: int) -> tuple[Value, ...]:
+        """Return evenly spaced whole numbers, both ends included."""
+        span, last = self.high - self.low, max(1, points - 1)
+        return tuple(sorted({self.low + round(i * span / last) for i in range(points)}))
+
+    def __str__(self) -> str:
+        return f"{self.low} .. {self.high}"
+
+
+Parameter = Choice | Real | Whole
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space.
+
+    Attributes:
+        name: what people type.
+        description: one line.
+        parameters: in the order they are suggested; a parent before its children.
+        baseline: the parameters of the first trial.
+        objective: one of `ecg.metrics.SCORES` on the validation part, maximised.
+        fields: turns parameters into `TrainConfig` fields, where they are not fields already.
+
+    Raises:
+        UsageError: the baseline does not fit the parameters, or the objective is not known.
+    """
+
+    name: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    baseline: Mapping[str, Value]
+    objective: str = "f1_macro"
+    fields: Callable[[Params], Params] = dict
+
+    def __post_init__(self) -> None:
+        """Check the space as a whole, so that a mistake shows before any training."""
+        if self.objective not in SCORES:
+            raise UsageError(
+                f"space '{self.name}': unknown objective '{self.objective}'; "
+                f"known: {', '.join(SCORES)}"
+            )
+        expected = {p.name for p in self.parameters if self.applies(p, self.baseline)}
+        if expected != set(self.baseline):
+            raise UsageError(
+                f"space '{self.name}': the baseline has {sorted(self.baseline)}, "
+                f"but the parameters ask for {sorted(expected)}"
+            )
+        for parameter in self.parameters:
+            if parameter.name in expected and not parameter.contains(self.baseline[parameter.name]):
+                raise UsageError(
+                    f"space '{self.name}': the baseline's {parameter.name} = "
+                    f"{self.baseline[parameter.name]!r} is not in {parameter}"
+                )
+        self.configure(dict(self.baseline))
+
+    @staticmethod
+    def applies(parameter: Parameter, params: Mapping[str, Any]) -> bool:
+        """Whether a conditional parameter exists beside these parents."""
+        return all(params.get(name) in values for name, values in parameter.when.items())
+
+    def suggest(self, trial: Suggester) -> Params:
+        """Ask a trial for one value of every parameter that applies."""
+        params: Params = {}
+        for parameter in self.parameters:
+            if self.applies(parameter, params):
+                params[parameter.name] = parameter.suggest(trial)
+        return params
+
+    def configure(self, params: Params) -> TrainConfig:
+        """Turn parameters into a training configuration, budget and seed still at default.
+
+        Raises:
+            UsageError: a parameter is no field of the configuration, or out of range.
+        """
+        try:
+            return TrainConfig.from_fields(self.fields(params))
+        except UsageError as error:
+            raise UsageError(f"space '{self.name}': {error}") from None
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change when what is searched changes."""
+        text = json.dumps([[repr(p) for p in self.parameters], dict(self.baseline), self.objective])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,112 @@
+"""Pruning tied to early stopping: one object owns the monitored curve of a trial.
+
+Early stopping watches the validation loss. Pruning watches the study's objective, because
+with class weights the losses of two trials are not on one scale. What is reported to Optuna
+at an epoch is the value the trial would return if it stopped there: the objective at the
+epoch of the best loss so far.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.trial import TrialState
+
+from ecg.errors import UsageError
+from ecg.training.result import Epoch
+
+PRUNERS = ("median", "hyperband", "none")
+
+
+@dataclass(frozen=True)
+class PruningPolicy:
+    """When and how trials are pruned.
+
+    Attributes:
+        pruner: "median", "hyperband" or "none".
+        patience: the pruner is asked only when so many epochs in a row brought no better
+            validation loss; 0 asks at every epoch.
+        warm_up: epochs of a trial before the pruner is asked.
+        startup: finished trials before the median pruner judges.
+
+    Raises:
+        UsageError: the pruner is not known, or a number is negative.
+    """
+
+    pruner: str = "median"
+    patience: int = 1
+    warm_up: int = 2
+    startup: int = 4
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if self.pruner not in PRUNERS:
+            raise UsageError(f"unknown pruner '{self.pruner}'; known: {', '.join(PRUNERS)}")
+        for name in ("patience", "warm_up", "startup"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"the pruning {name} must be 0 or more")
+
+    def build(self, max_epochs: int) -> BasePruner:
+        """Return Optuna's pruner for trials of at most `max_epochs` epochs."""
+        if self.pruner == "median":
+            return MedianPruner(n_startup_trials=self.startup, n_warmup_steps=self.warm_up)
+        if self.pruner == "hyperband":
+            first = max(1, min(self.warm_up + 1, max_epochs))
+            return HyperbandPruner(min_resource=first, max_resource=max_epochs)
+        return NopPruner()
+
+
+class MonitoredCurve:
+    """The curve of one trial; called after every epoch, it says whether to prune.
+
+    Args:
+        trial: to which values are reported.
+        objective: one of `ecg.metrics.SCORES`.
+        policy: when the pruner is asked.
+        max_epochs: of the trial.
+    """
+
+    def __init__(
+        self, trial: optuna.Trial, objective: str, policy: PruningPolicy, max_epochs: int
+    ) -> None:
+        """Begin with an empty curve."""
+        self.trial = trial
+        self.objective = objective
+        self.policy = policy
+        self.max_epochs = max_epochs
+        self.values: list[float] = []
+
+    def __call__(self, epoch: Epoch) -> bool:
+        """Take one epoch; return True to prune the trial."""
+        self.values.append(epoch.scores[self.objective])
+        value = self.values[epoch.best_epoch - 1]
+        self.trial.report(value, epoch.number)
+        asked = (
+            self.policy.pruner != "none"
+            and epoch.number > self.policy.warm_up
+            and epoch.epochs_since_best >= self.policy.patience
+        )
+        return asked and not self._leads(value) and self.trial.should_prune()
+
+    def carry_forward(self) -> None:
+        """Let a trial that stopped early count at all later epochs with its final value.
+
+        Peers that run longer are then compared with it too.
+        """
+        reported = self.trial.storage.get_trial(self.trial._trial_id).intermediate_values
+        last = max(reported)
+        for step in range(last + 1, self.max_epochs + 1):
+            self.trial.report(reported[last], step)
+
+    def _leads(self, value: float) -> bool:
+        """Whether no finished trial has a better value: the leader is never pruned."""
+        finished = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return value >= best_value(finished)
+
+
+def best_value(finished: Sequence[optuna.trial.FrozenTrial]) -> float:
+    """Return the best value of some finished trials, minus infinity for none."""
+    return max(
+        (trial.value for trial in finished if trial.value is not None), default=-float("inf")
+    )

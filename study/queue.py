@@ -1,0 +1,153 @@
+"""Which trial to run next: claimed one at a time, under the study's lock.
+
+`--trials` counts finished trials (complete or pruned), whatever the number of workers, so a
+worker begins a new trial only while finished and running ones together are fewer. A trial
+that was interrupted, or whose worker died, is queued again with its parameters.
+"""
+
+import warnings
+from collections import Counter
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.errors import EcgError, UsageError
+from ecg.training.order import derive_seed
+from study.environment import is_dead
+from study.storage import study_lock
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_FAILURES = 3
+SAMPLERS = ("tpe", "random", "gp")
+
+
+class TooManyFailuresError(EcgError):
+    """Several trials in a row failed."""
+
+
+def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
+    """Return the sampler of one trial.
+
+    Its seed depends on the study's seed and the trial's number, not on which worker asks.
+
+    Args:
+        name: "tpe" (with groups, for conditional parameters), "random" or "gp".
+        seed: of the study.
+        trial_number: of the trial it samples.
+
+    Raises:
+        UsageError: the name is not known.
+    """
+    derived = derive_seed("sampler", seed, trial_number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return TPESampler(seed=derived, group=True)
+        if name == "random":
+            return RandomSampler(seed=derived)
+        if name == "gp":
+            return GPSampler(seed=derived)
+    raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
+
+
+def count_states(study: optuna.Study) -> Counter[str]:
+    """Return the number of trials in each state, by its lower-case name."""
+    return Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
+
+
+def count_finished(study: optuna.Study) -> int:
+    """Return the number of complete and pruned trials."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def claim(
+    study: optuna.Study, storage: RDBStorage, *, target: int, sampler: str, seed: int
+) -> optuna.Trial | None:
+    """Take the next trial to run: a queued one first, else a new one.
+
+    Args:
+        study: to take it from; its sampler is set to the trial's.
+        storage: of the study.
+        target: finished trials asked for.
+        sampler: name of the sampler of new trials.
+        seed: of the study.
+
+    Returns:
+        The trial, running; None when all that are asked for are finished or running.
+    """
+    with study_lock(storage, study.study_name), warnings.catch_warnings():
+        # Optuna wants its heartbeat used with `optimize`; `Heartbeat` in workers.py beats.
+        warnings.simplefilter("ignore")
+        _queue_lost_trials(study, storage)
+        trials = study.get_trials(deepcopy=False)
+        counts = Counter(trial.state for trial in trials)
+        busy = counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED)
+        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
+        if busy >= target:
+            return None
+        study.sampler = make_sampler(sampler, seed, waiting[0] if waiting else len(trials))
+        trial = study.ask()
+        storage.record_heartbeat(trial._trial_id)
+        return trial
+
+
+def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
+    """Queue a trial that did not finish, with the parameters it had.
+
+    Args:
+        study: of the trial.
+        trial: the trial that did not finish.
+        reason: for whoever looks at the new trial.
+    """
+    again: dict[str, Any] = {"again": {"trial": trial.number, "reason": reason}}
+    if trial.params:
+        distributions: dict[str, BaseDistribution] = trial.distributions
+        study.add_trial(
+            optuna.create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=distributions,
+                user_attrs=again,
+            )
+        )
+        return
+    study.enqueue_trial(trial.system_attrs.get("fixed_params", {}), user_attrs=again)
+
+
+def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupted") -> None:
+    """Mark a running trial as interrupted and queue it again."""
+    trial.set_user_attr("failure", reason)
+    study.tell(trial, state=TrialState.FAIL)
+    frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
+    queue_again(study, frozen, reason)
+
+
+def check_failures(study: optuna.Study) -> None:
+    """Stop a study whose latest trials all failed by an exception.
+
+    Raises:
+        TooManyFailuresError: the last three ended trials failed; names the last reason.
+    """
+    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    ended.sort(key=lambda t: (t.datetime_complete is not None, t.datetime_complete or 0, t.number))
+    last = ended[-MAX_FAILURES:]
+    if len(last) == MAX_FAILURES and all(t.user_attrs.get("failed") for t in last):
+        raise TooManyFailuresError(
+            f"{MAX_FAILURES} trials in a row failed, the study stops here; the last one: "
+            f"{last[-1].user_attrs.get('failure')}. Finished trials are kept; mend the cause and "
+            "run the same command again"
+        )
+
+
+def _queue_lost_trials(study: optuna.Study, storage: RDBStorage) -> None:
+    """Queue trials whose worker is gone: silent for the grace period, or dead on this host."""
+    silent = set(storage._get_stale_trial_ids(study._study_id))
+    for trial in study.get_trials(deepcopy=True, states=(TrialState.RUNNING,)):
+        if trial._trial_id in silent or is_dead(trial.user_attrs.get("worker", "")):
+            storage.set_trial_user_attr(trial._trial_id, "failure", "its worker was lost")
+            if storage.set_trial_state_values(trial._trial_id, TrialState.FAIL):
+                queue_again(study, trial, "its worker was lost")

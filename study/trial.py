@@ -1,0 +1,152 @@
+"""One Optuna trial = one `TrainConfig` = one training run; the only caller of `ecg.training`."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from ecg.budget import Budget
+from ecg.metrics import per_class
+from ecg.training import Epoch, TrainConfig, TrainingData, TrainResult, train
+from ecg.training.order import derive_seed
+from search_spaces import Space
+from study.environment import describe_device, versions, worker_name
+from study.pruning import MonitoredCurve, PruningPolicy
+from study.storage import Identity
+
+CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """News of one trial, for the person who watches.
+
+    Attributes:
+        trial: its number.
+        state: "running", "complete", "pruned", "failed" or "interrupted".
+        epoch: the last finished epoch.
+        max_epochs: at most so many.
+        value: the objective as it stands.
+        message: what else there is to say, such as why it failed.
+    """
+
+    trial: int
+    state: str
+    epoch: int = 0
+    max_epochs: int = 0
+    value: float | None = None
+    message: str = ""
+
+
+Emit = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """All that the trials of one process share.
+
+    Attributes:
+        identity: of the study.
+        space: what is searched.
+        budget: limits of a training run.
+        data: training and validation parts on the device.
+        pruning: when trials are pruned.
+        checkpoints: folder of the running trials' checkpoints, None to keep none.
+        emit: where news go.
+    """
+
+    identity: Identity
+    space: Space
+    budget: Budget
+    data: TrainingData
+    pruning: PruningPolicy
+    checkpoints: Path | None
+    emit: Emit
+
+
+def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
+    """Turn a trial's parameters into the whole configuration of its training run.
+
+    The seed of the run is derived from the study's seed and the configuration, so it does not
+    depend on which worker runs the trial, nor when.
+    """
+    config = space.configure(params).replace(
+        max_epochs=budget.max_epochs, patience=budget.patience, seed=0
+    )
+    return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
+
+
+def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
+    """Train the configuration of a trial and store everything about it.
+
+    Returns:
+        The objective at the epoch of the best validation loss, or None for a pruned trial.
+    """
+    _store(trial, {"worker": worker_name()})
+    params = bench.space.suggest(trial)
+    config = configure(bench.space, params, bench.budget, bench.identity.seed)
+    _store(trial, describe_start(config, bench))
+    curve = MonitoredCurve(trial, bench.space.objective, bench.pruning, config.max_epochs)
+
+    def on_epoch(epoch: Epoch) -> bool:
+        prune = curve(epoch)
+        bench.emit(
+            Progress(
+                trial=trial.number,
+                state="running",
+                epoch=epoch.number,
+                max_epochs=config.max_epochs,
+                value=curve.values[epoch.best_epoch - 1],
+            )
+        )
+        return prune
+
+    bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
+    result = train(config, bench.data, on_epoch)
+    _store(trial, describe_result(result))
+    if result.stop_reason == "pruned":
+        return None
+    curve.carry_forward()
+    return result.best.scores[bench.space.objective]
+
+
+def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
+    """Return what is known of a trial before it is trained."""
+    return {
+        "config": config.to_fields(),
+        "seed": config.seed,
+        "data": bench.identity.data,
+        "source": bench.identity.source,
+        "split": bench.identity.split,
+        "budget": bench.identity.budget,
+        "device": describe_device(str(bench.data.device)),
+        "versions": versions(),
+    }
+
+
+def describe_result(result: TrainResult) -> dict[str, Any]:
+    """Return what a training run found, as attributes of its trial."""
+    scores = [epoch.scores for epoch in result.epochs]
+    curves = {name: [round(s[name], 6) for s in scores] for name in CURVES}
+    curves["train_loss"] = [round(epoch.train_loss, 8) for epoch in result.epochs]
+    curves["validation_loss"] = [round(epoch.validation_loss, 8) for epoch in result.epochs]
+    curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
+    return {
+        "validation": result.best.scores,
+        "per_class": {k: v.tolist() for k, v in per_class(result.confusion).items()},
+        "confusion": result.confusion,
+        "curves": curves,
+        "best_epoch": result.best_epoch,
+        "last_epoch": len(result.epochs),
+        "stop_reason": result.stop_reason,
+        "seconds": round(result.seconds, 3),
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _store(trial: optuna.Trial, attributes: dict[str, Any]) -> None:
+    for name, value in attributes.items():
+        trial.set_user_attr(name, value)

@@ -1,0 +1,152 @@
+"""Rules of the Kaggle reader: its own split is kept, and a bad row is named."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from ecg.errors import DataError
+from ecg.heartbeats import Heartbeats
+from ecg.sources import kaggle
+
+
+def _rows(n: int, seed: int) -> NDArray[np.float32]:
+    values = np.random.default_rng(seed).random((n, 187), dtype=np.float32)
+    return np.column_stack([values, np.arange(n, dtype=np.float32) % 5])
+
+
+def _write(path: Path, rows: NDArray[np.float32]) -> None:
+    np.savetxt(path, rows, delimiter=",", fmt="%.18e")  # as the published files are written
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    _write(tmp_path / "mitbih_train.csv", _rows(7, seed=0))
+    _write(tmp_path / "mitbih_test.csv", _rows(3, seed=1))
+    return tmp_path
+
+
+def test_train_rows_come_first_and_the_split_is_kept(folder: Path) -> None:
+    # The CSVs' own split is the published one; every value arrives exactly.
+    beats = kaggle.read_folder(folder)
+    expected = np.concatenate([_rows(7, seed=0), _rows(3, seed=1)])
+    assert np.array_equal(beats.signals, expected[:, :187])
+    assert beats.labels.tolist() == [0, 1, 2, 3, 4, 0, 1, 0, 1, 2]
+    assert beats.in_test is not None
+    assert beats.in_test.tolist() == [False] * 7 + [True] * 3
+    assert beats.signals.dtype == np.float32
+    assert beats.source == "kaggle"
+
+
+def test_record_sample_and_symbol_are_unknown(folder: Path) -> None:
+    # The CSVs do not tell the patient, so that no patient-wise split can be made of them.
+    beats = kaggle.read_folder(folder)
+    assert set(beats.record.tolist()) == {-1}
+    assert set(beats.sample.tolist()) == {-1}
+    assert set(beats.symbol.tolist()) == {""}
+
+
+def test_files_of_several_chunks_are_joined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The size of the chunks parsed at a time changes nothing.
+    whole = kaggle.read_folder(folder)
+    monkeypatch.setattr(kaggle, "CHUNK", 2)
+    assert kaggle.read_folder(folder).fingerprint == whole.fingerprint
+
+
+def test_rounding_beyond_the_range_is_clipped(folder: Path) -> None:
+    # A writer with fewer digits may put a value a hair outside [0, 1]; beats stay inside.
+    rows = _rows(2, seed=0)
+    rows[0, :2] = -1e-7, 1 + 1e-7
+    _write(folder / "mitbih_train.csv", rows)
+    assert kaggle.read_folder(folder).signals[0, :2].tolist() == [0.0, 1.0]
+
+
+def _replaced(column: int, text: str) -> str:
+    fields = ["0.5"] * 187 + ["1"]
+    fields[column] = text
+    return ",".join(fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (",".join(["0.5"] * 187), r"row 3: 187 columns instead of 188"),
+        (",".join(["0.5"] * 189), r"row 3: 189 columns instead of 188"),
+        ("0.5,0.", r"row 3: 2 columns instead of 188"),
+        (_replaced(4, "abc"), r"row 3: column 5: 'abc' is not a number"),
+        (_replaced(4, ""), r"row 3: column 5: '' is not a number"),
+        (_replaced(4, '"0.5"'), r"row 3: column 5: '\"0.5\"' is not a number"),
+        (_replaced(4, "nan"), r"row 3: column 5: nan is not a finite number"),
+        (_replaced(4, "-inf"), r"row 3: column 5: -inf is not a finite number"),
+        (_replaced(4, "1.01"), r"row 3: column 5: 1.01 lies outside \[0, 1\]"),
+        (_replaced(4, "-0.01"), r"row 3: column 5: -0.01 lies outside \[0, 1\]"),
+        (_replaced(187, "5"), r"row 3: label 5 is not one of 0, 1, 2, 3, 4"),
+        (_replaced(187, "-1"), r"row 3: label -1 is not one of"),
+        (_replaced(187, "1.5"), r"row 3: label 1.5 is not one of"),
+        (_replaced(187, "nan"), r"row 3: column 188: nan is not a finite number"),
+        (_replaced(187, "N"), r"row 3: column 188: 'N' is not a number"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [2, 4096])
+def test_a_bad_row_is_named_with_file_and_number(
+    line: str, cause: str, chunk: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rows count from 1, in the file and not in the chunk.
+    monkeypatch.setattr(kaggle, "CHUNK", chunk)
+    path = folder / "mitbih_test.csv"
+    good = path.read_text().splitlines()
+    path.write_text("\n".join([*good[:2], line, *good[2:]]) + "\n")
+    with pytest.raises(DataError) as caught:
+        kaggle.read_folder(folder)
+    message = str(caught.value)
+    assert re.search(re.escape(str(path)) + ": " + cause, message), message
+    assert message.endswith("download again with `python -m ecg fetch kaggle`")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_file_is_refused(content: str, folder: Path) -> None:
+    # An interrupted download must not pass for a data set without test rows.
+    (folder / "mitbih_test.csv").write_text(content)
+    with pytest.raises(DataError, match=r"mitbih_test\.csv: the file is empty"):
+        kaggle.read_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["mitbih_train.csv", "mitbih_test.csv"])
+def test_both_files_are_needed(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataError, match=f"{name} missing"):
+        kaggle.read_folder(folder)
+
+
+LINE = ",".join(["0.25"] * 187 + ["2"]).encode()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    cut=st.none() | st.integers(0, 2 * len(LINE)),
+    edits=st.lists(
+        st.tuples(st.integers(0, 2 * len(LINE)), st.binary(min_size=1, max_size=4)), max_size=4
+    ),
+)
+def test_any_damage_gives_a_data_error_or_beats(
+    cut: int | None, edits: list[tuple[int, bytes]]
+) -> None:
+    # Nothing of pandas escapes, and what is accepted is a heartbeat.
+    content = LINE + b"\n" + LINE + b"\n"
+    for at, inserted in edits:
+        content = content[:at] + inserted + content[at + 1 :]
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "mitbih_train.csv").write_bytes(content[:cut])
+        (Path(name) / "mitbih_test.csv").write_bytes(LINE)
+        try:
+            beats = kaggle.read_folder(Path(name))
+        except DataError:
+            return
+    assert isinstance(beats, Heartbeats)
+    assert beats.signals.min() >= 0
+    assert beats.signals.max() <= 1

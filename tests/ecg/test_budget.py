@@ -1,0 +1,37 @@
+import pytest
+
+from ecg.budget import BUDGETS, find_budget
+from ecg.errors import UsageError
+
+
+def test_paper_budget_is_the_published_protocol() -> None:
+    # At most 100 epochs, patience 15, all beats.
+    paper = find_budget("paper")
+    assert (paper.max_epochs, paper.patience) == (100, 15)
+    assert paper.train_beats is None
+    assert paper.validation_beats is None
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_every_budget_is_found_by_its_own_name(name: str) -> None:
+    assert find_budget(name).name == name
+
+
+def test_smoke_trains_least_and_paper_most() -> None:
+    epochs = [find_budget(name).max_epochs for name in ("smoke", "quick", "paper")]
+    trials = [find_budget(name).trials for name in ("smoke", "quick", "paper")]
+    assert epochs == sorted(set(epochs))
+    assert trials == sorted(set(trials))
+
+
+def test_unknown_budget_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"unknown budget 'huge'; known.*smoke, quick, paper"):
+        find_budget("huge")
+
+
+def test_describe_tells_every_limit_on_training() -> None:
+    # A figure is only worth as much as the training behind it, so the line names it all.
+    assert find_budget("paper").describe() == ("paper (all beats, at most 100 epochs, patience 15)")
+    quick = find_budget("quick")
+    for figure in (f"{quick.train_beats:,}", str(quick.max_epochs), str(quick.patience)):
+        assert figure in quick.describe()

@@ -1,0 +1,59 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES
+from tests.ecg.toy import flat_heartbeats, toy_heartbeats
+
+
+def test_class_counts_has_an_entry_for_absent_classes() -> None:
+    # Whatever classes occur, the counts are those of N, S, V, F, Q in this order.
+    beats = flat_heartbeats(np.array([2, 2, 0, 4]))
+    assert beats.class_counts().tolist() == [1, 0, 2, 0, 1]
+    assert flat_heartbeats(np.array([], dtype=int)).class_counts().tolist() == [0] * 5
+
+
+def test_length_is_the_number_of_beats() -> None:
+    assert len(toy_heartbeats(123)) == 123
+    assert toy_heartbeats(123).signals.shape == (123, BEAT_LENGTH)
+
+
+def test_every_class_has_a_name() -> None:
+    # The symbol of a class is the first letter of its name, except Q, which stands for unknown.
+    assert CLASSES == ("N", "S", "V", "F", "Q")
+    assert [name[0] for name in CLASS_NAMES] == ["N", "S", "V", "F", "U"]
+
+
+def test_fingerprint_is_the_same_for_the_same_data() -> None:
+    # The fingerprint is of the content, not of the object or the memory layout.
+    beats = toy_heartbeats(50)
+    strided = dataclasses.replace(beats, signals=np.asfortranarray(beats.signals))
+    assert toy_heartbeats(50).fingerprint == beats.fingerprint == strided.fingerprint
+    assert len(beats.fingerprint) == 64
+
+
+@pytest.mark.parametrize("field", ["signals", "labels", "record", "sample"])
+def test_fingerprint_changes_with_every_array(field: str) -> None:
+    # One changed value anywhere is other data.
+    beats = toy_heartbeats(50)
+    array = getattr(beats, field).copy()
+    array.flat[-1] += 1
+    changed = dataclasses.replace(beats, **{field: array})
+    assert changed.fingerprint != beats.fingerprint
+
+
+def test_fingerprint_tells_the_own_test_part_and_the_source() -> None:
+    # What a split sees belongs to the data: whether a test part came with it, and which.
+    beats = toy_heartbeats(50)
+    with_test = toy_heartbeats(50, in_test=True)
+    other_test = dataclasses.replace(with_test, in_test=~with_test.in_test)
+    kaggle = dataclasses.replace(beats, source="kaggle")
+    prints = {each.fingerprint for each in (beats, with_test, other_test, kaggle)}
+    assert len(prints) == 4
+
+
+def test_fields_cannot_be_reassigned() -> None:
+    # The fingerprint is computed once; data that changed under it would go unnoticed.
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        toy_heartbeats(50).labels = np.zeros(50)  # type: ignore[misc]

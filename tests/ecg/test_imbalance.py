@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecg.imbalance import class_weights, sampling_weights
+from ecg.training.order import epoch_order
+from tests.ecg.toy import rule
+
+PUBLISHED_TRAIN = np.array([57977, 1779, 4631, 513, 5145])  # 80% of the published train part
+positive_counts = st.lists(st.integers(1, 100_000), min_size=5, max_size=5)
+any_counts = st.lists(st.integers(0, 1_000), min_size=5, max_size=5)
+
+
+@rule
+@given(positive_counts, st.floats(0, 1))
+def test_class_weights_follow_the_formula(counts: list[int], alpha: float) -> None:
+    # w_c = 1 + alpha * (n / (5 n_c) - 1), computed here one class at a time.
+    expected = [1 + alpha * (sum(counts) / (5 * count) - 1) for count in counts]
+    np.testing.assert_allclose(class_weights(np.array(counts), alpha), expected, rtol=1e-12)
+
+
+@rule
+@given(any_counts)
+def test_alpha_zero_weighs_all_classes_one(counts: list[int]) -> None:
+    assert class_weights(np.array(counts), 0.0).tolist() == [1.0] * 5
+
+
+@rule
+@given(positive_counts)
+def test_alpha_one_weighs_by_inverse_frequency(counts: list[int]) -> None:
+    # Every class then has the same total weight: w_c * n_c = n / 5.
+    total = class_weights(np.array(counts), 1.0) * counts
+    np.testing.assert_allclose(total, np.full(5, sum(counts) / 5), rtol=1e-12)
+
+
+@rule
+@given(positive_counts, st.floats(0, 1))
+def test_class_weights_leave_the_mean_weight_between_beats_at_one(
+    counts: list[int], alpha: float
+) -> None:
+    # Sum of n_c w_c is n for every alpha: the weights shift attention, not the learning rate.
+    total = (class_weights(np.array(counts), alpha) * counts).sum()
+    assert total == pytest.approx(sum(counts), rel=1e-9)
+
+
+def test_class_without_beats_keeps_weight_one() -> None:
+    weights = class_weights(np.array([50, 0, 30, 10, 10]), 1.0)
+    assert weights[1] == 1
+    assert np.isfinite(weights).all()
+
+
+@rule
+@given(positive_counts, st.floats(0.01, 1))
+def test_sampling_weights_follow_the_formula(counts: list[int], ratio: float) -> None:
+    # 1 for an N beat, int(r * n_N) / n_c for a beat of another class.
+    expected = [1.0] + [int(ratio * counts[0]) / count for count in counts[1:]]
+    np.testing.assert_allclose(sampling_weights(np.array(counts), ratio), expected, rtol=1e-12)
+
+
+@rule
+@given(any_counts, st.floats(0.01, 1))
+def test_class_without_beats_is_never_drawn(counts: list[int], ratio: float) -> None:
+    weights = sampling_weights(np.array(counts), ratio)
+    assert np.isfinite(weights).all()
+    assert (weights[np.array(counts) == 0] == 0).all()
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_sampler_draws_classes_in_the_expected_shares(ratio: float, seed: int) -> None:
+    # N is drawn with probability n_N / (n_N + 4 int(r n_N)), each other class with
+    # int(r n_N) over the same; a chi-square test of one epoch's draws does not contradict it.
+    counts = PUBLISHED_TRAIN
+    labels = torch.from_numpy(np.repeat(np.arange(5), counts))
+    order = epoch_order(labels, ratio, seed, epoch=1)
+    drawn = np.bincount(labels[order], minlength=5)
+    mass = np.array([counts[0]] + [int(ratio * counts[0])] * 4)
+    assert len(order) == counts.sum()
+    assert scipy.stats.chisquare(drawn, len(order) * mass / mass.sum()).pvalue > 1e-4
+
+
+def test_sampler_draws_the_beats_of_one_class_evenly() -> None:
+    # Within a class no beat is preferred.
+    labels = torch.from_numpy(np.repeat(np.arange(5), [4000, 20, 20, 20, 20]))
+    drawn = np.bincount(epoch_order(labels, 1.0, seed=3, epoch=1), minlength=len(labels))
+    for label in range(5):
+        of_class = drawn[labels.numpy() == label]
+        assert scipy.stats.chisquare(of_class).pvalue > 1e-4

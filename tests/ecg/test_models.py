@@ -1,0 +1,239 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ecg.errors import UsageError
+from ecg.heartbeats import BEAT_LENGTH
+from ecg.models import MODELS, TITLES, Shape, build, count_parameters
+from tests.ecg.toy import rule
+
+PARAMETERS = {  # as published, to the last one
+    "simple": 52_229,
+    "four-layer": 217_925,
+    "residual": 1_354_981,
+    "coupled": 1_686_725,
+}
+CHANNELS = {
+    "simple": [32, 64, 128],
+    "four-layer": [32, 64, 128, 256],
+    "residual": [32, 32, 64, 64, 128, 128, 256, 256, 256, 256],
+    "coupled": [64, 64, 128, 128],
+}
+multipliers = st.floats(0.1, 10)
+
+
+def layers(name: str, kind: type[nn.Module]) -> list:
+    return [layer for layer in build(name).modules() if isinstance(layer, kind)]
+
+
+def convolutions(name: str) -> list[nn.Conv1d]:
+    """The convolutions of the published table; not those that match channels in a block."""
+    return [layer for layer in layers(name, nn.Conv1d) if layer.kernel_size != (1,)]
+
+
+def order(model: nn.Module) -> list[str]:
+    """Names of the layers in the order in which they are applied to a batch."""
+    names: list[str] = []
+    leaves = [layer for layer in model.modules() if not list(layer.children())]
+    hooks = [
+        layer.register_forward_hook(lambda layer, *_: names.append(type(layer).__name__))
+        for layer in leaves
+    ]
+    model.eval()(torch.zeros(2, 1, BEAT_LENGTH))
+    for hook in hooks:
+        hook.remove()
+    return names
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameter_count_is_the_published_one(name: str) -> None:
+    assert count_parameters(build(name)) == PARAMETERS[name]
+
+
+def test_every_model_has_a_title_and_a_published_count() -> None:
+    assert set(MODELS) == set(TITLES) == set(PARAMETERS)
+    assert list(TITLES.values()) == [
+        "Simple CNN",
+        "Four-layer CNN",
+        "Residual CNN",
+        "Coupled CNN",
+    ]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_batch_of_beats_gives_five_logits_each(name: str, batch: int) -> None:
+    beats = torch.randn(batch, 1, BEAT_LENGTH, generator=torch.Generator().manual_seed(0))
+    assert build(name).eval()(beats).shape == (batch, 5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_convolutions_are_the_published_ones(name: str) -> None:
+    # Kernel 5, padding 2, stride 1, bias on, and the published channels.
+    found = convolutions(name)
+    assert [layer.out_channels for layer in found] == CHANNELS[name]
+    assert found[0].in_channels == 1
+    for layer in found:
+        assert (layer.kernel_size, layer.padding, layer.stride) == ((5,), (2,), (1,))
+        assert layer.bias is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "probabilities"),
+    [
+        ("simple", []),
+        ("four-layer", [0.3, 0.3, 0.3]),
+        ("residual", [0.3] * 6),
+        ("coupled", [0.2, 0.3, 0.5, 0.5]),
+    ],
+)
+def test_dropout_probabilities_are_the_published_ones(
+    name: str, probabilities: list[float]
+) -> None:
+    assert [layer.p for layer in layers(name, nn.Dropout)] == probabilities
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("simple", []),
+        ("four-layer", CHANNELS["four-layer"]),
+        ("residual", CHANNELS["residual"]),
+        ("coupled", [*CHANNELS["coupled"], 256, 128]),
+    ],
+)
+def test_batch_norm_follows_every_convolution_but_the_simple_ones(
+    name: str, channels: list[int]
+) -> None:
+    # The Coupled CNN's two hidden dense layers have one as well.
+    assert [layer.num_features for layer in layers(name, nn.BatchNorm1d)] == channels
+
+
+def test_only_the_coupled_cnn_pools_by_maximum() -> None:
+    # Twice by 2: 187 -> 93 -> 46 samples, flattened to 128 * 46.
+    assert [layer.kernel_size for layer in layers("coupled", nn.MaxPool1d)] == [2, 2]
+    assert not layers("coupled", nn.AdaptiveAvgPool1d)
+    assert [layer.in_features for layer in layers("coupled", nn.Linear)] == [128 * 46, 256, 128]
+    for name in ("simple", "four-layer", "residual"):
+        assert not layers(name, nn.MaxPool1d)
+        assert [layer.output_size for layer in layers(name, nn.AdaptiveAvgPool1d)] == [1]
+
+
+CONV, STAGE = ["Conv1d", "ReLU"], ["Conv1d", "BatchNorm1d", "ReLU"]
+DENSE = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+POOL = ["AdaptiveAvgPool1d", "Flatten"]
+ORDER = {
+    "simple": [*CONV * 3, *POOL, "Linear"],
+    "four-layer": [
+        *STAGE * 2,
+        *(*STAGE, "Dropout") * 2,
+        *(*POOL, "Dropout", "Linear"),
+    ],
+    "coupled": [
+        *(*STAGE * 2, "Dropout", "MaxPool1d") * 2,
+        *("Flatten", *DENSE * 2, "Linear"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_layers_are_applied_in_the_published_order(name: str) -> None:
+    assert order(build(name)) == ORDER[name]
+
+
+def test_residual_blocks_add_their_input() -> None:
+    # conv-BN-ReLU-conv-BN-dropout plus the input, through a 1x1 convolution with bias only
+    # where the channels change: in four of the five blocks.
+    model = build("residual")
+    skips = [layer for layer in model.modules() if getattr(layer, "kernel_size", 0) == (1,)]
+    assert [(skip.in_channels, skip.out_channels) for skip in skips] == [
+        (1, 32),
+        (32, 64),
+        (64, 128),
+        (128, 256),
+    ]
+    assert all(skip.bias is not None for skip in skips)
+    body = ["Conv1d", "BatchNorm1d", "ReLU", "Conv1d", "BatchNorm1d", "Dropout"]
+    assert order(model) == [
+        *(*body, "Conv1d") * 4,
+        *(*body, "Identity"),
+        *(*POOL, "Dropout", "Linear"),
+    ]
+
+
+def test_residual_block_is_its_input_where_its_body_is_silent() -> None:
+    # The last block keeps 256 channels: with a body of zeros it is ReLU of its input.
+    block = build("residual").eval()[4]
+    for parameter in block.body.parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(2, 256, 11, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(block(x), x.relu())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_multipliers_of_one_are_the_published_shape(name: str) -> None:
+    explicit = build(name, width_multiplier=1.0, kernel_multiplier=1.0, dropout_multiplier=1.0)
+    assert repr(explicit) == repr(build(name))
+
+
+@rule
+@given(multipliers)
+def test_kernels_are_odd_and_keep_the_length(multiplier: float) -> None:
+    # An even kernel cannot be centred on a sample.
+    shape = Shape(kernel=multiplier)
+    assert shape.kernel_size() % 2 == 1
+    assert abs(shape.kernel_size() - 5 * multiplier) <= 1.5
+    assert shape.conv(1, 2)(torch.zeros(1, 1, BEAT_LENGTH)).shape == (1, 2, BEAT_LENGTH)
+
+
+@pytest.mark.parametrize(("multiplier", "size"), [(0.1, 1), (0.6, 3), (1, 5), (1.4, 7), (3, 15)])
+def test_kernel_sizes_are_those_of_the_multiplier(multiplier: float, size: int) -> None:
+    assert Shape(kernel=multiplier).kernel_size() == size
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("width", "kernel"), [(0.1, 0.1), (0.25, 3.0), (1.5, 0.6)])
+def test_every_multiplied_shape_classifies(name: str, width: float, kernel: float) -> None:
+    model = build(name, width_multiplier=width, kernel_multiplier=kernel)
+    assert model.eval()(torch.zeros(2, 1, BEAT_LENGTH)).shape == (2, 5)
+
+
+def test_width_scales_channels_and_hidden_units() -> None:
+    half = build("coupled", width_multiplier=0.5)
+    channels = [m.out_channels for m in half.modules() if isinstance(m, nn.Conv1d)]
+    units = [m.out_features for m in half.modules() if isinstance(m, nn.Linear)]
+    assert channels == [32, 32, 64, 64]
+    assert units == [128, 64, 5]  # the five classes stay
+
+
+def test_dropout_scales_and_stops_at_nine_tenths() -> None:
+    def probabilities(multiplier: float) -> list[float]:
+        model = build("coupled", dropout_multiplier=multiplier)
+        return [m.p for m in model.modules() if isinstance(m, nn.Dropout)]
+
+    assert probabilities(0) == [0, 0, 0, 0]
+    assert probabilities(0.5) == [0.1, 0.15, 0.25, 0.25]
+    assert probabilities(3) == pytest.approx([0.6, 0.9, 0.9, 0.9])
+
+
+def test_frozen_parameters_are_not_counted() -> None:
+    model = build("simple")
+    model[0].weight.requires_grad_(False)
+    assert count_parameters(model) == PARAMETERS["simple"] - 32 * 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_parameter_takes_part(name: str) -> None:
+    # A layer that was built and never applied has no gradient.
+    model = build(name)
+    x = torch.randn(2, 1, BEAT_LENGTH, generator=torch.Generator().manual_seed(0))
+    logits: Tensor = model(x)
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_unknown_model_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown model 'resnet'; known models: simple, four-"):
+        build("resnet")

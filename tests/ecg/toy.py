@@ -1,0 +1,94 @@
+"""A small deterministic heartbeat set whose classes can be learnt in seconds, and test settings."""
+
+import numpy as np
+import torch
+from hypothesis import settings
+
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
+from ecg.splits import DS1, DS2, Rows
+from ecg.training import Part, TrainingData, make_part
+
+CPU = torch.device("cpu")
+RECORDS = tuple(sorted(DS1 + DS2))
+SHARES = (0.6, 0.02, 0.16, 0.06, 0.16)  # of N, S, V, F, Q; S is as rare as in the real set
+SILENCE = 20  # samples of zero padding at the end of each beat
+
+# Hypothesis draws the same examples every time, so a failure is never a matter of luck.
+rule = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+
+
+def toy_heartbeats(n: int = 600, *, seed: int = 0, in_test: bool = False) -> Heartbeats:
+    """Return `n` beats, each class with a wave of its own, spread over the 44 DS1/DS2 records.
+
+    N: one narrow wave; S: three; V: one broad; F: a dip; Q: a ripple.
+
+    Args:
+        n: number of beats.
+        seed: of places and noise.
+        in_test: whether the set comes with a test part (every fifth beat).
+    """
+    rng = np.random.default_rng(seed)
+    counts = [int(share * n) for share in SHARES]
+    counts[0] += n - sum(counts)
+    labels = rng.permutation(np.repeat(np.arange(len(CLASSES)), counts))
+    time = np.arange(BEAT_LENGTH - SILENCE)
+    at = rng.uniform(50, 90, size=(n, 1))  # samples
+
+    def wave(centre: np.ndarray, width: float) -> np.ndarray:
+        return np.exp(-(((time - centre) / width) ** 2))
+
+    shapes = [
+        wave(at, 3),
+        wave(at, 3) + wave(at - 25, 3) + wave(at + 25, 3),
+        wave(at, 20),
+        1 - wave(at, 6),
+        0.5 + 0.5 * np.sin((time - at) * 0.9),
+    ]
+    raw = np.choose(labels[:, None], shapes) + rng.normal(0, 0.03, size=(n, len(time)))
+    low, high = raw.min(1, keepdims=True), raw.max(1, keepdims=True)
+    signals = np.pad((raw - low) / (high - low), ((0, 0), (0, SILENCE)))
+    return Heartbeats(
+        signals=signals.astype(np.float32),
+        labels=labels.astype(np.int64),
+        record=np.resize(np.array(RECORDS, dtype=np.int32), n),
+        sample=(np.arange(n, dtype=np.int32) // len(RECORDS)) * 300 + 77,
+        symbol=np.array(["N", "A", "V", "F", "/"])[labels],
+        in_test=np.arange(n) % 5 == 0 if in_test else None,
+        source="synthetic",
+    )
+
+
+def flat_heartbeats(
+    labels: Rows, *, record: Rows | None = None, in_test: np.ndarray | None = None
+) -> Heartbeats:
+    """Return silent beats with these labels, for rules that do not look at signals.
+
+    Without `record` the source tells neither record nor sample; with it each beat has a sample
+    of its own.
+    """
+    n = len(labels)
+    unknown = np.full(n, -1, dtype=np.int32)
+    return Heartbeats(
+        signals=np.broadcast_to(np.float32(0), (n, BEAT_LENGTH)),
+        labels=np.asarray(labels, dtype=np.int64),
+        record=unknown if record is None else np.asarray(record, dtype=np.int32),
+        sample=unknown if record is None else np.arange(n, dtype=np.int32),
+        symbol=np.full(n, ""),
+        in_test=in_test,
+        source="kaggle",
+    )
+
+
+def toy_data(n: int = 600, validation: int = 200) -> TrainingData:
+    """Return the toy set on the CPU: the first `validation` beats validate, the rest train."""
+    beats = toy_heartbeats(n)
+    rows = np.arange(n)
+    return TrainingData(
+        make_part(beats, rows[validation:], CPU), make_part(beats, rows[:validation], CPU)
+    )
+
+
+def contrary(data: TrainingData) -> TrainingData:
+    """Return the data with wrong validation labels, so that learning makes validation worse."""
+    wrong = (data.validation.labels + 1) % len(CLASSES)
+    return TrainingData(data.train, Part(data.validation.signals, wrong))

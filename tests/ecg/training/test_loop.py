@@ -1,0 +1,472 @@
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
+
+from ecg import models
+from ecg.errors import UsageError
+from ecg.imbalance import class_weights
+from ecg.training import (
+    DivergedError,
+    Epoch,
+    Part,
+    TrainConfig,
+    TrainingData,
+    TrainResult,
+    measure,
+    train,
+)
+from ecg.training.config import OPTIMIZERS
+from ecg.training.loop import build_model
+from ecg.training.order import epoch_order
+from ecg.training.step import evaluate, make_optimizer, train_epoch
+from tests.ecg.toy import contrary, rule, toy_data
+
+FAST = TrainConfig(
+    model="simple", width_multiplier=0.25, batch_size=32, learning_rate=5e-3, max_epochs=3
+)
+NOISY = FAST.replace(  # all that is random in a run: weights, order, sampler, dropout
+    model="four-layer", width_multiplier=0.1, ratio=0.5, alpha=0.5, max_epochs=2
+)
+
+
+SMALL = toy_data(100, validation=29)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The runs are too small to share out, and their sums must not depend on the machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    return toy_data(360, validation=120)
+
+
+@pytest.fixture(scope="module")
+def learnt(data: TrainingData) -> TrainResult:
+    return train(FAST.replace(width_multiplier=1.0, max_epochs=10), data)
+
+
+@pytest.fixture(scope="module")
+def stopped(data: TrainingData) -> TrainResult:
+    """A run on wrong validation labels with a scheduler: soon worse, then stopped early."""
+    config = FAST.replace(
+        max_epochs=40, patience=5, scheduler_factor=0.5, scheduler_patience=1, alpha=0.7
+    )
+    return train(config, contrary(data))
+
+
+def equal_weights(a: TrainResult, b: TrainResult) -> bool:
+    return a.weights.keys() == b.weights.keys() and all(
+        torch.equal(a.weights[key], b.weights[key]) for key in a.weights
+    )
+
+
+def losses(result: TrainResult) -> list[float]:
+    return [epoch.validation_loss for epoch in result.epochs]
+
+
+def logits_of(config: TrainConfig, weights: object, part: Part) -> torch.Tensor:
+    model = build_model(config).eval()
+    model.load_state_dict(weights)
+    with torch.no_grad():
+        return model(part.signals)
+
+
+def weights_of(config: TrainConfig, part: Part) -> torch.Tensor:
+    counts = np.bincount(part.labels.numpy(), minlength=5)
+    return torch.from_numpy(class_weights(counts, config.alpha)).float()
+
+
+# --- What a run is decided by
+
+
+@pytest.mark.parametrize("config", [FAST, NOISY], ids=["plain", "noisy"])
+def test_same_configuration_gives_the_same_result_to_the_bit(
+    config: TrainConfig, data: TrainingData
+) -> None:
+    # Whatever the state of the global generators before each run.
+    torch.manual_seed(1)
+    first = train(config, data)
+    torch.manual_seed(2)
+    second = train(config, data)
+    assert first == second
+    assert first.epochs == second.epochs
+    assert first.confusion == second.confusion
+    assert equal_weights(first, second)
+
+
+def test_another_seed_is_another_run(data: TrainingData) -> None:
+    one = train(FAST.replace(max_epochs=1), data)
+    two = train(FAST.replace(max_epochs=1, seed=1), data)
+    assert losses(one) != losses(two)
+    assert not equal_weights(one, two)
+
+
+def test_running_longer_does_not_change_the_epochs_before(data: TrainingData) -> None:
+    # An epoch's random numbers are of the seed and the epoch alone.
+    short, long = (train(NOISY.replace(max_epochs=n), data) for n in (1, 2))
+    assert long.epochs[:1] == short.epochs
+
+
+def test_global_random_state_is_left_alone(data: TrainingData) -> None:
+    before = torch.get_rng_state()
+    result = train(NOISY, data)
+    measure(NOISY, result.weights, data.validation)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_data_is_left_alone(data: TrainingData) -> None:
+    # It is shared by all trials of a process.
+    before = [t.clone() for t in (data.train.signals, data.train.labels, data.validation.signals)]
+    train(NOISY, data)
+    after = [data.train.signals, data.train.labels, data.validation.signals]
+    assert all(map(torch.equal, before, after))
+
+
+def test_validation_part_decides_no_weight(data: TrainingData) -> None:
+    # Without a scheduler, other validation beats leave the training curve as it is.
+    other = TrainingData(data.train, contrary(data).validation)
+    curves = [[e.train_loss for e in train(FAST, each).epochs] for each in (data, other)]
+    assert curves[0] == curves[1]
+
+
+# --- Learning
+
+
+def test_learns_the_toy_set(learnt: TrainResult) -> None:
+    # A constant guess has macro F1 of .15 here.
+    assert learnt.best.scores["f1_macro"] > 0.7
+    assert learnt.best.scores["recall_weighted"] > 0.9
+    assert learnt.epochs[-1].train_loss < 0.5 * learnt.epochs[0].train_loss
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_lowers_the_training_loss(optimizer: str, data: TrainingData) -> None:
+    rate = 0.05 if optimizer == "sgd" else 5e-3
+    result = train(FAST.replace(optimizer=optimizer, learning_rate=rate), data)
+    curve = [epoch.train_loss for epoch in result.epochs]
+    assert curve[-1] < 0.9 * curve[0]
+
+
+@pytest.mark.parametrize("model", models.MODELS)
+def test_every_model_trains(model: str, data: TrainingData) -> None:
+    # 240 beats in batches of 239 leave a single beat over, of which batch norm has no variance.
+    config = FAST.replace(model=model, width_multiplier=0.1, batch_size=239, max_epochs=1)
+    result = train(config, data)
+    assert math.isfinite(result.best.train_loss)
+    assert np.sum(result.confusion) == len(data.validation)
+
+
+def test_optimizers_are_configured_as_published() -> None:
+    # AdamW decays the weights themselves; Adam and SGD add an L2 penalty to the gradient.
+    model = models.build("simple", width_multiplier=0.1)
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    assert set(kinds) == set(OPTIMIZERS)
+    for name, kind in kinds.items():
+        config = TrainConfig(optimizer=name, learning_rate=0.02, weight_decay=0.3, momentum=0.7)
+        optimizer = make_optimizer(config, model)
+        assert type(optimizer) is kind
+        (group,) = optimizer.param_groups
+        assert (group["lr"], group["weight_decay"]) == (0.02, 0.3)
+        if name == "sgd":
+            assert (group["momentum"], group["nesterov"]) == (0.7, True)
+        else:
+            assert group["betas"] == (0.9, 0.999)
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="Nesterov refuses momentum 0")
+def test_sgd_without_momentum_is_plain_gradient_descent(data: TrainingData) -> None:
+    # 0 is in the configuration's range of momentum.
+    train(FAST.replace(optimizer="sgd", momentum=0.0, max_epochs=1), data)
+
+
+@pytest.mark.xfail(strict=True, raises=ZeroDivisionError, reason="every batch is left out")
+def test_batches_of_one_beat_train_or_are_refused_by_name(data: TrainingData) -> None:
+    # Neither is a division by zero after an epoch in which nothing was trained.
+    try:
+        config = FAST.replace(batch_size=1, max_epochs=1)
+    except UsageError as error:
+        assert "batch_size" in str(error)
+    else:
+        assert math.isfinite(train(config, data).best.train_loss)
+
+
+# --- When it stops
+
+
+def test_stops_after_exactly_patience_epochs_without_a_better_loss(stopped: TrainResult) -> None:
+    curve = losses(stopped)
+    assert stopped.stop_reason == "early-stopping"
+    assert stopped.best_epoch == np.argmin(curve) + 1
+    assert len(curve) == stopped.best_epoch + stopped.config.patience
+    assert len(curve) < stopped.config.max_epochs
+
+
+@pytest.mark.parametrize("run", ["learnt", "stopped"])
+def test_every_epoch_tells_the_best_so_far(run: str, request: pytest.FixtureRequest) -> None:
+    result: TrainResult = request.getfixturevalue(run)
+    curve = losses(result)
+    for number, epoch in enumerate(result.epochs, start=1):
+        assert epoch.number == number
+        assert epoch.best_epoch == np.argmin(curve[:number]) + 1
+        assert epoch.epochs_since_best == number - epoch.best_epoch
+    assert result.best_epoch == np.argmin(curve) + 1
+    assert result.best is result.epochs[result.best_epoch - 1]
+    assert result.confusion == result.best.confusion
+
+
+def test_stops_at_max_epochs(data: TrainingData) -> None:
+    result = train(FAST, data)
+    assert result.stop_reason == "max-epochs"
+    assert len(result.epochs) == FAST.max_epochs
+
+
+def test_on_epoch_sees_every_epoch_and_stops_the_run_as_pruned(data: TrainingData) -> None:
+    seen: list[Epoch] = []
+
+    def on_epoch(epoch: Epoch) -> bool:
+        seen.append(epoch)
+        return epoch.number == 2
+
+    result = train(FAST, data, on_epoch)
+    assert result.stop_reason == "pruned"
+    assert result.epochs == tuple(seen)
+    assert [epoch.number for epoch in seen] == [1, 2]
+    assert result.weights
+
+
+@pytest.mark.parametrize("answer", [None, False])
+def test_on_epoch_without_an_answer_lets_the_run_go_on(
+    answer: bool | None, data: TrainingData
+) -> None:
+    assert train(FAST, data, lambda _: answer) == train(FAST, data)
+
+
+# --- Which weights are kept
+
+
+@pytest.mark.parametrize("run", ["learnt", "stopped"])
+def test_kept_weights_are_those_of_the_best_epoch(
+    run: str, data: TrainingData, request: pytest.FixtureRequest
+) -> None:
+    # The weighted cross-entropy mean of the whole validation part, recomputed in plain
+    # PyTorch, is the loss recorded at the best epoch; so is the confusion matrix.
+    result: TrainResult = request.getfixturevalue(run)
+    part = (contrary(data) if run == "stopped" else data).validation
+    logits = logits_of(result.config, result.weights, part)
+    loss = cross_entropy(logits, part.labels, weights_of(result.config, data.train))
+    assert result.best.validation_loss == pytest.approx(loss.item(), rel=1e-5)
+    expected = torch.zeros(5, 5, dtype=torch.int64)
+    for true, predicted in zip(part.labels.tolist(), logits.argmax(1).tolist(), strict=True):
+        expected[true, predicted] += 1
+    assert torch.tensor(result.confusion).equal(expected)
+
+
+@pytest.mark.parametrize("run", ["learnt", "stopped"])
+def test_measure_finds_the_confusion_of_the_best_epoch(
+    run: str, data: TrainingData, request: pytest.FixtureRequest
+) -> None:
+    # Every validation beat is in the matrix once.
+    result: TrainResult = request.getfixturevalue(run)
+    part = (contrary(data) if run == "stopped" else data).validation
+    assert measure(result.config, result.weights, part) == result.confusion
+    counts = torch.bincount(part.labels, minlength=5)
+    assert torch.tensor(result.confusion).sum(1).equal(counts)
+    assert all(np.sum(epoch.confusion) == len(part) for epoch in result.epochs)
+
+
+def test_kept_weights_do_not_follow_later_epochs(stopped: TrainResult, data: TrainingData) -> None:
+    # A run of only the best epoch's length ends with the very same weights.
+    short = stopped.config.replace(max_epochs=stopped.best_epoch)
+    assert equal_weights(train(short, contrary(data)), stopped)
+
+
+# --- The learning rate
+
+
+def test_scheduler_lowers_the_learning_rate_where_pytorch_says_so(stopped: TrainResult) -> None:
+    # The recorded losses, replayed through ReduceLROnPlateau, give the recorded rates.
+    config = stopped.config
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], config.learning_rate)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode="min",
+        factor=config.scheduler_factor,
+        patience=config.scheduler_patience,
+        min_lr=config.min_learning_rate,
+    )
+    rates = []
+    for loss in losses(stopped):
+        rates.append(optimizer.param_groups[0]["lr"])
+        scheduler.step(loss)
+    assert [epoch.learning_rate for epoch in stopped.epochs] == rates
+    assert len(set(rates)) >= 3
+
+
+def test_scheduler_does_not_go_under_the_least_rate(data: TrainingData) -> None:
+    config = FAST.replace(
+        max_epochs=8, scheduler_factor=0.2, scheduler_patience=0, min_learning_rate=2e-3
+    )
+    rates = [epoch.learning_rate for epoch in train(config, contrary(data)).epochs]
+    assert rates[-1] == 2e-3
+
+
+def test_without_a_scheduler_the_rate_stays(learnt: TrainResult) -> None:
+    assert {epoch.learning_rate for epoch in learnt.epochs} == {learnt.config.learning_rate}
+
+
+# --- The losses
+
+
+@rule
+@given(batch=st.integers(2, 250), alpha=st.sampled_from([0.0, 0.3, 1.0]))
+def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha: float) -> None:
+    # At learning rate 0 the network stays as drawn, so the epoch's training loss is the
+    # weighted cross-entropy mean over all its beats, ragged last batch included; a single
+    # left-over beat is left out.
+    data = SMALL
+    config = TrainConfig(model="simple", width_multiplier=0.1, alpha=alpha, batch_size=batch)
+    torch.manual_seed(0)
+    model = build_model(config)
+    optimizer = make_optimizer(config.replace(learning_rate=0.0), model)
+    order = epoch_order(data.train.labels, None, 0, 1)
+    weights = weights_of(config, data.train)
+    total, weight = train_epoch(model, optimizer, data.train, order, weights, batch).tolist()
+    used = order[:-1] if len(order) % batch == 1 else order
+    expected = mean_loss(model, Part(data.train.signals[used], data.train.labels[used]), weights)
+    assert total / weight == pytest.approx(expected, rel=1e-5)
+    assert weight == pytest.approx(weights[data.train.labels[used]].double().sum().item())
+
+
+def mean_loss(model: torch.nn.Module, part: Part, weights: torch.Tensor) -> float:
+    with torch.no_grad():
+        return cross_entropy(model(part.signals), part.labels, weights).item()
+
+
+@pytest.mark.parametrize("beats", [1, 2, 63, 64, 65, 129])
+def test_evaluation_counts_every_beat_of_a_ragged_part(beats: int, data: TrainingData) -> None:
+    # A single left-over beat is measured like any other.
+    signals = torch.cat([data.train.signals, data.validation.signals])[:beats]
+    labels = torch.cat([data.train.labels, data.validation.labels])[:beats]
+    part, weights = Part(signals, labels), torch.tensor([1.0, 9.0, 2.0, 5.0, 3.0])
+    torch.manual_seed(0)
+    model = models.build("four-layer", width_multiplier=0.1)
+    (total, weight), cells = evaluate(model, part, weights)
+    assert cells.sum() == beats
+    assert not model.training
+    assert (total / weight).item() == pytest.approx(mean_loss(model, part, weights), rel=1e-5)
+
+
+def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
+    # 240 beats in batches of 239 train exactly as the first 239 of the order do.
+    results = []
+    for beats in (240, 239):
+        torch.manual_seed(0)
+        model = models.build("simple", width_multiplier=0.1)
+        order = epoch_order(data.train.labels, None, 0, 1)[:beats]
+        optimizer = make_optimizer(FAST, model)
+        train_epoch(model, optimizer, data.train, order, torch.ones(5), 239)
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*results)
+
+
+def test_alpha_changes_training_and_validation_loss(data: TrainingData) -> None:
+    plain, weighted = (train(FAST.replace(alpha=a, max_epochs=1), data) for a in (0.0, 1.0))
+    assert plain.best.train_loss != weighted.best.train_loss
+    assert plain.best.validation_loss != weighted.best.validation_loss
+
+
+def test_class_weights_are_of_the_training_part() -> None:
+    # A validation part of other class shares is weighed by the training shares.
+    data = toy_data(200, validation=60)
+    only_n = data.validation.labels == 0
+    skewed = Part(data.validation.signals[only_n], data.validation.labels[only_n])
+    config = FAST.replace(alpha=1.0, max_epochs=1)
+    result = train(config, TrainingData(data.train, skewed))
+    logits = logits_of(config, result.weights, skewed)
+    loss = cross_entropy(logits, skewed.labels, weights_of(config, data.train))
+    assert result.best.validation_loss == pytest.approx(loss.item(), rel=1e-5)
+
+
+# --- Divergence
+
+
+def poisoned(part: Part) -> Part:
+    signals = part.signals.clone()
+    signals[7, 0, 100] = torch.nan
+    return Part(signals, part.labels)
+
+
+def test_nan_in_training_is_told_with_its_epoch(data: TrainingData) -> None:
+    with pytest.raises(DivergedError, match=r"training loss is nan at epoch 1; .*learning rate"):
+        train(FAST, TrainingData(poisoned(data.train), data.validation))
+
+
+def test_nan_in_validation_is_told_with_its_epoch(data: TrainingData) -> None:
+    with pytest.raises(DivergedError, match="validation loss is nan at epoch 1"):
+        train(FAST, TrainingData(data.train, poisoned(data.validation)))
+
+
+def test_later_divergence_is_told_with_its_epoch(data: TrainingData) -> None:
+    # The epochs before it went to on_epoch; the bad one does not.
+    train_part = Part(data.train.signals.clone(), data.train.labels)
+    seen = []
+
+    def on_epoch(epoch: Epoch) -> None:
+        seen.append(epoch.number)
+        if epoch.number == 2:
+            train_part.signals[0] = torch.nan
+
+    with pytest.raises(DivergedError, match="at epoch 3"):
+        train(FAST, TrainingData(train_part, data.validation), on_epoch)
+    assert seen == [1, 2]
+
+
+def test_random_state_is_restored_after_divergence(data: TrainingData) -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(DivergedError):
+        train(FAST, TrainingData(poisoned(data.train), data.validation))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# --- Speed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="counts waits for a CUDA device")
+@pytest.mark.parametrize("model_name", models.MODELS)
+def test_the_hot_loop_never_waits_for_the_device(model_name: str) -> None:
+    # A whole epoch, trained and measured, is queued without one host synchronisation; its
+    # figures come over in a single transfer afterwards.
+    device = torch.device("cuda")
+    parts = [
+        Part(part.signals.to(device), part.labels.to(device))
+        for part in (SMALL.train, SMALL.validation)
+    ]
+    config = TrainConfig(model=model_name, width_multiplier=0.25, batch_size=16)
+    model = build_model(config).to(device)
+    optimizer = make_optimizer(config, model)
+    weights = torch.ones(5, device=device)
+    order = epoch_order(parts[0].labels, None, 0, 1)
+
+    def epoch() -> None:
+        train_epoch(model, optimizer, parts[0], order, weights, config.batch_size)
+        evaluate(model, parts[1], weights)
+
+    epoch()  # the libraries set themselves up, and may wait, once
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        epoch()
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
