@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 RATE = 360.0  # Hz
 UNITS_PER_MV, OFFSET, ADC_MAX = 200.0, 1024, 2047
+FIRST_BEAT = 0.4  # s before the first RR interval, room for the first P wave
 MINIMUM_BEATS = 10  # a record must have room for a beat of each of its classes
 RECORDS = (
     *(100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 111, 112, 113, 114, 115, 116),
@@ -220,11 +221,11 @@ def _disturbance(
 
 
 def _marks_between(
-    peaks: NDArray[np.int64], share: float, rng: np.random.Generator
+    peaks: NDArray[np.int64], place: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return positions halfway between beats, after about `share` of the beats, ascending."""
-    chosen = np.flatnonzero(rng.random(len(peaks) - 1) < share)
-    return (peaks[chosen] + peaks[chosen + 1]) // 2
+    """Return positions at the part `place` of about every 125th RR interval, ascending."""
+    chosen = np.flatnonzero(rng.random(len(peaks) - 1) < 0.008)
+    return peaks[chosen] + (place * (peaks[chosen + 1] - peaks[chosen])).astype(np.int64)
 
 
 def generate_record(
@@ -244,10 +245,10 @@ def generate_record(
     patient = _draw_patient(number in PACED_RECORDS, rng)
     classes = _draw_classes(number, beats, rng)
     intervals = _draw_intervals(patient, classes, rng)
-    peaks = np.round(np.cumsum(intervals) * RATE).astype(np.int64)
+    peaks = np.round((FIRST_BEAT + np.cumsum(intervals)) * RATE).astype(np.int64)
     samples = int(peaks[-1] + RATE)
-    rhythm_marks = _marks_between(peaks, 0.008, rng)
-    noise_marks = _marks_between(peaks, 0.008, rng)
+    rhythm_marks = _marks_between(peaks, 0.5, rng)
+    noise_marks = _marks_between(peaks, 0.6, rng)
     signal = _render(_draw_beats(patient, classes, intervals, rng), peaks, samples)
     signal += _disturbance(patient, samples, noise_marks, rng)
     adc = np.clip(np.round(signal * UNITS_PER_MV) + OFFSET, 0, ADC_MAX).astype(np.int16)

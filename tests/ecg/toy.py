@@ -5,8 +5,9 @@ import torch
 from hypothesis import settings
 
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
+from ecg.imbalance import class_weights
 from ecg.splits import DS1, DS2, Rows
-from ecg.training import Part, TrainingData, make_part
+from ecg.training import Part, TrainConfig, TrainingData, make_part
 
 CPU = torch.device("cpu")
 RECORDS = tuple(sorted(DS1 + DS2))
@@ -89,6 +90,16 @@ def toy_data(n: int = 600, validation: int = 200) -> TrainingData:
 
 
 def contrary(data: TrainingData) -> TrainingData:
-    """Return the data with wrong validation labels, so that learning makes validation worse."""
-    wrong = (data.validation.labels + 1) % len(CLASSES)
+    """Return the data with every eighth validation label wrong.
+
+    Learning first lowers the validation loss; being sure of the rest raises it again.
+    """
+    wrong = data.validation.labels.clone()
+    wrong[::8] = (wrong[::8] + 1) % len(CLASSES)
     return TrainingData(data.train, Part(data.validation.signals, wrong))
+
+
+def loss_weights(config: TrainConfig, part: Part) -> torch.Tensor:
+    """Return the (5,) weights in the cross-entropy of a run that trains on this part."""
+    counts = np.bincount(part.labels.numpy(), minlength=5)
+    return torch.from_numpy(class_weights(counts, config.alpha)).float()

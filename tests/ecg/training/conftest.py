@@ -1,0 +1,23 @@
+"""What the tests of the trainer share."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from ecg.training import TrainingData
+from tests.ecg.toy import toy_data
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The runs are too small to share out, and their sums must not depend on the machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def data() -> TrainingData:
+    return toy_data(360, validation=120)

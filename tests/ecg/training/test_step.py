@@ -1,0 +1,113 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
+
+from ecg import models
+from ecg.training import Part, TrainConfig, TrainingData
+from ecg.training.config import OPTIMIZERS
+from ecg.training.loop import build_model
+from ecg.training.order import epoch_order
+from ecg.training.step import evaluate, make_optimizer, train_epoch
+from tests.ecg.toy import loss_weights, rule, toy_data
+
+SMALL = toy_data(100, validation=29)
+
+
+def test_optimizers_are_configured_as_published() -> None:
+    # AdamW decays the weights themselves; Adam and SGD add an L2 penalty to the gradient.
+    model = models.build("simple", width_multiplier=0.1)
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    assert set(kinds) == set(OPTIMIZERS)
+    for name, kind in kinds.items():
+        config = TrainConfig(optimizer=name, learning_rate=0.02, weight_decay=0.3, momentum=0.7)
+        optimizer = make_optimizer(config, model)
+        assert type(optimizer) is kind
+        (group,) = optimizer.param_groups
+        assert (group["lr"], group["weight_decay"]) == (0.02, 0.3)
+        if name == "sgd":
+            assert (group["momentum"], group["nesterov"]) == (0.7, True)
+        else:
+            assert group["betas"] == (0.9, 0.999)
+
+
+@rule
+@given(batch=st.integers(2, 250), alpha=st.sampled_from([0.0, 0.3, 1.0]))
+def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha: float) -> None:
+    # At learning rate 0 the network stays as drawn, so the epoch's training loss is the
+    # weighted cross-entropy mean over all its beats, ragged last batch included; a single
+    # left-over beat is left out.
+    data = SMALL
+    config = TrainConfig(model="simple", width_multiplier=0.1, alpha=alpha, batch_size=batch)
+    torch.manual_seed(0)
+    model = build_model(config)
+    optimizer = make_optimizer(config.replace(learning_rate=0.0), model)
+    order = epoch_order(data.train.labels, None, 0, 1)
+    weights = loss_weights(config, data.train)
+    total, weight = train_epoch(model, optimizer, data.train, order, weights, batch).tolist()
+    used = order[:-1] if len(order) % batch == 1 else order
+    expected = mean_loss(model, Part(data.train.signals[used], data.train.labels[used]), weights)
+    assert total / weight == pytest.approx(expected, rel=1e-5)
+    assert weight == pytest.approx(weights[data.train.labels[used]].double().sum().item())
+
+
+def mean_loss(model: torch.nn.Module, part: Part, weights: torch.Tensor) -> float:
+    with torch.no_grad():
+        return cross_entropy(model(part.signals), part.labels, weights).item()
+
+
+@pytest.mark.parametrize("beats", [1, 2, 63, 64, 65, 129])
+def test_evaluation_counts_every_beat_of_a_ragged_part(beats: int, data: TrainingData) -> None:
+    # A single left-over beat is measured like any other.
+    signals = torch.cat([data.train.signals, data.validation.signals])[:beats]
+    labels = torch.cat([data.train.labels, data.validation.labels])[:beats]
+    part, weights = Part(signals, labels), torch.tensor([1.0, 9.0, 2.0, 5.0, 3.0])
+    torch.manual_seed(0)
+    model = models.build("four-layer", width_multiplier=0.1)
+    (total, weight), cells = evaluate(model, part, weights)
+    assert cells.sum() == beats
+    assert not model.training
+    assert (total / weight).item() == pytest.approx(mean_loss(model, part, weights), rel=1e-5)
+
+
+def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
+    # 240 beats in batches of 239 train exactly as the first 239 of the order do.
+    results = []
+    for beats in (240, 239):
+        torch.manual_seed(0)
+        model = models.build("simple", width_multiplier=0.1)
+        order = epoch_order(data.train.labels, None, 0, 1)[:beats]
+        optimizer = make_optimizer(TrainConfig(model="simple"), model)
+        train_epoch(model, optimizer, data.train, order, torch.ones(5), 239)
+        results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*results)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="counts waits for a CUDA device")
+@pytest.mark.parametrize("model_name", models.MODELS)
+def test_the_hot_loop_never_waits_for_the_device(model_name: str) -> None:
+    # A whole epoch, trained and measured, is queued without one host synchronisation; its
+    # figures come over in a single transfer afterwards.
+    device = torch.device("cuda")
+    parts = [
+        Part(part.signals.to(device), part.labels.to(device))
+        for part in (SMALL.train, SMALL.validation)
+    ]
+    config = TrainConfig(model=model_name, width_multiplier=0.25, batch_size=16)
+    model = build_model(config).to(device)
+    optimizer = make_optimizer(config, model)
+    weights = torch.ones(5, device=device)
+    order = epoch_order(parts[0].labels, None, 0, 1)
+
+    def epoch() -> None:
+        train_epoch(model, optimizer, parts[0], order, weights, config.batch_size)
+        evaluate(model, parts[1], weights)
+
+    epoch()  # the libraries set themselves up, and may wait, once
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        epoch()
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
