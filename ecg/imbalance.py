@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.errors import UsageError
+
 
 def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
     """Weights of the classes in the cross-entropy.
@@ -35,7 +37,12 @@ def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.floa
 
     Returns:
         (classes,) weights; 0 for a class without beats.
+
+    Raises:
+        UsageError: there are no beats of class N.
     """
+    if counts[0] == 0:
+        raise UsageError("the sampler's ratio is measured by class N, which has no beats here")
     counts = np.asarray(counts, dtype=np.float64)
     target = float(int(ratio * counts[0]))
     weights = np.zeros(len(counts))

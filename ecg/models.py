@@ -4,11 +4,15 @@ Every network maps (batch, 1, 187) z-scored beats to (batch, 5) logits. The publ
 have kernel 5, padding 2, stride 1 and a bias in every convolution; three multipliers, all 1
 in the published tables, let a search vary a shape around them. Adding a network is one
 builder with `@register`.
+
+Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
+memory, which makes a training step on a CPU about 1.3 times as fast.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ecg.errors import UsageError
@@ -41,13 +45,13 @@ class Shape:
         """Return the dropout layer in place of the published one."""
         return nn.Dropout(min(0.9, published * self.dropout))
 
-    def conv(self, inputs: int, outputs: int) -> nn.Conv1d:
-        """Return a convolution that keeps the length."""
+    def conv(self, inputs: int, outputs: int) -> nn.Conv2d:
+        """Return a convolution over time that keeps the length."""
         size = self.kernel_size()
-        return nn.Conv1d(inputs, outputs, size, padding=size // 2)
+        return nn.Conv2d(inputs, outputs, (1, size), padding=(0, size // 2))
 
 
-Builder = Callable[[Shape], nn.Module]
+Builder = Callable[[Shape], nn.Sequential]
 TITLES: dict[str, str] = {}
 _BUILDERS: dict[str, Builder] = {}
 
@@ -83,7 +87,10 @@ def build(
     """
     if name not in _BUILDERS:
         raise UsageError(f"unknown model '{name}'; known models: {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](Shape(width_multiplier, kernel_multiplier, dropout_multiplier))
+    shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier)
+    image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
+    layers = _BUILDERS[name](shape)
+    return nn.Sequential(image, *layers).to(memory_format=torch.channels_last)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -92,24 +99,24 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def _conv_bn_relu(shape: Shape, inputs: int, outputs: int) -> list[nn.Module]:
-    return [shape.conv(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU()]
+    return [shape.conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 @register("simple", "Simple CNN")
-def _simple(shape: Shape) -> nn.Module:
+def _simple(shape: Shape) -> nn.Sequential:
     """Three convolutions and a global average pool; 52,229 parameters."""
     a, b, c = map(shape.units, (32, 64, 128))
     return nn.Sequential(
-        *(shape.conv(1, a), nn.ReLU()),  # (batch, 32, 187)
+        *(shape.conv(1, a), nn.ReLU()),  # (batch, 32, 1, 187)
         *(shape.conv(a, b), nn.ReLU()),
         *(shape.conv(b, c), nn.ReLU()),
-        *(nn.AdaptiveAvgPool1d(1), nn.Flatten()),  # (batch, 128)
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),  # (batch, 128)
         nn.Linear(c, len(CLASSES)),
     )
 
 
 @register("four-layer", "Four-layer CNN")
-def _four_layer(shape: Shape) -> nn.Module:
+def _four_layer(shape: Shape) -> nn.Sequential:
     """Four convolutions with batch norm and dropout; 217,925 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
     return nn.Sequential(
@@ -117,7 +124,7 @@ def _four_layer(shape: Shape) -> nn.Module:
         *_conv_bn_relu(shape, a, b),
         *(*_conv_bn_relu(shape, b, c), shape.drop(0.3)),
         *(*_conv_bn_relu(shape, c, d), shape.drop(0.3)),
-        *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
         nn.Linear(d, len(CLASSES)),
     )
 
@@ -130,19 +137,19 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             *_conv_bn_relu(shape, inputs, outputs),
-            *(shape.conv(outputs, outputs), nn.BatchNorm1d(outputs), shape.drop(0.3)),
+            *(shape.conv(outputs, outputs), nn.BatchNorm2d(outputs), shape.drop(0.3)),
         )
         same = inputs == outputs
-        self.skip = nn.Identity() if same else nn.Conv1d(inputs, outputs, 1)
+        self.skip = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, length) -> (batch, outputs, length)."""
+        """(batch, inputs, 1, length) -> (batch, outputs, 1, length)."""
         total: Tensor = self.body(x) + self.skip(x)
         return total.relu()
 
 
 @register("residual", "Residual CNN")
-def _residual(shape: Shape) -> nn.Module:
+def _residual(shape: Shape) -> nn.Sequential:
     """Five residual blocks; 1,354,981 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
     return nn.Sequential(
@@ -151,13 +158,13 @@ def _residual(shape: Shape) -> nn.Module:
         ResidualBlock(shape, b, c),
         ResidualBlock(shape, c, d),
         ResidualBlock(shape, d, d),
-        *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
         nn.Linear(d, len(CLASSES)),
     )
 
 
 @register("coupled", "Coupled CNN")
-def _coupled(shape: Shape) -> nn.Module:
+def _coupled(shape: Shape) -> nn.Sequential:
     """Two coupled convolution stages and two dense layers; 1,686,725 parameters.
 
     After IEEE 8952723.
@@ -166,9 +173,13 @@ def _coupled(shape: Shape) -> nn.Module:
     pooled = BEAT_LENGTH // 2 // 2  # 46
     return nn.Sequential(
         *_conv_bn_relu(shape, 1, a),
-        *(*_conv_bn_relu(shape, a, a), shape.drop(0.2), nn.MaxPool1d(2)),  # (batch, 64, 93)
+        *(*_conv_bn_relu(shape, a, a), shape.drop(0.2), nn.MaxPool2d((1, 2))),  # (batch, 64, 1, 93)
         *_conv_bn_relu(shape, a, b),
-        *(*_conv_bn_relu(shape, b, b), shape.drop(0.3), nn.MaxPool1d(2)),  # (batch, 128, 46)
+        *(
+            *_conv_bn_relu(shape, b, b),
+            shape.drop(0.3),
+            nn.MaxPool2d((1, 2)),
+        ),  # (batch, 128, 1, 46)
         nn.Flatten(),
         *(nn.Linear(b * pooled, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),

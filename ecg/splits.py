@@ -134,7 +134,7 @@ def check_leaks(split: Split, beats: Heartbeats) -> None:
         LeakError: names the parts and the first thing they share.
     """
     identity = beats.record.astype(np.int64) * 2**32 + beats.sample
-    known = beats.record != UNKNOWN
+    known = (beats.record != UNKNOWN) & (beats.sample != UNKNOWN)
     for (name_a, a), (name_b, b) in combinations(split.parts(), 2):
         where = f"the {name_a} and {name_b} parts of the split '{split.name}'"
         if len(shared := np.intersect1d(a, b)):

@@ -12,6 +12,8 @@ from ecg.errors import UsageError
 from ecg.models import MODELS
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
+# Batch norm has no variance of one value, so a batch has two beats or more.
+LOWEST = {"seed": 0, "scheduler_patience": 0, "batch_size": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check every field."""
+        """Check every field; whole numbers given for real ones become real."""
         self._one_of("model", MODELS)
         self._one_of("optimizer", OPTIMIZERS)
         for name in ("width_multiplier", "kernel_multiplier"):
@@ -75,7 +77,11 @@ class TrainConfig:
         if self.ratio is not None:
             self._within("ratio", 1e-6, 1)
         for name in ("scheduler_patience", "batch_size", "max_epochs", "patience", "seed"):
-            self._integer(name, 0 if name in ("seed", "scheduler_patience") else 1)
+            self._integer(name, LOWEST.get(name, 1))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if "float" in str(field.type) and value is not None:
+                object.__setattr__(self, field.name, float(value) + 0.0)  # no int, no -0.0
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
@@ -86,7 +92,7 @@ class TrainConfig:
                 is out of range.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(fields) - set(known))
+        unknown = sorted(map(str, set(fields) - set(known)))
         if unknown:
             raise UsageError(
                 f"a training configuration has no field '{unknown[0]}'; "

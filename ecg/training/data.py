@@ -83,7 +83,13 @@ def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
 def training_data(
     beats: Heartbeats, split: Split, budget: Budget, device: torch.device
 ) -> TrainingData:
-    """Put the training and validation parts of a split, reduced to the budget, on the device."""
+    """Put the training and validation parts of a split, reduced to the budget, on the device.
+
+    Raises:
+        UsageError: there are fewer than 2 training beats.
+    """
     train = subsample(split.train, beats.labels, budget.train_beats)
+    if len(train) < 2:
+        raise UsageError("the training part has fewer than 2 beats; use more data")
     validation = subsample(split.validation, beats.labels, budget.validation_beats)
     return TrainingData(make_part(beats, train, device), make_part(beats, validation, device))

@@ -13,7 +13,7 @@ from ecg.imbalance import class_weights
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
 from ecg.training.early_stopping import EarlyStopping
-from ecg.training.order import class_counts, derive_seed, epoch_order
+from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.step import evaluate, make_optimizer, train_epoch
 
@@ -43,19 +43,20 @@ def train(config: TrainConfig, data: TrainingData, on_epoch: OnEpoch | None = No
     """
     started = time.perf_counter()
     with torch.random.fork_rng(_cuda_indices(data.device)):
-        torch.manual_seed(derive_seed(config.seed, "weights"))
+        _seed(data.device, derive_seed(config.seed, "weights"))
         model = build_model(config).to(data.device)
         optimizer = make_optimizer(config, model)
         scheduler = _make_scheduler(config, optimizer)
         weights = _loss_weights(config, data.train)
+        sampling = beat_weights(data.train.labels, config.ratio)
         stopping = EarlyStopping(config.patience)
         epochs: list[Epoch] = []
         best_weights: Mapping[str, Tensor] = {}
         stop_reason = "max-epochs"
         for number in range(1, config.max_epochs + 1):
             learning_rate = float(optimizer.param_groups[0]["lr"])
-            torch.manual_seed(derive_seed(config.seed, "dropout", number))
-            order = epoch_order(data.train.labels, config.ratio, config.seed, number)
+            _seed(data.device, derive_seed(config.seed, "dropout", number))
+            order = epoch_order(data.train.labels, sampling, config.seed, number)
             trained = train_epoch(model, optimizer, data.train, order, weights, config.batch_size)
             validated, cells = evaluate(model, data.validation, weights)
             train_loss, validation_loss, confusion = _to_host(trained, validated, cells)
@@ -142,6 +143,14 @@ def _check_finite(epoch: int, train_loss: float, validation_loss: float) -> None
             raise DivergedError(
                 f"the {name} loss is {loss} at epoch {epoch}; a lower learning rate may help"
             )
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """Seed the generators a run on this device uses, and no other."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 def _cuda_indices(device: torch.device) -> list[int]:

@@ -24,13 +24,32 @@ def class_counts(labels: Tensor) -> Tensor:
     return torch.bincount(labels, minlength=len(CLASSES)).cpu()
 
 
-def epoch_order(labels: Tensor, ratio: float | None, seed: int, epoch: int) -> Tensor:
+def beat_weights(labels: Tensor, ratio: float | None) -> Tensor | None:
+    """Return the weight with which the sampler draws each beat.
+
+    Args:
+        labels: (n,) int64 labels of the training part.
+        ratio: of the sampler; None for a plain shuffle, which has no weights.
+
+    Returns:
+        (n,) float64 on the labels' device, see `ecg.imbalance.sampling_weights`; or None.
+
+    Raises:
+        UsageError: there is no beat of class N to measure the ratio by.
+    """
+    if ratio is None:
+        return None
+    by_class = torch.from_numpy(sampling_weights(class_counts(labels).numpy(), ratio))
+    return by_class.to(labels.device)[labels]
+
+
+def epoch_order(labels: Tensor, weights: Tensor | None, seed: int, epoch: int) -> Tensor:
     """Draw the training rows of one epoch.
 
     Args:
         labels: (n,) int64 labels of the training part.
-        ratio: None for a plain shuffle; else the sampler's ratio: as many draws as there are
-            beats, with replacement, weighted by `ecg.imbalance.sampling_weights`.
+        weights: (n,) of `beat_weights`: as many draws as there are beats, with replacement;
+            None for a plain shuffle.
         seed: of the run.
         epoch: counted from 1.
 
@@ -38,8 +57,6 @@ def epoch_order(labels: Tensor, ratio: float | None, seed: int, epoch: int) -> T
         (n,) int64 row numbers on the labels' device.
     """
     generator = torch.Generator(labels.device).manual_seed(derive_seed(seed, "order", epoch))
-    if ratio is None:
+    if weights is None:
         return torch.randperm(len(labels), generator=generator, device=labels.device)
-    by_class = torch.from_numpy(sampling_weights(class_counts(labels).numpy(), ratio))
-    weights = by_class.to(labels.device)[labels]
     return torch.multinomial(weights, len(labels), replacement=True, generator=generator)

@@ -17,7 +17,12 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, rate, config.momentum, weight_decay=decay, nesterov=True, fused=True
+            parameters,
+            rate,
+            config.momentum,
+            weight_decay=decay,
+            nesterov=config.momentum > 0,
+            fused=True,
         )
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, rate, weight_decay=decay, fused=True)

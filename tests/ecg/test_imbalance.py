@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecg.errors import UsageError
 from ecg.imbalance import class_weights, sampling_weights
-from ecg.training.order import epoch_order
+from ecg.training.order import beat_weights, epoch_order
 from tests.ecg.toy import rule
 
 PUBLISHED_TRAIN = np.array([57977, 1779, 4631, 513, 5145])  # 80% of the published train part
@@ -61,11 +62,17 @@ def test_sampling_weights_follow_the_formula(counts: list[int], ratio: float) ->
 
 
 @rule
-@given(any_counts, st.floats(0.01, 1))
+@given(any_counts.filter(lambda counts: counts[0] > 0), st.floats(0.01, 1))
 def test_class_without_beats_is_never_drawn(counts: list[int], ratio: float) -> None:
     weights = sampling_weights(np.array(counts), ratio)
     assert np.isfinite(weights).all()
     assert (weights[np.array(counts) == 0] == 0).all()
+
+
+def test_ratio_without_any_normal_beat_is_refused() -> None:
+    # The ratio is measured by class N.
+    with pytest.raises(UsageError, match="class N"):
+        sampling_weights(np.array([0, 1, 2, 3, 4]), 0.5)
 
 
 @pytest.mark.parametrize("ratio", [0.1, 0.25, 0.5, 1.0])
@@ -75,7 +82,7 @@ def test_sampler_draws_classes_in_the_expected_shares(ratio: float, seed: int) -
     # int(r n_N) over the same; a chi-square test of one epoch's draws does not contradict it.
     counts = PUBLISHED_TRAIN
     labels = torch.from_numpy(np.repeat(np.arange(5), counts))
-    order = epoch_order(labels, ratio, seed, epoch=1)
+    order = epoch_order(labels, beat_weights(labels, ratio), seed, epoch=1)
     drawn = np.bincount(labels[order], minlength=5)
     mass = np.array([counts[0]] + [int(ratio * counts[0])] * 4)
     assert len(order) == counts.sum()
@@ -85,7 +92,9 @@ def test_sampler_draws_classes_in_the_expected_shares(ratio: float, seed: int) -
 def test_sampler_draws_the_beats_of_one_class_evenly() -> None:
     # Within a class no beat is preferred.
     labels = torch.from_numpy(np.repeat(np.arange(5), [4000, 20, 20, 20, 20]))
-    drawn = np.bincount(epoch_order(labels, 1.0, seed=3, epoch=1), minlength=len(labels))
+    drawn = np.bincount(
+        epoch_order(labels, beat_weights(labels, 1.0), seed=3, epoch=1), minlength=len(labels)
+    )
     for label in range(5):
         of_class = drawn[labels.numpy() == label]
         assert scipy.stats.chisquare(of_class).pvalue > 1e-4

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.training.order import class_counts, derive_seed, epoch_order
+from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
 from tests.ecg.toy import rule
 
 label_vectors = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(torch.tensor)
@@ -25,31 +25,31 @@ def test_sampler_draws_as_many_as_there_are_beats(
 ) -> None:
     # An epoch is as long with the sampler as without.
     labels = torch.cat([labels, torch.zeros(20, dtype=torch.int64)])
-    order = epoch_order(labels, ratio, seed, 1)
+    order = epoch_order(labels, beat_weights(labels, ratio), seed, 1)
     assert order.shape == labels.shape
     assert order.dtype == torch.int64
     assert 0 <= order.min() <= order.max() < len(labels)
 
 
 def test_sampler_draws_with_replacement() -> None:
-    order = epoch_order(LABELS, 1.0, seed=0, epoch=1)
+    order = epoch_order(LABELS, beat_weights(LABELS, 1.0), seed=0, epoch=1)
     assert len(order.unique()) < len(order)
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     # The same (seed, epoch) is the same order, whatever was drawn before; others are others.
     for ratio in (None, 0.5):
-        first = epoch_order(LABELS, ratio, 1, 1)
+        first = epoch_order(LABELS, beat_weights(LABELS, ratio), 1, 1)
         torch.rand(7)
-        assert torch.equal(epoch_order(LABELS, ratio, 1, 1), first)
-        assert not torch.equal(epoch_order(LABELS, ratio, 1, 2), first)
-        assert not torch.equal(epoch_order(LABELS, ratio, 2, 1), first)
+        assert torch.equal(epoch_order(LABELS, beat_weights(LABELS, ratio), 1, 1), first)
+        assert not torch.equal(epoch_order(LABELS, beat_weights(LABELS, ratio), 1, 2), first)
+        assert not torch.equal(epoch_order(LABELS, beat_weights(LABELS, ratio), 2, 1), first)
 
 
 def test_drawing_an_order_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
     epoch_order(LABELS, None, 0, 1)
-    epoch_order(LABELS, 0.5, 0, 1)
+    epoch_order(LABELS, beat_weights(LABELS, 0.5), 0, 1)
     assert torch.equal(torch.get_rng_state(), before)
 
 
