@@ -35,7 +35,7 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget("smoke", 2, 2, 512, 512, trials=3),
-        Budget("quick", 12, 4, 3_200, 3_200, trials=12),
+        Budget("quick", 10, 3, 2_048, 2_048, trials=12),
         Budget("paper", 100, 15, None, None, trials=60),
     )
 }

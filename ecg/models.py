@@ -90,7 +90,9 @@ def build(
     shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier)
     image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
     layers = _BUILDERS[name](shape)
-    return nn.Sequential(image, *layers).to(memory_format=torch.channels_last)
+    network = nn.Sequential(image, *layers)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def count_parameters(model: nn.Module) -> int:
