@@ -1,11 +1,14 @@
 """The shared trainer: `TrainConfig` + `TrainingData` -> `TrainResult`."""
 
+from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData, find_device, make_part, training_data
-from ecg.training.loop import DivergedError, measure, train
+from ecg.training.loop import measure, train
 from ecg.training.result import Epoch, TrainResult
+from ecg.training.run import DivergedError
 
 __all__ = [
+    "Checkpoint",
     "DivergedError",
     "Epoch",
     "Part",

@@ -1,0 +1,157 @@
+"""Saving a run between epochs and resuming it to the bit; safetensors, no pickle."""
+
+import dataclasses
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ecg.files import replacing
+from ecg.training.config import TrainConfig
+from ecg.training.data import TrainingData
+from ecg.training.result import Epoch
+from ecg.training.run import Run
+
+logger = logging.getLogger(__name__)
+
+# The part of the scheduler's state that changes.
+SCHEDULER_STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+
+
+@dataclass
+class Checkpoint:
+    """The saved state of one run.
+
+    Attributes:
+        path: of the file.
+        key: names what is trained on what; a file with another key is not used.
+        every_seconds: so long at least between two savings, which happen between epochs.
+    """
+
+    path: Path
+    key: str
+    every_seconds: float = 30.0
+    _last: float = field(default_factory=time.monotonic)
+
+    def save_if_due(self, run: Run, seconds: float) -> None:
+        """Save the run where the last saving is long enough ago.
+
+        A file that cannot be written is a warning: the training is worth more.
+
+        Args:
+            run: between two epochs.
+            seconds: of training so far.
+        """
+        if time.monotonic() - self._last < self.every_seconds:
+            return
+        try:
+            self.save(run, seconds)
+        except OSError as error:
+            logger.warning("no checkpoint in %s: %s", self.path.parent, error.strerror or error)
+        self._last = time.monotonic()
+
+    def save(self, run: Run, seconds: float) -> None:
+        """Save the run.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in run.best_weights.items()}
+        tensors |= {f"optimizer.{k}": v for k, v in _optimizer_tensors(run).items()}
+        state = {
+            "key": self.key,
+            "config": run.config.to_fields(),
+            "epochs": [dataclasses.asdict(epoch) for epoch in run.epochs],
+            "stopping": dataclasses.asdict(run.stopping),
+            "learning_rate": float(run.optimizer.param_groups[0]["lr"]),
+            "scheduler": _scheduler_state(run),
+            "seconds": seconds,
+        }
+        with replacing(self.path) as temporary:
+            plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+            save_file(plain, temporary, metadata={"state": json.dumps(state)})
+
+    def resume(self, config: TrainConfig, data: TrainingData) -> tuple[Run, float]:
+        """Return the saved run, where there is one that fits, else a fresh one.
+
+        Returns:
+            The run, and the seconds of training it had. A damaged file, or one of another
+            run, is not used.
+        """
+        run = Run(config, data)
+        try:
+            with safe_open(self.path, "pt") as file:
+                state = json.loads((file.metadata() or {}).get("state", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if state.get("key") != self.key or state.get("config") != config.to_fields():
+                raise ValueError("it belongs to another run")
+            return run, _apply(run, state, tensors)
+        except FileNotFoundError:
+            return run, 0.0
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            logger.warning("the checkpoint %s is not used: %s", self.path, error)
+            return Run(config, data), 0.0
+
+    def remove(self) -> None:
+        """Delete the file, if there is one."""
+        self.path.unlink(missing_ok=True)
+
+
+def _optimizer_tensors(run: Run) -> dict[str, Tensor]:
+    """Name the optimizer's tensors by parameter and entry, such as `0.weight/exp_avg`."""
+    return {
+        f"{name}/{entry}": value
+        for name, parameter in run.model.named_parameters()
+        for entry, value in run.optimizer.state[parameter].items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _scheduler_state(run: Run) -> dict[str, Any]:
+    if run.scheduler is None:
+        return {}
+    state = run.scheduler.state_dict()
+    return {name: state[name] for name in SCHEDULER_STATE}
+
+
+def _apply(run: Run, state: dict[str, Any], tensors: dict[str, Tensor]) -> float:
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+
+    # Both copy into tensors of the network's own memory layout: a fused optimizer reads
+    # weights and moments side by side.
+    layout = run.model.state_dict()
+    best = {k: torch.empty_like(layout[k]).copy_(v) for k, v in under("best.").items()}
+    run.model.load_state_dict(under("model."))
+    parameters = dict(run.model.named_parameters())
+    for name, saved in under("optimizer.").items():
+        owner, entry = name.split("/")
+        parameter = parameters[owner].detach()
+        like = torch.empty_like(parameter) if saved.shape == parameter.shape else saved
+        run.optimizer.state[parameters[owner]][entry] = like.copy_(saved).to(parameter.device)
+    for group in run.optimizer.param_groups:
+        group["lr"] = state["learning_rate"]
+    if run.scheduler is not None:
+        run.scheduler.load_state_dict(state["scheduler"])
+    for name, value in state["stopping"].items():
+        setattr(run.stopping, name, value)
+    run.epochs[:] = [_as_epoch(fields) for fields in state["epochs"]]
+    run.best_weights = best
+    return float(state["seconds"])
+
+
+def _as_epoch(fields: dict[str, Any]) -> Epoch:
+    confusion = tuple(tuple(row) for row in fields["confusion"])
+    return Epoch(**{**fields, "confusion": confusion})

@@ -1,0 +1,144 @@
+"""The state of one training run between two epochs."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ecg import models
+from ecg.errors import EcgError
+from ecg.imbalance import class_weights
+from ecg.training.config import TrainConfig
+from ecg.training.data import Part, TrainingData
+from ecg.training.early_stopping import EarlyStopping
+from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
+from ecg.training.result import Confusion, Epoch
+from ecg.training.step import evaluate, make_optimizer, train_epoch
+
+
+class DivergedError(EcgError):
+    """A loss is NaN or infinite."""
+
+
+class Run:
+    """A network in training: everything that one epoch hands to the next.
+
+    All randomness is derived from the seed and the number of the epoch, so this state, without
+    any random generator's, is enough to go on to the same result.
+
+    Args:
+        config: what to train.
+        data: training and validation parts, on the device.
+    """
+
+    def __init__(self, config: TrainConfig, data: TrainingData) -> None:
+        """Draw the initial weights."""
+        self.config = config
+        self.data = data
+        seed_device(data.device, derive_seed(config.seed, "weights"))
+        self.model = build_model(config).to(data.device)
+        self.optimizer = make_optimizer(config, self.model)
+        self.scheduler = _make_scheduler(config, self.optimizer)
+        self.stopping = EarlyStopping(config.patience)
+        self.epochs: list[Epoch] = []
+        self.best_weights: Mapping[str, Tensor] = {}
+        self._loss_weights = _loss_weights(config, data.train)
+        self._beat_weights = beat_weights(data.train.labels, config.ratio)
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why no epoch follows; None while one does."""
+        if self.stopping.exhausted:
+            return "early-stopping"
+        return "max-epochs" if len(self.epochs) >= self.config.max_epochs else None
+
+    def next_epoch(self) -> Epoch:
+        """Train and validate one epoch.
+
+        Raises:
+            DivergedError: a loss is NaN or infinite.
+        """
+        number = len(self.epochs) + 1
+        config, data = self.config, self.data
+        learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        seed_device(data.device, derive_seed(config.seed, "dropout", number))
+        order = epoch_order(data.train.labels, self._beat_weights, config.seed, number)
+        trained = train_epoch(
+            self.model, self.optimizer, data.train, order, self._loss_weights, config.batch_size
+        )
+        validated, cells = evaluate(self.model, data.validation, self._loss_weights)
+        train_loss, validation_loss, confusion = _to_host(trained, validated, cells)
+        _check_finite(number, train_loss, validation_loss)
+        if self.stopping.update(number, validation_loss):
+            self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+        if self.scheduler is not None:
+            self.scheduler.step(validation_loss)
+        epoch = Epoch(
+            number=number,
+            train_loss=train_loss,
+            validation_loss=validation_loss,
+            learning_rate=learning_rate,
+            confusion=confusion,
+            best_epoch=self.stopping.best_epoch,
+            epochs_since_best=self.stopping.epochs_since_best,
+        )
+        self.epochs.append(epoch)
+        return epoch
+
+
+def build_model(config: TrainConfig) -> nn.Module:
+    """Build the configured network with freshly drawn weights."""
+    return models.build(
+        config.model,
+        width_multiplier=config.width_multiplier,
+        kernel_multiplier=config.kernel_multiplier,
+        dropout_multiplier=config.dropout_multiplier,
+    )
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generators that a run on this device uses, and no other."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+def as_confusion(cells: Tensor) -> Confusion:
+    """Return a (5, 5) tensor of counts as tuples of plain integers."""
+    return tuple(tuple(row) for row in cells.tolist())
+
+
+def _make_scheduler(
+    config: TrainConfig, optimizer: torch.optim.Optimizer
+) -> torch.optim.lr_scheduler.ReduceLROnPlateau | None:
+    if config.scheduler_factor is None:
+        return None
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        factor=config.scheduler_factor,
+        patience=config.scheduler_patience,
+        min_lr=config.min_learning_rate,
+    )
+
+
+def _loss_weights(config: TrainConfig, part: Part) -> Tensor:
+    counts = class_counts(part.labels).numpy()
+    return torch.from_numpy(class_weights(counts, config.alpha)).to(part.signals)
+
+
+def _to_host(trained: Tensor, validated: Tensor, cells: Tensor) -> tuple[float, float, Confusion]:
+    """Bring an epoch's figures over in one transfer: the one time the host waits."""
+    figures = torch.cat([trained, validated, cells.flatten().double()]).cpu()
+    train_sum, train_weight, validation_sum, validation_weight = figures[:4].tolist()
+    confusion = as_confusion(figures[4:].view(cells.shape).long())
+    return train_sum / train_weight, validation_sum / validation_weight, confusion
+
+
+def _check_finite(epoch: int, train_loss: float, validation_loss: float) -> None:
+    for name, loss in (("training", train_loss), ("validation", validation_loss)):
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the {name} loss is {loss} at epoch {epoch}; a lower learning rate may help"
+            )

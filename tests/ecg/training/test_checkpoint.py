@@ -1,0 +1,93 @@
+"""A run that was interrupted and resumed is the run that was not, to the bit."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecg.training import Checkpoint, Epoch, TrainConfig, TrainingData, train
+
+CONFIG = TrainConfig(model="coupled", width_multiplier=0.1, max_epochs=5, patience=5, seed=3)
+
+
+class Stop(Exception):  # noqa: N818
+    """In place of a crash."""
+
+
+def interrupt_after(epochs: int):
+    def on_epoch(epoch: Epoch) -> None:
+        if epoch.number > epochs:
+            raise Stop
+
+    return on_epoch
+
+
+def interrupted(config: TrainConfig, data: TrainingData, path: Path, epochs: int) -> Checkpoint:
+    """Train and save after every epoch, and crash in the one after `epochs`."""
+    with pytest.raises(Stop):
+        train(config, data, interrupt_after(epochs), Checkpoint(path, "key", every_seconds=0))
+    return Checkpoint(path, "key", every_seconds=0)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_resumed_run_equals_an_uninterrupted_one(
+    data: TrainingData, tmp_path: Path, optimizer: str, epochs: int
+) -> None:
+    # Weights, optimizer, scheduler and early stopping go on where they were.
+    config = CONFIG.replace(
+        optimizer=optimizer, scheduler_factor=0.5, scheduler_patience=0, ratio=0.5
+    )
+    whole = train(config, data)
+    resumed = train(config, data, None, interrupted(config, data, tmp_path / "run", epochs))
+    assert resumed == whole
+    for name, tensor in whole.weights.items():
+        assert torch.equal(tensor, resumed.weights[name]), name
+
+
+def test_resumed_run_trains_only_what_was_left(data: TrainingData, tmp_path: Path) -> None:
+    # The epochs of before are told again to the callback, not trained again.
+    checkpoint = interrupted(CONFIG, data, tmp_path / "run", 3)
+    seen: list[int] = []
+    train(CONFIG, data, lambda epoch: seen.append(epoch.number), checkpoint)
+    assert seen == [1, 2, 3, 4, 5]
+    early = train(CONFIG, data, lambda epoch: epoch.number >= 1, checkpoint)
+    assert len(early.epochs) == 5  # the saved 4, and one more that was pruned
+
+
+@pytest.mark.parametrize("damage", ["truncated", "noise", "pickle", "other key", "other config"])
+def test_unfit_checkpoint_is_not_used(
+    data: TrainingData, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Never trusted: the run begins anew, and says why.
+    path = tmp_path / "run"
+    checkpoint, config = interrupted(CONFIG, data, path, 2), CONFIG
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "noise":
+        path.write_bytes(bytes(range(256)) * 10)
+    elif damage == "pickle":
+        torch.save({"model": torch.zeros(3)}, path)
+    elif damage == "other key":
+        checkpoint = Checkpoint(path, "another", every_seconds=0)
+    else:
+        config = CONFIG.replace(seed=4)
+    with caplog.at_level(logging.WARNING):
+        result = train(config, data, None, checkpoint)
+    assert "is not used" in caplog.text
+    assert result == train(config, data)
+
+
+def test_unwritable_folder_costs_the_checkpoint_not_the_run(
+    data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    checkpoint = Checkpoint(tmp_path / "file" / "run", "key", every_seconds=0)
+    assert train(CONFIG, data, None, checkpoint) == train(CONFIG, data)
+    assert "no checkpoint" in caplog.text
+
+
+def test_checkpoints_are_no_more_often_than_asked(data: TrainingData, tmp_path: Path) -> None:
+    train(CONFIG, data, None, Checkpoint(tmp_path / "run", "key", every_seconds=60))
+    assert list(tmp_path.iterdir()) == []
