@@ -1,12 +1,6 @@
 """How to answer class imbalance: class weights, a sampler, both, or nothing."""
 
-from search_spaces.space import Choice, Params, Real, Space
-
-
-def fields(params: Params) -> Params:
-    """Drop the strategy: it only decides whether alpha and ratio exist."""
-    return {name: value for name, value in params.items() if name != "strategy"}
-
+from search_spaces.space import Choice, Real, Space
 
 SPACE = Space(
     name="imbalance",
@@ -18,5 +12,5 @@ SPACE = Space(
     ),
     baseline={"strategy": "none"},
     objective="f1_macro",
-    fields=fields,
+    steering=("strategy",),
 )

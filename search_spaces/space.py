@@ -1,9 +1,10 @@
 """What a search space is: parameters, a baseline, and an objective to maximise."""
 
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -125,10 +126,12 @@ class Space:
         parameters: in the order they are suggested; a parent before its children.
         baseline: the parameters of the first trial.
         objective: one of `ecg.metrics.SCORES` on the validation part, maximised.
-        fields: turns parameters into `TrainConfig` fields, where they are not fields already.
+        steering: parameters that only decide which others exist. All others are fields of
+            `TrainConfig`.
 
     Raises:
-        UsageError: the baseline does not fit the parameters, or the objective is not known.
+        UsageError: a parameter is no field, the baseline does not fit the parameters, or the
+            objective is not known.
     """
 
     name: str
@@ -136,7 +139,7 @@ class Space:
     parameters: tuple[Parameter, ...]
     baseline: Mapping[str, Value]
     objective: str = "f1_macro"
-    fields: Callable[[Params], Params] = dict
+    steering: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the space as a whole, so that a mistake shows before any training."""
@@ -145,6 +148,13 @@ class Space:
                 f"space '{self.name}': unknown objective '{self.objective}'; "
                 f"known: {', '.join(SCORES)}"
             )
+        known = [field.name for field in dataclasses.fields(TrainConfig)]
+        for parameter in self.parameters:
+            if parameter.name not in (*known, *self.steering):
+                raise UsageError(
+                    f"space '{self.name}': '{parameter.name}' is no field of a training "
+                    f"configuration, nor in steering; known fields: {', '.join(known)}"
+                )
         expected = {p.name for p in self.parameters if self.applies(p, self.baseline)}
         if expected != set(self.baseline):
             raise UsageError(
@@ -176,12 +186,28 @@ class Space:
         """Turn parameters into a training configuration, budget and seed still at default.
 
         Raises:
-            UsageError: a parameter is no field of the configuration, or out of range.
+            UsageError: a parameter is out of the range of its field.
         """
+        fields = {name: value for name, value in params.items() if name not in self.steering}
         try:
-            return TrainConfig.from_fields(self.fields(params))
+            return TrainConfig.from_fields(fields)
         except UsageError as error:
             raise UsageError(f"space '{self.name}': {error}") from None
+
+    def grid(self, points: int) -> list[Params]:
+        """Return every combination of parameters, numbers at `points` evenly spaced values."""
+        combinations: list[Params] = [{}]
+        for parameter in self.parameters:
+            combinations = [
+                {**params, **addition}
+                for params in combinations
+                for addition in (
+                    [{parameter.name: value} for value in parameter.grid(points)]
+                    if self.applies(parameter, params)
+                    else [{}]
+                )
+            ]
+        return combinations
 
     @property
     def digest(self) -> str:

@@ -1,11 +1,16 @@
 """Commands: parse, call, print. Heavy modules are imported inside, so that --help is quick."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecg.console import run_command
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     help="Hyperparameter studies of ECG heartbeat classifiers.",
@@ -27,14 +32,33 @@ def main() -> None:
     run_command(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
 
 
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
+        "$ECG_DATA, else data/, else download, else synthetic."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Jobs = Annotated[int, typer.Option(help="Worker processes on this machine.")]
+CheckpointEvery = Annotated[
+    float, typer.Option(help="Seconds between two checkpoints of a running trial.")
+]
+
+
 @app.command()
 def run(
     space: Annotated[
-        str, typer.Option(help="What to search: a space's name, or the path of a .py file.")
+        str,
+        typer.Option(
+            help="What to search (see `spaces`), the path of a .py file, one of the published "
+            "tables table1 ... table5, or paper for all five."
+        ),
     ] = "imbalance",
     trials: Annotated[
         int | None, typer.Option(help="Finished trials wanted in all [default: by budget].")
     ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds of every configuration of a table.")] = 1,
     timeout: Annotated[
         float | None, typer.Option(help="Begin no trial after so many seconds.")
     ] = None,
@@ -42,13 +66,7 @@ def run(
         str | None, typer.Option(help="Name [default: SPACE-SOURCE-SPLIT-BUDGET].")
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
-    data: Annotated[
-        str,
-        typer.Option(
-            help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or "
-            "'auto': $ECG_DATA, else data/, else download, else synthetic."
-        ),
-    ] = "auto",
+    data: Data = "auto",
     split: Annotated[
         str, typer.Option(help="paper (beat by beat) or inter-patient (DS1/DS2).")
     ] = "paper",
@@ -56,31 +74,32 @@ def run(
         str | None,
         typer.Option(help="smoke, quick or paper [default: paper on a GPU, else quick]."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(help="Of the study: sampler and trainings.")] = 0,
-    jobs: Annotated[int, typer.Option(help="Worker processes on this machine.")] = 1,
-    sampler: Annotated[str, typer.Option(help="tpe, random or gp.")] = "tpe",
+    jobs: Jobs = 1,
+    sampler: Annotated[str, typer.Option(help="tpe, random, gp or grid.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="median, hyperband or none.")] = "median",
     prune_patience: Annotated[
         int,
         typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
     ] = 1,
+    checkpoint_every: CheckpointEvery = 30.0,
     debug: Debug = False,
 ) -> None:
-    """Search a space; the same command again continues the study.
+    """Search a space, or train the published tables; the same command again continues.
 
-    Every trial is a training run on the training part, measured on the validation part. The
-    test part is not touched. Ctrl-C ends cleanly: the running trial is run again next time.
+    Every trial of a search is a training run on the training part, measured on the validation
+    part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
     """
     from rich.console import Console
 
     from study.pruning import PruningPolicy
     from study.run import RunOptions, run_study
 
-    console = Console()
     options = RunOptions(
         space=space,
         trials=trials,
+        seeds=seeds,
         timeout=timeout,
         study=study,
         storage=storage,
@@ -92,26 +111,84 @@ def run(
         jobs=jobs,
         sampler=sampler,
         pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
+        checkpoint_seconds=checkpoint_every,
         debug=debug,
     )
-    try:
+    console = Console()
+    with _interruptible(console):
         name = run_study(options, console)
-    except KeyboardInterrupt:
-        console.print(
-            "interrupted: finished trials are kept, the running one will be run again; go on "
-            f"with the same command: {' '.join(['python -m study', *sys.argv[1:]])}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-        raise
-    _print_study(storage, name, console_trials=5)
-    suffix = "" if storage == DEFAULT_STORAGE else " --storage URL"
-    console.print(
-        "\nnext:\n"
-        f"  python -m study show {name}{suffix}\n"
-        f"  python -m study list{suffix}\n"
-        f"  optuna-dashboard {DEFAULT_STORAGE if not suffix else 'URL'}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    _print_study(storage, name, trials=5)
+    _print_next(console, storage, name)
+
+
+@app.command()
+def spaces() -> None:
+    """List the spaces: parameters, objective and baseline."""
+    from rich.console import Console
+
+    from search_spaces import all_spaces
+    from search_spaces.paper import TABLES
+    from study.summary import list_spaces
+
+    console = Console()
+    console.print(list_spaces(list(all_spaces().values())))
+    for table in TABLES.values():
+        console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
+    console.print("paper: all five tables", highlight=False)
+
+
+@app.command()
+def retry(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Queue the failed trials of a study again; then type its `run` command."""
+    from study.queue import queue_failed
+    from study.storage import load_study, open_storage, study_lock
+
+    opened = open_storage(storage, create=False)
+    found = load_study(opened, study)
+    with study_lock(opened, study):
+        queued = queue_failed(found)
+    print(f"{queued} failed trials of '{study}' are queued again" if queued else "none failed")
+
+
+@app.command()
+def confirm(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds of each.")] = 10,
+    storage: Storage = DEFAULT_STORAGE,
+    data: Data = "auto",
+    device: Device = "auto",
+    jobs: Jobs = 1,
+    checkpoint_every: CheckpointEvery = 30.0,
+    debug: Debug = False,
+) -> None:
+    """Train the winners and the baseline on fresh seeds and measure them on the test part.
+
+    This is the one place where a search meets the test part: each run reads it once, and
+    every reading is put on record.
+    """
+    from rich.console import Console
+
+    from study.confirm import ConfirmOptions, confirm_study
+
+    console = Console()
+    options = ConfirmOptions(
+        study=study,
+        top=top,
+        seeds=seeds,
+        storage=storage,
+        data=data,
+        device=device,
+        jobs=jobs,
+        checkpoint_seconds=checkpoint_every,
+        debug=debug,
+    )
+    with _interruptible(console):
+        console.print(confirm_study(options, console))
 
 
 @app.command("list")
@@ -134,13 +211,52 @@ def show(
     debug: Debug = False,
 ) -> None:
     """Show what a study found: the best configuration beside the baseline."""
-    _print_study(storage, study, console_trials=trials)
+    _print_study(storage, study, trials=trials)
 
 
-def _print_study(storage: str, name: str, *, console_trials: int) -> None:
+@contextmanager
+def _interruptible(console: "Console") -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends a study."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(
+            console,
+            "interrupted: finished trials are kept, the running one will be run again; go on "
+            f"with the same command:\n  {_retyped()}",
+        )
+        raise
+
+
+def _print_study(storage: str, name: str, *, trials: int) -> None:
     from rich.console import Console
 
     from study.records import load_records
     from study.summary import show_study
 
-    Console().print(show_study(load_records(storage, name), trials=console_trials))
+    Console().print(show_study(load_records(storage, name), trials=trials))
+
+
+def _print_next(console: "Console", storage: str, name: str) -> None:
+    from study.storage import hide_password
+
+    at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
+    _say(
+        console,
+        f"\nnext:\n  python -m study show {name}{at}\n  python -m study confirm {name}{at}\n"
+        f"  optuna-dashboard {hide_password(storage)}",
+    )
+
+
+def _retyped() -> str:
+    """Return the command as typed, a password in its URL hidden."""
+    import shlex
+
+    from study.storage import hide_password
+
+    words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", "study", *words])
+
+
+def _say(console: "Console", text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

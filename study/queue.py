@@ -7,6 +7,7 @@ that was interrupted, or whose worker died, is queued again with its parameters.
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -17,12 +18,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
-from study.environment import is_dead
+from study.environment import is_dead, worker_name
 from study.storage import study_lock
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
-SAMPLERS = ("tpe", "random", "gp")
+KEPT = ("baseline", "cell")  # attributes that a trial hands to the one in its place
+SAMPLERS = ("tpe", "random", "gp", "grid")
+Accept = Callable[[FrozenTrial], bool]
 
 
 class TooManyFailuresError(EcgError):
@@ -35,7 +38,7 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
     Its seed depends on the study's seed and the trial's number, not on which worker asks.
 
     Args:
-        name: "tpe" (with groups, for conditional parameters), "random" or "gp".
+        name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
         seed: of the study.
         trial_number: of the trial it samples.
 
@@ -47,7 +50,7 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
             return TPESampler(seed=derived, group=True)
-        if name == "random":
+        if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
             return RandomSampler(seed=derived)
         if name == "gp":
             return GPSampler(seed=derived)
@@ -65,7 +68,14 @@ def count_finished(study: optuna.Study) -> int:
 
 
 def claim(
-    study: optuna.Study, storage: RDBStorage, *, target: int, sampler: str, seed: int
+    study: optuna.Study,
+    storage: RDBStorage,
+    *,
+    target: int,
+    sampler: str,
+    seed: int,
+    accept: Accept,
+    only_queued: bool,
 ) -> optuna.Trial | None:
     """Take the next trial to run: a queued one first, else a new one.
 
@@ -75,24 +85,49 @@ def claim(
         target: finished trials asked for.
         sampler: name of the sampler of new trials.
         seed: of the study.
+        accept: which trials count and are taken.
+        only_queued: begin no trial that is not queued.
 
     Returns:
         The trial, running; None when all that are asked for are finished or running.
     """
     with study_lock(storage, study.study_name), warnings.catch_warnings():
-        # Optuna wants its heartbeat used with `optimize`; `Heartbeat` in workers.py beats.
+        # Optuna wants its heartbeat used with `optimize`; `heartbeat` in workers.py beats.
         warnings.simplefilter("ignore")
         _queue_lost_trials(study, storage)
         trials = study.get_trials(deepcopy=False)
-        counts = Counter(trial.state for trial in trials)
-        busy = counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED)
-        waiting = [trial.number for trial in trials if trial.state == TrialState.WAITING]
-        if busy >= target:
+        mine = [trial for trial in trials if accept(trial)]
+        counts = Counter(trial.state for trial in mine)
+        if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= target:
             return None
-        study.sampler = make_sampler(sampler, seed, waiting[0] if waiting else len(trials))
-        trial = study.ask()
+        waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
+        if not waiting and only_queued:
+            return None
+        study.sampler = make_sampler(sampler, seed, waiting[0].number if waiting else len(trials))
+        if waiting:
+            storage.set_trial_state_values(waiting[0]._trial_id, TrialState.RUNNING)
+            trial = optuna.Trial(study, waiting[0]._trial_id)
+        else:
+            trial = study.ask()
+        trial.set_user_attr("worker", worker_name())
         storage.record_heartbeat(trial._trial_id)
         return trial
+
+
+def is_exhausted(study: optuna.Study, *, target: int, accept: Accept, only_queued: bool) -> bool:
+    """Whether nothing is left to do or to wait for.
+
+    Args:
+        study: to look at.
+        target: finished trials asked for.
+        accept: which trials count.
+        only_queued: no trial is begun that is not queued.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if accept(trial)]
+    if sum(trial.state in FINISHED for trial in trials) >= target:
+        return True
+    open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
+    return only_queued and not open_ones
 
 
 def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
@@ -103,7 +138,8 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
         trial: the trial that did not finish.
         reason: for whoever looks at the new trial.
     """
-    again: dict[str, Any] = {"again": {"trial": trial.number, "reason": reason}}
+    kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+    again: dict[str, Any] = {**kept, "again": {"trial": trial.number, "reason": reason}}
     if trial.params:
         distributions: dict[str, BaseDistribution] = trial.distributions
         study.add_trial(
@@ -124,6 +160,20 @@ def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupt
     study.tell(trial, state=TrialState.FAIL)
     frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
     queue_again(study, frozen, reason)
+
+
+def queue_failed(study: optuna.Study) -> int:
+    """Queue every failed trial that no later trial has replaced; call it under the lock.
+
+    Returns:
+        The number of trials queued.
+    """
+    trials = study.get_trials(deepcopy=False)
+    replaced = {t.user_attrs["again"]["trial"] for t in trials if "again" in t.user_attrs}
+    failed = [t for t in trials if t.state == TrialState.FAIL and t.number not in replaced]
+    for trial in failed:
+        queue_again(study, trial, "queued again after it failed")
+    return len(failed)
 
 
 def check_failures(study: optuna.Study) -> None:

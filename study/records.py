@@ -11,7 +11,8 @@ from study.storage import find_identity, load_study, open_storage
 # Attributes copied under their own name.
 PLAIN = (
     "seed", "data", "source", "split", "budget", "best_epoch", "last_epoch", "stop_reason",
-    "seconds", "device", "failure", "confusion", "curves", "per_class", "finished_at",
+    "seconds", "device", "versions", "failure", "confusion", "curves", "per_class",
+    "finished_at", "config", "cell", "test_confusion", "test_read",
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _record(trial: FrozenTrial) -> dict[str, Any]:
         "baseline": bool(attributes.get("baseline", False)),
     }
     row |= {f"param_{name}": value for name, value in trial.params.items()}
-    for mapping in ("validation", "config"):
+    for mapping in ("validation", "test"):
         row |= {f"{mapping}_{name}": v for name, v in attributes.get(mapping, {}).items()}
     row |= {name: attributes[name] for name in PLAIN if name in attributes}
     return row

@@ -1,11 +1,16 @@
 """`study run`: from what a person typed to a study that is made or continued, and worked on."""
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
 import sqlalchemy
+import torch
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 from rich.console import Console
 
 from ecg import sources
@@ -15,11 +20,17 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device
 from search_spaces import Space, find_space
+from search_spaces.paper import TABLES, configurations
+from study.plan import Cell, plan_cells, queue_missing
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
-from study.queue import SAMPLERS, count_finished
+from study.queue import FINISHED, SAMPLERS
 from study.storage import Identity, hide_password, open_storage, open_study, study_lock
 from study.workers import Task, sigterm_as_interrupt, work, work_in_processes
+
+ALL_TABLES = "paper"  # the space that stands for all five grids
+GRID_POINTS = 5  # of a number in `--sampler grid`
+CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +39,7 @@ class RunOptions:
 
     space: str
     trials: int | None
+    seeds: int
     timeout: float | None
     study: str | None
     storage: str
@@ -39,7 +51,18 @@ class RunOptions:
     jobs: int
     sampler: str
     pruning: PruningPolicy
+    checkpoint_seconds: float
     debug: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The data and the means of a run, resolved from what was typed."""
+
+    beats: Heartbeats
+    data: str
+    budget: Budget
+    device: torch.device
 
 
 def run_study(options: RunOptions, console: Console) -> str:
@@ -56,45 +79,89 @@ def run_study(options: RunOptions, console: Console) -> str:
         EcgError: what was typed cannot be done, or too much failed.
         KeyboardInterrupt: interrupted; the running trials are queued again.
     """
-    _check(options)
-    space = find_space(options.space)
+    check_options(options)
+    tables = _tables(options.space)
+    space = None if tables else find_space(options.space)
+    setting = resolve_setting(options, console)
+    if space is None:
+        fields = [row.fields for row in configurations(tables)]
+        cells = plan_cells(fields, options.seeds, setting.budget, options.seed)
+        return run_cells(
+            options, setting, cells, kind="tables", reason="a published table", console=console
+        )
+    task = _search_task(options, setting, space)
+    storage = open_storage(task.storage)
+    with study_lock(storage, task.study):
+        study, is_new = open_study(storage, task.study, task.identity)
+        _queue_first_trials(study, space, task)
+    header = (
+        f"searching for the best validation {space.objective} over {task.target} trials; "
+        "the test part is not touched"
+    )
+    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
+    _work(task, options.jobs, study, storage, console)
+    return task.study
+
+
+def run_cells(
+    options: RunOptions,
+    setting: Setting,
+    cells: Sequence[Cell],
+    *,
+    kind: str,
+    reason: str,
+    console: Console,
+    study_name: str | None = None,
+) -> str:
+    """Train and test planned cells; those that are complete already are not run again.
+
+    Args:
+        options: what was typed.
+        setting: data and means.
+        cells: what is asked for.
+        kind: of the study, its "space".
+        reason: why the test part is read, for the record.
+        console: where to print.
+        study_name: where the options name none.
+
+    Returns:
+        The name of the study.
+    """
+    identity = _identity(options, setting, kind=kind, objective=CELLS_OBJECTIVE)
+    name = options.study or study_name or _default_name(kind, options, setting)
+    task = replace(
+        _task(options, setting, identity, name, len(cells)),
+        cells=frozenset(cell.key for cell in cells),
+        test_reason=reason,
+        pruning=PruningPolicy(pruner="none"),
+    )
+    storage = open_storage(task.storage)
+    with study_lock(storage, task.study):
+        study, is_new = open_study(storage, task.study, identity)
+        queued = queue_missing(study, cells)
+    header = (
+        f"{len(cells)} cells (configuration x seed), {queued} newly queued; every cell is trained "
+        "by the protocol and then measured on the test part"
+    )
+    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
+    _work(task, options.jobs, study, storage, console)
+    return task.study
+
+
+def resolve_setting(options: RunOptions, console: Console) -> Setting:
+    """Find and load the data, budget and device; refuse a split that leaks.
+
+    Raises:
+        EcgError: one of them is not to be had.
+    """
     device = find_device(options.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
     resolved = sources.resolve(options.data)
     style = "bold black on yellow" if resolved.fallback else "dim"
-    console.print(resolved.note, style=style, markup=False, highlight=False)
+    console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     beats = sources.load(resolved.location)
-    make_split(options.split, beats)  # refuse a leak before any study is made
-    identity = Identity(
-        space=space.name,
-        space_digest=space.digest,
-        objective=space.objective,
-        source=beats.source,
-        data=beats.fingerprint,
-        split=options.split,
-        budget=budget.name,
-        seed=options.seed,
-    )
-    name = options.study or "-".join((space.name, beats.source, options.split, budget.name))
-    task = Task(
-        storage=options.storage,
-        study=name,
-        identity=identity,
-        space=options.space,
-        data=str(resolved.location),
-        device=str(device),
-        target=budget.trials if options.trials is None else options.trials,
-        deadline=None if options.timeout is None else time.time() + options.timeout,
-        sampler=options.sampler,
-        pruning=options.pruning,
-        threads=None,
-        checkpoints=checkpoint_folder(options.storage),
-        debug=options.debug,
-    )
-    study, is_new = _open(task, space)
-    _announce(task, budget, beats, is_new, count_finished(study), console)
-    _work(task, options.jobs, study, console)
-    return name
+    make_split(options.split, beats)
+    return Setting(beats=beats, data=str(resolved.location), budget=budget, device=device)
 
 
 def checkpoint_folder(storage: str) -> Path:
@@ -104,54 +171,132 @@ def checkpoint_folder(storage: str) -> Path:
     return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
 
 
-def _check(options: RunOptions) -> None:
-    for name in ("trials", "timeout", "jobs"):
+def check_options(options: RunOptions) -> None:
+    """Refuse numbers and names that make no sense.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name in ("trials", "timeout", "jobs", "seeds"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise UsageError(f"--{name} must be at least 1, not {value:g}")
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
+    if not options.checkpoint_seconds >= 0:
+        raise UsageError("--checkpoint-every must be 0 or more seconds")
     if options.sampler not in SAMPLERS:
         raise UsageError(f"unknown sampler '{options.sampler}'; known: {', '.join(SAMPLERS)}")
 
 
-def _open(task: Task, space: Space) -> tuple[optuna.Study, bool]:
-    storage = open_storage(task.storage)
-    with study_lock(storage, task.study):
-        study, is_new = open_study(storage, task.study, task.identity)
-        if not study.get_trials(deepcopy=False):
-            study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
-    return study, is_new
+def _tables(space: str) -> tuple[str, ...]:
+    if space == ALL_TABLES:
+        return tuple(TABLES)
+    return (space,) if space in TABLES else ()
 
 
-def _announce(
-    task: Task, budget: Budget, beats: Heartbeats, is_new: bool, finished: int, console: Console
-) -> None:
-    begun = "new study" if is_new else f"going on with {finished} finished trials of the study"
+def _search_task(options: RunOptions, setting: Setting, space: Space) -> Task:
+    identity = _identity(
+        options, setting, kind=space.name, digest=space.digest, objective=space.objective
+    )
+    target = setting.budget.trials
+    if options.sampler == "grid":
+        target = len(_grid(space))
+    if options.trials is not None:
+        target = options.trials
+    name = options.study or _default_name(space.name, options, setting)
+    return replace(_task(options, setting, identity, name, target), space=options.space)
+
+
+def _task(
+    options: RunOptions, setting: Setting, identity: Identity, name: str, target: int
+) -> Task:
+    return Task(
+        storage=options.storage,
+        study=name,
+        identity=identity,
+        space=None,
+        cells=None,
+        test_reason="",
+        data=setting.data,
+        device=str(setting.device),
+        target=target,
+        deadline=None if options.timeout is None else time.time() + options.timeout,
+        sampler=options.sampler,
+        pruning=options.pruning,
+        threads=None,
+        checkpoints=checkpoint_folder(options.storage),
+        checkpoint_seconds=options.checkpoint_seconds,
+        debug=options.debug,
+    )
+
+
+def _identity(
+    options: RunOptions, setting: Setting, *, kind: str, digest: str = "", objective: str
+) -> Identity:
+    return Identity(
+        space=kind,
+        space_digest=digest,
+        objective=objective,
+        source=setting.beats.source,
+        data=setting.beats.fingerprint,
+        split=options.split,
+        budget=setting.budget.name,
+        seed=options.seed,
+    )
+
+
+def _default_name(kind: str, options: RunOptions, setting: Setting) -> str:
+    return "-".join((kind, setting.beats.source, options.split, setting.budget.name))
+
+
+def _grid(space: Space) -> list[dict[str, object]]:
+    """Return the baseline and every other point of the space's grid."""
+    baseline = dict(space.baseline)
+    return [baseline, *(point for point in space.grid(GRID_POINTS) if point != baseline)]
+
+
+def _queue_first_trials(study: optuna.Study, space: Space, task: Task) -> None:
+    """Queue the baseline in a new study, and all of a grid that is not queued yet."""
+    trials = study.get_trials(deepcopy=False)
+    if not trials:
+        study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
+    if task.sampler != "grid":
+        return
+    known = [t.system_attrs.get("fixed_params", t.params) for t in trials]
+    for point in _grid(space)[1:]:
+        if point not in known:
+            study.enqueue_trial(point)
+
+
+def _announce(task: Task, setting: Setting, begun: str, header: str, console: Console) -> None:
     lines = (
         f"{begun} '{task.study}' in {hide_password(task.storage)}",
-        f"data {beats.source} ({len(beats):,} beats), split {task.identity.split}, "
-        f"budget {budget.describe()}, device {task.device}, seed {task.identity.seed}",
-        f"searching for the best validation {task.identity.objective} over {task.target} trials; "
-        "the test part is not touched",
+        f"data {task.identity.source} ({len(setting.beats):,} beats), split "
+        f"{task.identity.split}, budget {setting.budget.describe()}, device {task.device}, "
+        f"seed {task.identity.seed}",
+        header,
     )
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-def _work(task: Task, jobs: int, study: optuna.Study, console: Console) -> None:
-    best = best_value(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)))
+def _work(
+    task: Task, jobs: int, study: optuna.Study, storage: RDBStorage, console: Console
+) -> None:
+    mine = [trial for trial in study.get_trials(deepcopy=False) if task.accepts(trial)]
+    best = best_value([trial for trial in mine if trial.state == TrialState.COMPLETE])
     tally = Tally(
         target=task.target,
-        finished=count_finished(study),
-        best=best if best > -float("inf") else None,
+        finished=sum(trial.state in FINISHED for trial in mine),
+        best=None if math.isinf(best) else best,
     )
     if tally.finished >= task.target:
+        console.print(f"all {task.target} are finished already", highlight=False)
         return
+    storage.remove_session()
     with make_view(tally, task.identity.objective, console) as view, sigterm_as_interrupt():
         if jobs == 1:
             work(task, view)
         else:
-            import torch
-
             share = max(1, torch.get_num_threads() // jobs)
             work_in_processes(replace(task, threads=share), jobs, view)

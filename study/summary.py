@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_NAMES, CLASSES
+from search_spaces import Space
 from study.progress import format_seconds
 
 FIGURES = {
@@ -113,6 +114,25 @@ def list_studies(studies: Sequence[pd.DataFrame]) -> Table:
             *("-" if found is None else f"{found['value']:.4f}" for found in (best, baseline)),
         )
     return table
+
+
+def list_spaces(spaces: Sequence[Space]) -> RenderableType:
+    """Draw a table for every space: its parameters, their ranges and the baseline."""
+    parts: list[RenderableType] = []
+    for space in spaces:
+        title = f"{space.name}: {space.description}; maximises validation {space.objective}"
+        table = Table(title=Text(title), title_justify="left", title_style="bold")
+        for column in ("parameter", "values", "where", "baseline"):
+            table.add_column(column, overflow="fold")
+        for parameter in space.parameters:
+            conditions = [
+                f"{name} is {' or '.join(map(str, values))}"
+                for name, values in parameter.when.items()
+            ]
+            baseline = space.baseline.get(parameter.name, "-")
+            table.add_row(parameter.name, str(parameter), ", ".join(conditions), str(baseline))
+        parts.append(table)
+    return Group(*parts)
 
 
 def _per_class(best: pd.Series) -> Table:

@@ -1,19 +1,30 @@
 """One Optuna trial = one `TrainConfig` = one training run; the only caller of `ecg.training`."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from ecg.budget import Budget
-from ecg.metrics import per_class
-from ecg.training import Epoch, TrainConfig, TrainingData, TrainResult, train
+from ecg.metrics import per_class, scores
+from ecg.training import (
+    Checkpoint,
+    Epoch,
+    Part,
+    TrainConfig,
+    TrainingData,
+    TrainResult,
+    measure,
+    train,
+)
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.environment import describe_device, versions, worker_name
+from study.environment import describe_device, versions
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.storage import Identity
 
@@ -50,20 +61,26 @@ class Bench:
 
     Attributes:
         identity: of the study.
-        space: what is searched.
+        space: what is searched; None for planned cells.
         budget: limits of a training run.
         data: training and validation parts on the device.
+        test: the test part, for studies of planned cells; a search never has it.
+        test_reason: why the test part is read, for the record.
         pruning: when trials are pruned.
-        checkpoints: folder of the running trials' checkpoints, None to keep none.
+        checkpoints: folder of the running trials' checkpoints.
+        checkpoint_seconds: so long at least between two checkpoints of a trial.
         emit: where news go.
     """
 
     identity: Identity
-    space: Space
+    space: Space | None
     budget: Budget
     data: TrainingData
+    test: Part | None
+    test_reason: str
     pruning: PruningPolicy
-    checkpoints: Path | None
+    checkpoints: Path
+    checkpoint_seconds: float
     emit: Emit
 
 
@@ -85,11 +102,11 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     Returns:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
     """
-    _store(trial, {"worker": worker_name()})
-    params = bench.space.suggest(trial)
-    config = configure(bench.space, params, bench.budget, bench.identity.seed)
+    config = _configure(trial, bench)
     _store(trial, describe_start(config, bench))
-    curve = MonitoredCurve(trial, bench.space.objective, bench.pruning, config.max_epochs)
+    objective = bench.identity.objective
+    curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
+    checkpoint = _checkpoint(config, bench)
 
     def on_epoch(epoch: Epoch) -> bool:
         prune = curve(epoch)
@@ -105,12 +122,31 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         return prune
 
     bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
-    result = train(config, bench.data, on_epoch)
+    result = train(config, bench.data, on_epoch, checkpoint)
     _store(trial, describe_result(result))
+    if bench.test is not None:
+        _store(trial, describe_test(result, bench.test, bench.test_reason))
+    checkpoint.remove()
     if result.stop_reason == "pruned":
         return None
     curve.carry_forward()
-    return result.best.scores[bench.space.objective]
+    return result.best.scores[objective]
+
+
+def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
+    """Return the configuration of a planned cell, or sample one."""
+    if bench.space is None:
+        return TrainConfig.from_fields(trial.user_attrs["cell"]["fields"])
+    params = bench.space.suggest(trial)
+    return configure(bench.space, params, bench.budget, bench.identity.seed)
+
+
+def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
+    """Return the checkpoint of this configuration in this study, whichever trial runs it."""
+    key = json.dumps([asdict(bench.identity), config.to_fields()], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    path = bench.checkpoints / f"{name}.safetensors"
+    return Checkpoint(path, key, bench.checkpoint_seconds)
 
 
 def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
@@ -129,8 +165,9 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
 
 def describe_result(result: TrainResult) -> dict[str, Any]:
     """Return what a training run found, as attributes of its trial."""
-    scores = [epoch.scores for epoch in result.epochs]
-    curves = {name: [round(s[name], 6) for s in scores] for name in CURVES}
+    figures = [epoch.scores for epoch in result.epochs]
+    curves: dict[str, Any] = {name: [round(f[name], 6) for f in figures] for name in CURVES}
+    curves["confusion"] = [epoch.confusion for epoch in result.epochs]
     curves["train_loss"] = [round(epoch.train_loss, 8) for epoch in result.epochs]
     curves["validation_loss"] = [round(epoch.validation_loss, 8) for epoch in result.epochs]
     curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
@@ -144,6 +181,16 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
         "stop_reason": result.stop_reason,
         "seconds": round(result.seconds, 3),
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def describe_test(result: TrainResult, test: Part, reason: str) -> dict[str, Any]:
+    """Measure the best weights on the test part; the reading itself is put on record."""
+    confusion = measure(result.config, result.weights, test)
+    return {
+        "test": scores(confusion),
+        "test_confusion": confusion,
+        "test_read": {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": reason},
     }
 
 

@@ -16,16 +16,17 @@ from typing import Any
 import optuna
 import torch
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ecg import sources
 from ecg.budget import find_budget
 from ecg.errors import EcgError
 from ecg.splits import make_split
-from ecg.training import find_device, training_data
+from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
+from study.plan import key_of
 from study.pruning import PruningPolicy
-from study.queue import check_failures, claim, count_finished, interrupt
+from study.queue import check_failures, claim, interrupt, is_exhausted
 from study.storage import HEARTBEAT_SECONDS, Identity, open_storage
 from study.trial import Bench, Emit, Progress, run_trial
 
@@ -40,22 +41,27 @@ class Task:
         storage: URL.
         study: name.
         identity: of the study.
-        space: name or file of the space.
+        space: name or file of the space; None for planned cells.
+        cells: keys of the cells asked for, None for a search.
         data: where the heartbeats are, as for `ecg.sources.load`.
+        test_reason: why the test part is read; cells only.
         device: as for `ecg.training.find_device`.
         target: finished trials asked for.
         deadline: `time.time()` after which no trial is begun, None for no end.
         sampler: of new trials.
         pruning: when trials are pruned.
         threads: CPU threads of a worker, None for PyTorch's choice.
-        checkpoints: folder of the running trials' checkpoints, None to keep none.
+        checkpoints: folder of the running trials' checkpoints.
+        checkpoint_seconds: so long at least between two checkpoints of a trial.
         debug: print the traceback of a failed trial.
     """
 
     storage: str
     study: str
     identity: Identity
-    space: str
+    space: str | None
+    cells: frozenset[tuple[str, int]] | None
+    test_reason: str
     data: str
     device: str
     target: int
@@ -63,8 +69,18 @@ class Task:
     sampler: str
     pruning: PruningPolicy
     threads: int | None
-    checkpoints: Path | None
+    checkpoints: Path
+    checkpoint_seconds: float
     debug: bool = False
+
+    @property
+    def only_queued(self) -> bool:
+        """Whether all trials are planned beforehand, none sampled."""
+        return self.cells is not None or self.sampler == "grid"
+
+    def accepts(self, trial: FrozenTrial) -> bool:
+        """Whether the trial is one that this task asks for."""
+        return self.cells is None or key_of(trial) in self.cells
 
 
 def work(task: Task, emit: Emit) -> None:
@@ -80,13 +96,22 @@ def work(task: Task, emit: Emit) -> None:
     bench = _prepare(task, emit)
     pruner = task.pruning.build(bench.budget.max_epochs)
     study = optuna.load_study(storage=storage, study_name=task.study, pruner=pruner)
-    seed = task.identity.seed
     while task.deadline is None or time.time() < task.deadline:
-        trial = claim(study, storage, target=task.target, sampler=task.sampler, seed=seed)
+        trial = claim(
+            study,
+            storage,
+            target=task.target,
+            sampler=task.sampler,
+            seed=task.identity.seed,
+            accept=task.accepts,
+            only_queued=task.only_queued,
+        )
         if trial is not None:
             _run(trial, study, storage, bench, debug=task.debug)
             check_failures(study)
-        elif count_finished(study) >= task.target:
+        elif is_exhausted(
+            study, target=task.target, accept=task.accepts, only_queued=task.only_queued
+        ):
             return
         else:
             time.sleep(WAIT_SECONDS)
@@ -166,17 +191,21 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
 
 def _prepare(task: Task, emit: Emit) -> Bench:
     beats = sources.load(task.data)
-    budget = find_budget(task.identity.budget)
-    data = training_data(
-        beats, make_split(task.identity.split, beats), budget, find_device(task.device)
-    )
+    if beats.fingerprint != task.identity.data:
+        raise EcgError(f"the data in {task.data} changed while the study was being opened")
+    split = make_split(task.identity.split, beats)
+    budget, device = find_budget(task.identity.budget), find_device(task.device)
+    is_search = task.space is not None
     return Bench(
         identity=task.identity,
-        space=find_space(task.space),
+        space=find_space(task.space) if task.space is not None else None,
         budget=budget,
-        data=data,
+        data=training_data(beats, split, budget, device),
+        test=None if is_search else make_part(beats, split.test, device),
+        test_reason=task.test_reason,
         pruning=task.pruning,
         checkpoints=task.checkpoints,
+        checkpoint_seconds=task.checkpoint_seconds,
         emit=emit,
     )
 

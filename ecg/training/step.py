@@ -67,9 +67,8 @@ def train_epoch(
     return totals
 
 
-@torch.inference_mode()
 def evaluate(model: nn.Module, part: Part, class_weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Measure a model on a part.
+    """Measure a model on a part; where memory runs out, once more with half the batch.
 
     Args:
         model: in any mode; left in evaluation mode.
@@ -80,11 +79,21 @@ def evaluate(model: nn.Module, part: Part, class_weights: Tensor) -> tuple[Tenso
         (2,) float64 sum of weighted losses and sum of weights, and the (5, 5) int64 confusion
         matrix (rows true, columns predicted), both on the device.
     """
+    size = EVALUATION_BATCH[part.labels.device.type]
+    try:
+        return _evaluate(model, part, class_weights, size)
+    except torch.OutOfMemoryError:
+        return _evaluate(model, part, class_weights, size // 2)
+
+
+@torch.inference_mode()
+def _evaluate(
+    model: nn.Module, part: Part, class_weights: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
     model.eval()
     device = part.labels.device
     totals = torch.zeros(2, dtype=torch.float64, device=device)
     cells = torch.zeros(len(CLASSES) ** 2, dtype=torch.int64, device=device)
-    size = EVALUATION_BATCH[device.type]
     batches = torch.split(part.signals, size)
     for signals, labels in zip(batches, torch.split(part.labels, size), strict=True):
         logits = model(signals)  # (batch, 5)

@@ -28,9 +28,9 @@ def layers(name: str, kind: type[nn.Module]) -> list:
     return [layer for layer in build(name).modules() if isinstance(layer, kind)]
 
 
-def convolutions(name: str) -> list[nn.Conv1d]:
+def convolutions(name: str) -> list[nn.Conv2d]:
     """The convolutions of the published table; not those that match channels in a block."""
-    return [layer for layer in layers(name, nn.Conv1d) if layer.kernel_size != (1,)]
+    return [layer for layer in layers(name, nn.Conv2d) if layer.kernel_size != (1, 1)]
 
 
 def order(model: nn.Module) -> list[str]:
@@ -71,12 +71,14 @@ def test_a_batch_of_beats_gives_five_logits_each(name: str, batch: int) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_convolutions_are_the_published_ones(name: str) -> None:
-    # Kernel 5, padding 2, stride 1, bias on, and the published channels.
+    # Kernel 5, padding 2, stride 1, bias on, and the published channels, along time only: a
+    # beat is an image of height 1.
     found = convolutions(name)
     assert [layer.out_channels for layer in found] == CHANNELS[name]
     assert found[0].in_channels == 1
     for layer in found:
-        assert (layer.kernel_size, layer.padding, layer.stride) == ((5,), (2,), (1,))
+        assert (layer.kernel_size, layer.padding, layer.stride) == ((1, 5), (0, 2), (1, 1))
+        assert (layer.dilation, layer.groups, layer.padding_mode) == ((1, 1), 1, "zeros")
         assert layer.bias is not None
 
 
@@ -96,43 +98,48 @@ def test_dropout_probabilities_are_the_published_ones(
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"),
+    ("name", "channels", "units"),
     [
-        ("simple", []),
-        ("four-layer", CHANNELS["four-layer"]),
-        ("residual", CHANNELS["residual"]),
-        ("coupled", [*CHANNELS["coupled"], 256, 128]),
+        ("simple", [], []),
+        ("four-layer", CHANNELS["four-layer"], []),
+        ("residual", CHANNELS["residual"], []),
+        ("coupled", CHANNELS["coupled"], [256, 128]),
     ],
 )
 def test_batch_norm_follows_every_convolution_but_the_simple_ones(
-    name: str, channels: list[int]
+    name: str, channels: list[int], units: list[int]
 ) -> None:
     # The Coupled CNN's two hidden dense layers have one as well.
-    assert [layer.num_features for layer in layers(name, nn.BatchNorm1d)] == channels
+    assert [layer.num_features for layer in layers(name, nn.BatchNorm2d)] == channels
+    assert [layer.num_features for layer in layers(name, nn.BatchNorm1d)] == units
 
 
 def test_only_the_coupled_cnn_pools_by_maximum() -> None:
     # Twice by 2: 187 -> 93 -> 46 samples, flattened to 128 * 46.
-    assert [layer.kernel_size for layer in layers("coupled", nn.MaxPool1d)] == [2, 2]
-    assert not layers("coupled", nn.AdaptiveAvgPool1d)
+    assert [layer.kernel_size for layer in layers("coupled", nn.MaxPool2d)] == [(1, 2)] * 2
+    assert [layer.stride for layer in layers("coupled", nn.MaxPool2d)] == [(1, 2)] * 2
+    assert not layers("coupled", nn.AdaptiveAvgPool2d)
     assert [layer.in_features for layer in layers("coupled", nn.Linear)] == [128 * 46, 256, 128]
     for name in ("simple", "four-layer", "residual"):
-        assert not layers(name, nn.MaxPool1d)
-        assert [layer.output_size for layer in layers(name, nn.AdaptiveAvgPool1d)] == [1]
+        assert not layers(name, nn.MaxPool2d)
+        assert [layer.output_size for layer in layers(name, nn.AdaptiveAvgPool2d)] == [1]
 
 
-CONV, STAGE = ["Conv1d", "ReLU"], ["Conv1d", "BatchNorm1d", "ReLU"]
+IMAGE = ["Unflatten"]  # a beat becomes an image of height 1
+CONV, STAGE = ["Conv2d", "ReLU"], ["Conv2d", "BatchNorm2d", "ReLU"]
 DENSE = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
-POOL = ["AdaptiveAvgPool1d", "Flatten"]
+POOL = ["AdaptiveAvgPool2d", "Flatten"]
 ORDER = {
-    "simple": [*CONV * 3, *POOL, "Linear"],
+    "simple": [*IMAGE, *CONV * 3, *POOL, "Linear"],
     "four-layer": [
+        *IMAGE,
         *STAGE * 2,
         *(*STAGE, "Dropout") * 2,
         *(*POOL, "Dropout", "Linear"),
     ],
     "coupled": [
-        *(*STAGE * 2, "Dropout", "MaxPool1d") * 2,
+        *IMAGE,
+        *(*STAGE * 2, "Dropout", "MaxPool2d") * 2,
         *("Flatten", *DENSE * 2, "Linear"),
     ],
 }
@@ -147,7 +154,7 @@ def test_residual_blocks_add_their_input() -> None:
     # conv-BN-ReLU-conv-BN-dropout plus the input, through a 1x1 convolution with bias only
     # where the channels change: in four of the five blocks.
     model = build("residual")
-    skips = [layer for layer in model.modules() if getattr(layer, "kernel_size", 0) == (1,)]
+    skips = [layer for layer in model.modules() if getattr(layer, "kernel_size", 0) == (1, 1)]
     assert [(skip.in_channels, skip.out_channels) for skip in skips] == [
         (1, 32),
         (32, 64),
@@ -155,9 +162,10 @@ def test_residual_blocks_add_their_input() -> None:
         (128, 256),
     ]
     assert all(skip.bias is not None for skip in skips)
-    body = ["Conv1d", "BatchNorm1d", "ReLU", "Conv1d", "BatchNorm1d", "Dropout"]
+    body = ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "Dropout"]
     assert order(model) == [
-        *(*body, "Conv1d") * 4,
+        *IMAGE,
+        *(*body, "Conv2d") * 4,
         *(*body, "Identity"),
         *(*POOL, "Dropout", "Linear"),
     ]
@@ -165,11 +173,75 @@ def test_residual_blocks_add_their_input() -> None:
 
 def test_residual_block_is_its_input_where_its_body_is_silent() -> None:
     # The last block keeps 256 channels: with a body of zeros it is ReLU of its input.
-    block = build("residual").eval()[4]
+    block = build("residual").eval()[5]
     for parameter in block.body.parameters():
         nn.init.zeros_(parameter)
-    x = torch.randn(2, 256, 11, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, 256, 1, 11, generator=torch.Generator().manual_seed(0))
     assert torch.equal(block(x), x.relu())
+
+
+def stage(inputs: int, outputs: int) -> list[nn.Module]:
+    conv = nn.Conv1d(inputs, outputs, kernel_size=5, padding=2)
+    return [conv, nn.BatchNorm1d(outputs), nn.ReLU()]
+
+
+def pool_and_classify(channels: int) -> list[nn.Module]:
+    return [nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(channels, 5)]
+
+
+class PlainBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*stage(inputs, outputs), *stage(outputs, outputs)[:2])
+        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.relu(self.body(x) + self.skip(x))
+
+
+def plain(name: str) -> nn.Sequential:
+    """The published table in one-dimensional layers; without dropout, which measures nothing."""
+    if name == "simple":
+        return nn.Sequential(
+            *(nn.Conv1d(1, 32, 5, padding=2), nn.ReLU()),
+            *(nn.Conv1d(32, 64, 5, padding=2), nn.ReLU()),
+            *(nn.Conv1d(64, 128, 5, padding=2), nn.ReLU()),
+            *pool_and_classify(128),
+        )
+    if name == "four-layer":
+        stages = [*stage(1, 32), *stage(32, 64), *stage(64, 128), *stage(128, 256)]
+        return nn.Sequential(*stages, *pool_and_classify(256))
+    if name == "residual":
+        channels = [1, 32, 64, 128, 256, 256]
+        blocks = map(PlainBlock, channels, channels[1:])
+        return nn.Sequential(*blocks, *pool_and_classify(256))
+    return nn.Sequential(
+        *(*stage(1, 64), *stage(64, 64), nn.MaxPool1d(2)),
+        *(*stage(64, 128), *stage(128, 128), nn.MaxPool1d(2), nn.Flatten()),
+        *(nn.Linear(128 * 46, 256), nn.BatchNorm1d(256), nn.ReLU()),
+        *(nn.Linear(256, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Linear(128, 5)),
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_images_of_height_one_give_the_logits_of_one_dimensional_layers(name: str) -> None:
+    # The published networks are one-dimensional; images are only how they are computed.
+    torch.manual_seed(0)
+    network, reference = build(name).eval(), plain(name).eval()
+    state = network.state_dict()
+    for key, value in state.items():  # fresh batch norm would be all but the identity
+        if key.endswith("running_var"):
+            value.uniform_(0.5, 2)
+        elif value.dim() == 1:
+            value.add_(torch.randn_like(value), alpha=0.3)
+    with torch.no_grad():
+        for target, source in zip(reference.state_dict().values(), state.values(), strict=True):
+            target.copy_(source.squeeze(2) if source.dim() == 4 else source)
+        # Of growing amplitude: pooled noise would give all beats nearly the same logits.
+        beats = torch.randn(16, 1, BEAT_LENGTH) * torch.linspace(0, 5, 16)[:, None, None]
+        logits = network(beats)
+        assert logits.std(0).min() > 1e-3
+        torch.testing.assert_close(logits, reference(beats), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -185,7 +257,7 @@ def test_kernels_are_odd_and_keep_the_length(multiplier: float) -> None:
     shape = Shape(kernel=multiplier)
     assert shape.kernel_size() % 2 == 1
     assert abs(shape.kernel_size() - 5 * multiplier) <= 1.5
-    assert shape.conv(1, 2)(torch.zeros(1, 1, BEAT_LENGTH)).shape == (1, 2, BEAT_LENGTH)
+    assert shape.conv(1, 2)(torch.zeros(1, 1, 1, BEAT_LENGTH)).shape == (1, 2, 1, BEAT_LENGTH)
 
 
 @pytest.mark.parametrize(("multiplier", "size"), [(0.1, 1), (0.6, 3), (1, 5), (1.4, 7), (3, 15)])
@@ -202,7 +274,7 @@ def test_every_multiplied_shape_classifies(name: str, width: float, kernel: floa
 
 def test_width_scales_channels_and_hidden_units() -> None:
     half = build("coupled", width_multiplier=0.5)
-    channels = [m.out_channels for m in half.modules() if isinstance(m, nn.Conv1d)]
+    channels = [m.out_channels for m in half.modules() if isinstance(m, nn.Conv2d)]
     units = [m.out_features for m in half.modules() if isinstance(m, nn.Linear)]
     assert channels == [32, 32, 64, 64]
     assert units == [128, 64, 5]  # the five classes stay
@@ -220,7 +292,7 @@ def test_dropout_scales_and_stops_at_nine_tenths() -> None:
 
 def test_frozen_parameters_are_not_counted() -> None:
     model = build("simple")
-    model[0].weight.requires_grad_(False)
+    model[1].weight.requires_grad_(False)
     assert count_parameters(model) == PARAMETERS["simple"] - 32 * 5
 
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, dropout
 
 from ecg import models
 from ecg.errors import UsageError
@@ -89,6 +89,23 @@ def test_running_longer_does_not_change_the_epochs_before(data: TrainingData) ->
     # An epoch's random numbers are of the seed and the epoch alone.
     short, long = (train(NOISY.replace(max_epochs=n), data) for n in (1, 2))
     assert long.epochs[:1] == short.epochs
+
+
+def test_every_epoch_drops_other_units(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The same seed for every epoch would drop the same units at the same steps of each.
+    masks: list[torch.Tensor] = []
+
+    def spy(layer: torch.nn.Dropout, x: torch.Tensor) -> torch.Tensor:
+        mask = dropout(torch.ones_like(x), layer.p, layer.training)
+        if layer.training:
+            masks.append(mask)
+        return x * mask
+
+    monkeypatch.setattr(torch.nn.Dropout, "forward", spy)
+    train(NOISY, data)
+    first, second = masks[: len(masks) // 2], masks[len(masks) // 2 :]
+    assert len(first) == len(second) >= 3  # the network's three dropouts at each step
+    assert not any(map(torch.equal, first, second))
 
 
 def test_global_random_state_is_left_alone(data: TrainingData) -> None:

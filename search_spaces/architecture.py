@@ -1,0 +1,20 @@
+"""Which network, and how far from its published shape."""
+
+from search_spaces.space import Choice, Real, Space
+
+SPACE = Space(
+    name="architecture",
+    description="the four networks, their width, kernel size and dropout",
+    parameters=(
+        Choice("model", ("simple", "four-layer", "residual", "coupled")),
+        Choice("width_multiplier", (0.5, 1.0, 1.5, 2.0)),
+        Choice("kernel_multiplier", (0.6, 1.0, 1.4, 1.8)),  # 3, 5, 7, 9
+        Real("dropout_multiplier", 0.0, 1.6),
+    ),
+    baseline={
+        "model": "coupled",
+        "width_multiplier": 1.0,
+        "kernel_multiplier": 1.0,
+        "dropout_multiplier": 1.0,
+    },
+)

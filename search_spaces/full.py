@@ -1,0 +1,26 @@
+"""Everything together: architecture, optimizer, scheduler, class weights and sampler."""
+
+from search_spaces.space import Choice, Real, Space
+
+SPACE = Space(
+    name="full",
+    description="architecture x optimizer x scheduler factor x alpha x ratio",
+    parameters=(
+        Choice("model", ("simple", "four-layer", "residual", "coupled")),
+        Choice("optimizer", ("adamw", "adam", "sgd")),
+        Real("learning_rate", 1e-4, 1e-1, log=True),
+        Choice("scheduler", ("none", "plateau")),
+        Real("scheduler_factor", 0.1, 0.9, when={"scheduler": ("plateau",)}),
+        Choice("strategy", ("none", "class weights", "sampler", "both")),
+        Real("alpha", 0.0, 1.0, when={"strategy": ("class weights", "both")}),
+        Real("ratio", 0.05, 1.0, when={"strategy": ("sampler", "both")}),
+    ),
+    baseline={
+        "model": "coupled",
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "scheduler": "none",
+        "strategy": "none",
+    },
+    steering=("scheduler", "strategy"),
+)

@@ -1,0 +1,256 @@
+"""Tidy trial records of grid cells: one row a cell, one configuration trained with one seed.
+
+The tables are rendered from these records alone. They are kept as a CSV file, so that every
+published figure of this project can be read, checked and rendered again without a storage.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.errors import DataError
+from ecg.metrics import SCORES
+from search_spaces.paper import BASELINE, configurations
+from study.cell_checks import check_cells
+from study.cell_values import config_value, figure, json_value, text, whole
+from study.files import write_text
+
+TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
+VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
+CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)
+
+# Columns before and after the `config_*` ones, in the order of the file.
+FIRST = ("configuration", "repeat", "seed", "state")
+LAST = (
+    "source", "data", "split", "budget", "device", "versions",
+    *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
+    "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure", "curves",
+)  # fmt: skip
+OPTIONAL = ("curves",)
+
+_READERS = (
+    dict.fromkeys(("repeat", "seed", "best_epoch", "last_epoch"), whole)
+    | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
+    | dict.fromkeys(("versions", "confusion", "test_confusion", "curves"), json_value)
+)
+_STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
+_COPIED = (
+    "configuration", "repeat", "seed", "source", "data", "split", "budget", "device", "versions",
+    "confusion", "test_confusion", "best_epoch", "last_epoch", "stop_reason", "seconds",
+    "finished_at", "failure", "curves",
+)  # fmt: skip
+
+
+def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return cells as a table in the one form that is written, read and rendered.
+
+    Args:
+        rows: one mapping a cell, from column to value; what is left out is missing.
+
+    Returns:
+        The columns of `FIRST`, `config_*` and `LAST`, the rows in the order of the published
+        configurations, then of the repeats. `repeat` is int64; `seed`, `best_epoch` and
+        `last_epoch` are Int64; figures and `seconds` are float64; all other columns are
+        objects, None where missing: texts, matrices as lists of lists, `versions` and
+        `curves` as mappings.
+
+    Raises:
+        DataError: a value is not of the kind of its column; the message names the cell.
+    """
+    cells = [dict(row) for row in rows]
+    columns = [*FIRST, *_config_columns({name for cell in cells for name in cell}), *LAST]
+    tidy = []
+    for cell in cells:
+        where = f"cell {cell.get('configuration')}, repeat {cell.get('repeat')}"
+        tidy.append({name: _tidy(name, cell.get(name), where) for name in columns})
+    known = [row.configuration for row in configurations()]
+    tidy.sort(key=lambda cell: _order(cell, known))
+    table = pd.DataFrame(
+        {name: pd.Series([cell[name] for cell in tidy], dtype=object) for name in columns}
+    )
+    for name in (*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"):
+        table[name] = table[name].astype("float64")
+    for name in ("seed", "best_epoch", "last_epoch"):
+        table[name] = table[name].astype("Int64")
+    if table["repeat"].notna().all():
+        table["repeat"] = table["repeat"].astype("int64")
+    return table
+
+
+def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the cells of a table one by one, as mappings without the missing values."""
+    names = [str(name) for name in table.columns]
+    for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
+        yield {
+            name: value
+            for name, value in zip(names, values, strict=True)
+            if value is not None and value is not pd.NA and value == value  # NaN is not itself
+        }
+
+
+def write_records(table: pd.DataFrame, path: Path) -> None:
+    """Write cells as CSV; equal cells give equal bytes, whatever the order of rows and columns.
+
+    Args:
+        table: cells, see `records_of_rows`.
+        path: of the file; its folder is made where there is none.
+
+    Raises:
+        DataError: the cells are not ones that `read_records` would take back.
+        OutputError: the file cannot be written; one of this name is left as it was.
+    """
+    table = records_of_rows(rows_of_records(table))
+    check_cells(table, str(path), _cell_names(table))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(table.columns)
+    for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
+        writer.writerow([_written(value) for value in values])
+    write_text(path, file.getvalue())
+
+
+def read_records(path: Path) -> pd.DataFrame:
+    """Read cells and check all there is to check about them.
+
+    Args:
+        path: of a file that `write_records` made.
+
+    Returns:
+        See `records_of_rows`.
+
+    Raises:
+        DataError: there is no such file, it is not a CSV of cells, or a figure does not follow
+            from its confusion matrix; the message names file and line.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not a CSV file: it is no UTF-8 text") from None
+    except OSError as error:
+        raise DataError(f"cannot read the records {path}: {error.strerror}") from None
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    rows, lines = [], []
+    try:
+        header = next(reader, [])
+        _check_header(header, path)
+        for values in reader:
+            where = f"{path}, line {reader.line_num}"
+            if len(values) != len(header):
+                raise DataError(f"{where}: {len(values)} values for {len(header)} columns")
+            cell = dict(zip(header, values, strict=True))
+            rows.append({name: _tidy(name, value, where) for name, value in cell.items()})
+            lines.append(where)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    names: dict[tuple[Any, Any], str] = {}
+    for row, line in zip(rows, lines, strict=True):
+        if _key(row) in names:
+            raise DataError(f"{line}: the same cell stands already in {names[_key(row)]}")
+        names[_key(row)] = line
+    table = records_of_rows(rows)
+    check_cells(table, str(path), [names[_key(row)] for row in rows_of_records(table)])
+    return table
+
+
+def cells_of_study(study: optuna.Study) -> pd.DataFrame:
+    """Return the grid cells of a study.
+
+    Of several trials of one cell, the newest complete one counts, else the newest of any
+    state. Trials that are no cells are left out.
+
+    Args:
+        study: its trials have the attributes of `study.trial`, and `configuration`, `repeat`,
+            `test` and `test_confusion`.
+
+    Returns:
+        See `records_of_rows`.
+    """
+    chosen: dict[tuple[str, int], FrozenTrial] = {}
+    configs: dict[str, dict[str, Any]] = {}
+    for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
+        attributes = trial.user_attrs
+        if "configuration" not in attributes or "repeat" not in attributes:
+            continue
+        key = (attributes["configuration"], attributes["repeat"])
+        configs.setdefault(key[0], attributes.get("config") or {})
+        configs[key[0]] = configs[key[0]] or attributes.get("config") or {}
+        known = chosen.get(key)
+        if (
+            known is None
+            or trial.state == TrialState.COMPLETE
+            or known.state != TrialState.COMPLETE
+        ):
+            chosen[key] = trial
+    return records_of_rows(_cell(trial, configs[key[0]]) for key, trial in chosen.items())
+
+
+def _cell(trial: FrozenTrial, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial as a cell; `config` is that of another seed, for a trial that died early."""
+    attributes = trial.user_attrs
+    cell = {name: attributes[name] for name in _COPIED if name in attributes}
+    cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
+    shared = {name: value for name, value in config.items() if name != "seed"}
+    cell |= {f"config_{k}": v for k, v in (attributes.get("config") or shared).items()}
+    for part in ("validation", "test"):
+        figures = attributes.get(part) or {}
+        cell |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
+    return cell
+
+
+def _config_columns(names: Iterable[str]) -> list[str]:
+    others = {name for name in names if name.startswith("config_")} - set(CONFIG_COLUMNS)
+    return [*CONFIG_COLUMNS, *sorted(others)]
+
+
+def _tidy(name: str, value: object, where: str) -> Any:
+    reader = config_value if name.startswith("config_") else _READERS.get(name, text)
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise DataError(f"{where}: {name} {error}") from None
+
+
+def _order(cell: Mapping[str, Any], known: list[dict[str, Any]]) -> tuple[int, str, int]:
+    varied = {name: cell[f"config_{name}"] for name in BASELINE}
+    place = known.index(varied) if varied in known else len(known)
+    repeat = cell["repeat"]
+    return place, cell["configuration"] or "", -1 if repeat is None else repeat
+
+
+def _key(cell: Mapping[str, Any]) -> tuple[Any, Any]:
+    return cell.get("configuration"), cell.get("repeat")
+
+
+def _cell_names(table: pd.DataFrame) -> list[str]:
+    pairs = zip(table["configuration"], table["repeat"], strict=True)
+    return [f"cell {configuration}, repeat {repeat}" for configuration, repeat in pairs]
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    expected = [*FIRST, *CONFIG_COLUMNS, *(name for name in LAST if name not in OPTIONAL)]
+    missing = [name for name in expected if name not in header]
+    if len(missing) == len(expected):
+        raise DataError(f"{path} is not a CSV file of trial records: it has none of their columns")
+    if missing:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}")
+    known = {*expected, *OPTIONAL}
+    for name in header:
+        if name not in known and not name.startswith("config_"):
+            raise DataError(f"{path} has a column '{name}' that trial records do not have")
+        if header.count(name) > 1:
+            raise DataError(f"{path} has the column '{name}' twice")
+
+
+def _written(value: object) -> str:
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return repr(value) if isinstance(value, float) else str(value)

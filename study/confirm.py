@@ -1,0 +1,114 @@
+"""`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from ecg.errors import UsageError
+from study.plan import plan_cells
+from study.pruning import PruningPolicy
+from study.records import study_records
+from study.run import RunOptions, check_options, resolve_setting, run_cells
+from study.storage import find_identity, load_study, open_storage
+from study.summary import baseline_record
+
+SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOptions:
+    """The options of `study confirm`, as typed."""
+
+    study: str
+    top: int
+    seeds: int
+    storage: str
+    data: str
+    device: str
+    jobs: int
+    checkpoint_seconds: float
+    debug: bool
+
+
+def confirm_study(options: ConfirmOptions, console: Console) -> str:
+    """Train the best configurations and the baseline on fresh seeds; compare them on the test part.
+
+    Args:
+        options: what was typed.
+        console: where to print on the way.
+
+    Returns:
+        The comparison as text.
+
+    Raises:
+        UsageError: the study has no finished trial or no baseline, or the data is another.
+    """
+    storage = open_storage(options.storage, create=False)
+    study = load_study(storage, options.study)
+    identity = find_identity(study)
+    if options.top <= 0:
+        raise UsageError(f"--top must be at least 1, not {options.top}")
+    chosen = choose(study_records(study), options.top)
+    run_options = RunOptions(
+        space=f"confirm:{options.study}",
+        trials=None,
+        seeds=options.seeds,
+        timeout=None,
+        study=f"{options.study}-confirm",
+        storage=options.storage,
+        data=options.data,
+        split=identity["split"],
+        budget=identity["budget"],
+        device=options.device,
+        seed=identity["seed"] + SEED_SHIFT,
+        jobs=options.jobs,
+        sampler="random",
+        pruning=PruningPolicy(pruner="none"),
+        checkpoint_seconds=options.checkpoint_seconds,
+        debug=options.debug,
+    )
+    check_options(run_options)
+    setting = resolve_setting(run_options, console)
+    if setting.beats.fingerprint != identity["data"]:
+        raise UsageError(
+            f"the study '{options.study}' was made with other data ({identity['source']}, "
+            f"{identity['data'][:12]}) than this ({setting.beats.source}, "
+            f"{setting.beats.fingerprint[:12]}); name its data with --data"
+        )
+    cells = plan_cells(chosen.values(), options.seeds, setting.budget, run_options.seed)
+    reason = f"confirming the winners of '{options.study}'"
+    name = run_cells(
+        run_options, setting, cells, kind=run_options.space, reason=reason, console=console
+    )
+    from study.comparison import compare_configurations
+
+    return compare_configurations(study_records(load_study(storage, name)), chosen)
+
+
+def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
+    """Return the baseline and the `top` best distinct configurations of a search.
+
+    Returns:
+        `TrainConfig` fields, seed left out, by a name such as "trial 7"; "baseline" first.
+
+    Raises:
+        UsageError: the baseline is not complete.
+    """
+    baseline = baseline_record(records)
+    if baseline is None:
+        raise UsageError("the baseline trial of this study is not complete; run the study on")
+    complete = records[records["state"] == "complete"].sort_values("value", ascending=False)
+    chosen = {"baseline": _fields(baseline)}
+    for _, record in complete.iterrows():
+        fields = _fields(record)
+        if fields not in chosen.values() and len(chosen) <= top:
+            chosen[f"trial {record['number']}"] = fields
+    return chosen
+
+
+def _fields(record: pd.Series) -> dict[str, Any]:
+    fields: dict[str, Any] = dict(record["config"])
+    fields.pop("seed")
+    return fields

@@ -1,0 +1,129 @@
+"""Planned cells (configuration x repeat): what is done, what is left, what to queue.
+
+A cell fixes its whole configuration, so nothing is sampled and nothing is selected: it may
+measure the test part. The published tables and the confirmation of a winner are made of cells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.budget import Budget
+from ecg.models import MODELS
+from ecg.training import TrainConfig
+from ecg.training.config import OPTIMIZERS
+from ecg.training.order import derive_seed
+
+# What a cell shows as parameters, where its value is a number or a known name.
+SHOWN: dict[str, BaseDistribution] = {
+    "model": CategoricalDistribution(MODELS),
+    "optimizer": CategoricalDistribution(OPTIMIZERS),
+    "learning_rate": FloatDistribution(0, 1),
+    "weight_decay": FloatDistribution(0, 1),
+    "scheduler_factor": FloatDistribution(0, 1),
+    "alpha": FloatDistribution(0, 1),
+    "ratio": FloatDistribution(0, 1),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration with one seed.
+
+    Attributes:
+        config: with the budget's limits and the repeat's seed.
+        repeat: counted from 0. All configurations share the seed of a repeat, so that they
+            can be compared in pairs.
+    """
+
+    config: TrainConfig
+    repeat: int
+
+    @property
+    def configuration(self) -> str:
+        """The digest of the configuration whatever its seed."""
+        return self.config.replace(seed=0).digest
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What makes two cells the same."""
+        return self.configuration, self.repeat
+
+
+def plan_cells(
+    configurations: Iterable[Mapping[str, Any]], repeats: int, budget: Budget, seed: int
+) -> list[Cell]:
+    """Return every cell once, all configurations of a repeat together.
+
+    Args:
+        configurations: `TrainConfig` fields that differ from the baseline.
+        repeats: seeds of each.
+        budget: limits of a training run.
+        seed: of the study.
+    """
+    cells: dict[tuple[str, int], Cell] = {}
+    known = [TrainConfig.from_fields(fields) for fields in configurations]
+    for repeat in range(repeats):
+        derived = derive_seed("repeat", seed, repeat) % 2**31
+        for config in known:
+            limited = config.replace(
+                max_epochs=budget.max_epochs, patience=budget.patience, seed=derived
+            )
+            cell = Cell(limited, repeat)
+            cells.setdefault(cell.key, cell)
+    return list(cells.values())
+
+
+def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
+    """Return the key of a trial's cell; None for a trial of a search."""
+    cell = trial.user_attrs.get("cell")
+    return None if cell is None else (cell["configuration"], cell["repeat"])
+
+
+def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:
+    """Queue the cells that are neither complete, running nor queued; call it under the lock.
+
+    Returns:
+        The number of cells queued.
+    """
+    alive = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
+    known = {key_of(trial) for trial in study.get_trials(deepcopy=False, states=alive)}
+    missing = [cell for cell in cells if cell.key not in known]
+    for cell in missing:
+        study.add_trial(_as_trial(cell))
+    return len(missing)
+
+
+def count_complete(study: optuna.Study, cells: Iterable[Cell]) -> int:
+    """Return how many of the cells are complete."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return len({key_of(trial) for trial in complete} & {cell.key for cell in cells})
+
+
+def _as_trial(cell: Cell) -> FrozenTrial:
+    fields = cell.config.to_fields()
+    shown = {name: fields[name] for name in SHOWN if fields[name] is not None}
+    return optuna.create_trial(
+        state=TrialState.WAITING,
+        params={**shown, "repeat": cell.repeat},
+        distributions={
+            **{name: SHOWN[name] for name in shown},
+            "repeat": IntDistribution(0, 10**6),
+        },
+        user_attrs={
+            "cell": {
+                "configuration": cell.configuration,
+                "repeat": cell.repeat,
+                "fields": fields,
+            }
+        },
+    )

@@ -1,0 +1,281 @@
+"""One document, four ways to write it: Markdown, CSV, LaTeX and HTML."""
+
+import csv
+import html
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ecg.errors import UsageError
+
+NOTHING = "—"
+_ADDED = ("", " sd", " low", " high")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number as a table prints it.
+
+    Attributes:
+        value: the number.
+        digits: behind the point.
+        spread: standard deviation, None where there is one run.
+        signed: whether a plus sign is printed.
+    """
+
+    value: float
+    digits: int = 4
+    spread: float | None = None
+    signed: bool = False
+
+    @property
+    def number(self) -> str:
+        """The number without its spread. Zero has no minus sign."""
+        rounded = round(self.value, self.digits) + 0.0
+        return f"{rounded:{'+' if self.signed else ''}.{self.digits}f}"
+
+    @property
+    def deviation(self) -> str:
+        """The spread, empty where there is none."""
+        return "" if self.spread is None else f"{self.spread:.{self.digits}f}"
+
+    def __str__(self) -> str:
+        return f"{self.number} ± {self.deviation}" if self.deviation else self.number
+
+
+    def columns(self) -> dict[str, str]:
+        """The parts of the cell, by what is added to the heading of their column."""
+        return {"": self.number} | ({" sd": self.deviation} if self.deviation else {})
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Lower and upper bound as a table prints them."""
+
+    low: float
+    high: float
+    digits: int = 4
+
+    def __str__(self) -> str:
+        return f"{self.low:.{self.digits}f} to {self.high:.{self.digits}f}"
+
+    def columns(self) -> dict[str, str]:
+        """The parts of the cell, by what is added to the heading of their column."""
+        low, high = str(self).split(" to ")
+        return {" low": low, " high": high}
+
+
+@dataclass(frozen=True)
+class Again:
+    """A label that stands in the line above: left blank for the eye, repeated in a CSV."""
+
+    label: str
+
+    def __str__(self) -> str:
+        return ""
+
+    def columns(self) -> dict[str, str]:
+        """The parts of the cell, by what is added to the heading of their column."""
+        return {"": self.label}
+
+
+Cell = str | Figure | Interval | Again
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows under one heading.
+
+    Attributes:
+        caption: what the rows are; empty for the first grid of a document.
+        header: one heading a column.
+        body: rows as long as the header.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    body: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A table with all that is said about it.
+
+    Attributes:
+        title: above everything.
+        warnings: above the figures, set so that nobody misses them.
+        grids: in this order.
+        notes: below, one paragraph each.
+    """
+
+    title: str
+    warnings: tuple[str, ...]
+    grids: tuple[Grid, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+def write(document: Document, fmt: str) -> str:
+    """Return a document as text.
+
+    Args:
+        document: to write.
+        fmt: "markdown", "csv", "latex" or "html".
+
+    Raises:
+        UsageError: the format is not known.
+    """
+    return find_format(fmt)[0](document)
+
+
+def suffix(fmt: str) -> str:
+    """Return the ending of a file of this format, such as ".md".
+
+    Raises:
+        UsageError: the format is not known.
+    """
+    return find_format(fmt)[1]
+
+
+def find_format(fmt: str) -> tuple[Callable[[Document], str], str]:
+    """Return the writer and the file ending of a format.
+
+    Raises:
+        UsageError: the format is not known.
+    """
+    if fmt not in FORMATS:
+        raise UsageError(f"unknown format '{fmt}'; known formats: {', '.join(FORMATS)}")
+    return FORMATS[fmt]
+
+
+def to_markdown(document: Document) -> str:
+    """Return GitHub-flavoured Markdown, its columns aligned for who reads the source."""
+    parts = [f"## {_markdown(document.title)}"]
+    parts += [f"> **{_markdown(warning)}**" for warning in document.warnings]
+    for grid in document.grids:
+        if grid.caption:
+            parts.append(f"**{_markdown(grid.caption)}**")
+        rows = [[_markdown(str(cell)) for cell in row] for row in (grid.header, *grid.body)]
+        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"| {' | '.join(cell.ljust(n) for cell, n in zip(row, widths, strict=True))} |"
+            for row in rows
+        ]
+        lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+        parts.append("\n".join(lines))
+    parts += (
+        ["\n".join(f"- {_markdown(note)}" for note in document.notes)] if document.notes else []
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def to_csv(document: Document) -> str:
+    """Return one rectangular CSV without comments; spread and bounds have their own columns.
+
+    `block` says which grid a row is from, `warning` repeats the document's warnings in every
+    row, for a row may be copied away from the others. Notes are left out.
+    """
+    columns = ["table", "block"]
+    rows = []
+    for grid in document.grids:
+        for line in grid.body:
+            row = {"table": document.title, "block": grid.caption or "figures"}
+            for heading, cell in zip(grid.header, line, strict=True):
+                text = "" if cell == NOTHING else cell
+                parts = {"": text} if isinstance(text, str) else text.columns()
+                row |= {heading + added: part for added, part in parts.items()}
+            rows.append(row)
+        for name in (f"{heading}{added}" for heading in grid.header for added in _ADDED):
+            if name not in columns and any(name in row for row in rows):
+                columns.append(name)
+    columns.append("warning")
+    file = io.StringIO()
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    warning = " ".join(document.warnings)
+    writer.writerows({**row, "warning": warning} for row in rows)
+    return file.getvalue()
+
+
+def to_latex(document: Document) -> str:
+    """Return a `table` environment that needs no package."""
+    lines = [r"\begin{table}[htbp]", r"\centering\footnotesize"]
+    lines.append(rf"\caption{{{_latex(document.title)}}}")
+    lines += [rf"\textbf{{{_latex(warning)}}}\par\medskip" for warning in document.warnings]
+    for grid in document.grids:
+        if grid.caption:
+            lines.append(rf"\medskip\textbf{{{_latex(grid.caption)}}}\par\smallskip")
+        lines += [rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\hline"]
+        lines += [f"{' & '.join(_latex(heading) for heading in grid.header)} \\\\", r"\hline"]
+        lines += [f"{' & '.join(map(_latex_cell, row))} \\\\" for row in grid.body]
+        lines += [r"\hline", r"\end{tabular}\par"]
+    if document.notes:
+        lines += [r"\begin{itemize}", *(rf"\item {_latex(n)}" for n in document.notes)]
+        lines.append(r"\end{itemize}")
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def to_html(document: Document) -> str:
+    """Return a page that needs no other file."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{html.escape(document.title)}</title>\n<style>\n{_STYLE}</style>\n</head>\n"
+        f"<body>\n{to_html_section(document)}</body>\n</html>\n"
+    )
+
+
+def to_html_section(document: Document) -> str:
+    """Return the part of a page that is one document, to put several on one page."""
+    lines = ["<section>", f"<h2>{html.escape(document.title)}</h2>"]
+    lines += [f'<p class="warning">{html.escape(warning)}</p>' for warning in document.warnings]
+    for grid in document.grids:
+        lines.append("<table>")
+        if grid.caption:
+            lines.append(f"<caption>{html.escape(grid.caption)}</caption>")
+        lines += ["<thead>", _html_row(grid.header, "th"), "</thead>", "<tbody>"]
+        lines += [*(_html_row(row, "td") for row in grid.body), "</tbody>", "</table>"]
+    if document.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in document.notes), "</ul>"]
+    return "\n".join([*lines, "</section>"]) + "\n"
+
+
+_STYLE = """\
+body { font-family: sans-serif; margin: 2em; }
+table { border-collapse: collapse; margin: 1em 0; }
+caption { font-weight: bold; text-align: left; }
+th, td { border-bottom: 1px solid #ccc; padding: 0.2em 0.8em; text-align: left; }
+.warning { background: #fff3cd; border: 2px solid #b8860b; font-weight: bold; padding: 0.6em; }
+"""
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "—": "---",
+    "[": "{[}", "]": "{]}",
+}  # fmt: skip
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex_cell(cell: Cell) -> str:
+    if isinstance(cell, Figure):
+        spread = rf" \pm {cell.deviation}" if cell.deviation else ""
+        return f"${cell.number}{spread}$"
+    return _latex(str(cell))
+
+
+def _html_row(row: tuple[Cell, ...], tag: str) -> str:
+    return f"<tr>{''.join(f'<{tag}>{html.escape(str(cell))}</{tag}>' for cell in row)}</tr>"
+
+
+FORMATS: dict[str, tuple[Callable[[Document], str], str]] = {
+    "markdown": (to_markdown, ".md"),
+    "csv": (to_csv, ".csv"),
+    "latex": (to_latex, ".tex"),
+    "html": (to_html, ".html"),
+}

@@ -1,0 +1,261 @@
+"""The published tables, rendered from the records of trained cells, never from a new run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ecg.errors import DataError, UsageError
+from ecg.inter_patient import inter_patient_scores
+from search_spaces.paper import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
+from search_spaces.paper import find_table as find_published
+from study.cell_checks import check_one_kind, shared_value
+from study.files import write_text
+from study.table_formats import NOTHING, Again, Cell, Document, Figure, Grid, suffix, write
+from study.table_notes import (
+    COMPARED,
+    compare_with_baseline,
+    comparison_grid,
+    comparison_note,
+    differences_from_protocol,
+    failure_notes,
+    interval_note,
+    provenance_notes,
+    published_note,
+    warn,
+)
+from study.table_rows import RowCells, cells_of_rows
+
+MAX_DIGITS = 12
+INTER_PATIENT = {
+    "sensitivity_S": "Se(S)",
+    "predictivity_S": "P+(S)",
+    "sensitivity_V": "Se(V)",
+    "predictivity_V": "P+(V)",
+    "kappa": "kappa",
+    "jk_index": "jk index",
+}
+
+
+def render(
+    records: pd.DataFrame,
+    table: Table | str,
+    *,
+    published: bool = True,
+    fmt: str = "markdown",
+    digits: int = 4,
+) -> str:
+    """Render one published table from records; equal records give equal bytes.
+
+    Published figures stand beside ours only where both follow one protocol: MIT-BIH data,
+    paper split, paper budget. Else a warning stands above ours, and the published figures in
+    a block of their own.
+
+    Args:
+        records: cells, see `study.cells.records_of_rows`. Cells of no row are not looked at.
+        table: or its name.
+        published: set the published figures beside or below.
+        fmt: one of `study.table_formats.FORMATS`.
+        digits: behind the point.
+
+    Raises:
+        UsageError: table, format or digits are not known.
+        DataError: the records are of several kinds.
+    """
+    table = find_published(table) if isinstance(table, str) else table
+    _check_digits(digits)
+    check_one_kind(records, "the records")
+    return write(_document(records, table, published=published, digits=digits), fmt)
+
+
+def export_tables(
+    records: pd.DataFrame,
+    folder: Path,
+    names: Sequence[str] = tuple(TABLES),
+    *,
+    published: bool = True,
+    formats: Sequence[str] = ("markdown",),
+    digits: int = 4,
+) -> list[Path]:
+    """Write tables into a folder as `table1.md` and so on, each file as a whole or not at all.
+
+    Args:
+        records: see `render`.
+        folder: made where there is none.
+        names: of the tables.
+        published: see `render`.
+        formats: of `study.table_formats.FORMATS`.
+        digits: see `render`.
+
+    Returns:
+        The files, in the order of names and formats.
+
+    Raises:
+        UsageError: a name, a format or the digits are not known; nothing was written.
+        DataError: the records are of several kinds; nothing was written.
+        OutputError: a file cannot be written.
+    """
+    texts = {
+        folder / f"{name}{suffix(fmt)}": render(
+            records, name, published=published, fmt=fmt, digits=digits
+        )
+        for name in names
+        for fmt in formats
+    }
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def compare_splits(
+    paper_records: pd.DataFrame,
+    inter_patient_records: pd.DataFrame,
+    *,
+    fmt: str = "markdown",
+    digits: int = 4,
+) -> str:
+    """Render both splits side by side: how much a configuration loses on unseen patients.
+
+    Args:
+        paper_records: cells of the paper split.
+        inter_patient_records: cells of the inter-patient split.
+        fmt: see `render`.
+        digits: see `render`.
+
+    Raises:
+        UsageError: format or digits are not known.
+        DataError: the records are not of these splits, or differ in data or budget.
+    """
+    _check_digits(digits)
+    sides = {"paper": paper_records, "inter-patient": inter_patient_records}
+    for split, records in sides.items():
+        check_one_kind(records, f"the {split} records")
+        if shared_value(records, "split") not in (split, None):
+            found = shared_value(records, "split")
+            raise DataError(f"the {split} records are of the split '{found}'; give those of it")
+    kinds = pd.concat([records.drop(columns="split") for records in sides.values()])
+    check_one_kind(kinds.assign(split=None), "the comparison of both splits")
+
+    rows = configurations()
+    paper, other = (cells_of_rows(records, rows) for records in sides.values())
+    header = ["configuration", "n paper", "n inter-patient"]
+    for score in COMPARED:
+        title = COLUMN_TITLES[score]
+        header += [f"{title} paper", f"{title} inter-patient", f"{title} drop"]
+    body = []
+    for ours, theirs in zip(paper, other, strict=True):
+        line: list[Cell] = [ours.row.label, ours.seeds(), theirs.seeds()]
+        for score in COMPARED:
+            drop: Cell = NOTHING
+            if not ours.finished.empty and not theirs.finished.empty:
+                drop = Figure(ours.mean(score) - theirs.mean(score), digits)
+            line += [ours.figure(score, digits), theirs.figure(score, digits), drop]
+        body.append(tuple(line))
+    reasons = [
+        reason for reason in differences_from_protocol(paper_records) if "split" not in reason
+    ]
+    notes = [
+        "drop: mean of the paper split less mean of the inter-patient split. In the paper split "
+        "beats of one patient stand in training and in test; in the inter-patient split no "
+        "patient does.",
+        *(f"{split}: {note}" for split, side in zip(sides, (paper, other), strict=True)
+          for note in (*failure_notes(side), *provenance_notes(side))),
+    ]  # fmt: skip
+    document = Document(
+        title="Both splits side by side",
+        warnings=warn(reasons),
+        grids=(Grid("", tuple(header), tuple(body)),),
+        notes=tuple(notes),
+    )
+    return write(document, fmt)
+
+
+def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: int) -> Document:
+    rows = cells_of_rows(records, table.rows)
+    baseline = next(row for row in rows if row.row is table.baseline)
+    reasons = differences_from_protocol(records)
+    beside = published and not reasons
+    comparisons = compare_with_baseline(rows, baseline)
+
+    grids = [_figures(table, rows, beside=beside, digits=digits)]
+    if shared_value(records, "split") == "inter-patient":
+        grids.append(_inter_patient_figures(table, rows, digits))
+    grids += comparison_grid(table, comparisons, digits)
+    notes = ["n: seeds; mean ± standard deviation over them, no ± for one seed."]
+    if beside:
+        notes += [interval_note(rows)] if any(row.confusions for row in rows) else []
+        notes.append(published_note(table, rows))
+    notes.append(comparison_note(table, comparisons))
+    notes += failure_notes(rows) + provenance_notes(rows)
+    if published:
+        notes.append(CONTRADICTION)
+        grids += [] if beside else [_published_figures(table)]
+    return Document(table.title, warn(reasons), tuple(grids), tuple(notes))
+
+
+def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: int) -> Grid:
+    header = (*_label_headings(table), *(("figures",) if beside else ()), *_titles(table), "n")
+    body: list[tuple[Cell, ...]] = []
+    for row in rows:
+        label = _label_cells(table, row.row.label)
+        ours = tuple(row.figure(score, digits) for score in table.columns)
+        if not beside:
+            body.append((*label, *ours, row.seeds()))
+            continue
+        again = tuple(Again(cell) for cell in label)
+        theirs = dict(zip(table.columns, table.published[row.row.label], strict=True))
+        intervals = (row.interval(score, digits) for score in table.columns)
+        less = (row.difference(score, value, digits) for score, value in theirs.items())
+        body += [
+            (*label, "this study", *ours, row.seeds()),
+            (*again, "95% interval", *intervals, ""),
+            (*again, "published", *_published_cells(table, row.row.label), "1"),
+            (*again, "difference", *less, ""),
+        ]
+    return Grid("", header, tuple(body))
+
+
+def _published_figures(table: Table) -> Grid:
+    body = tuple(
+        (*_label_cells(table, row.label), *_published_cells(table, row.label), "1")
+        for row in table.rows
+    )
+    caption = "Published, full protocol: not comparable with the figures above"
+    return Grid(caption, (*_label_headings(table), *_titles(table), "n"), body)
+
+
+def _inter_patient_figures(table: Table, rows: Sequence[RowCells], digits: int) -> Grid:
+    body: list[tuple[Cell, ...]] = []
+    for row in rows:
+        figures = (
+            row.figure_by(lambda matrix, name=name: inter_patient_scores(matrix)[name], digits)
+            for name in INTER_PATIENT
+        )
+        body.append((row.row.label, *figures, row.seeds()))
+    caption = (
+        "Supraventricular (S) and ventricular (V) beats of unseen patients: sensitivity Se, "
+        "positive predictivity P+, Cohen's kappa, jk index (Mar et al. 2011)"
+    )
+    return Grid(caption, (table.header, *INTER_PATIENT.values(), "n"), tuple(body))
+
+
+def _label_headings(table: Table) -> tuple[str, ...]:
+    return (table.header, "parameter") if table.parameters else (table.header,)
+
+
+def _label_cells(table: Table, label: str) -> tuple[str, ...]:
+    return (label, f"{table.parameters[label]:,}") if table.parameters else (label,)
+
+
+def _titles(table: Table) -> tuple[str, ...]:
+    return tuple(COLUMN_TITLES[score] for score in table.columns)
+
+
+def _published_cells(table: Table, label: str) -> tuple[Cell, ...]:
+    # Four digits were published; more would be made up.
+    return tuple(Figure(value) for value in table.published[label])
+
+
+def _check_digits(digits: int) -> None:
+    if not 1 <= digits <= MAX_DIGITS:
+        raise UsageError(f"digits must be from 1 to {MAX_DIGITS}, not {digits}")
