@@ -8,6 +8,7 @@ import pandas as pd
 from ecg.errors import DataError
 from ecg.heartbeats import CLASSES
 from ecg.metrics import SCORES, scores
+from study.cell_values import is_missing
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
 # What all cells of one file share: figures of different ones cannot stand in one table.
@@ -99,7 +100,7 @@ def _check_figures(cell: dict[str, Any], part: str, *, complete: bool) -> None:
     expected = scores(cell[MATRICES[part]])
     for score in SCORES:
         stored = cell[f"{part}_{score}"]
-        if stored != stored:  # NaN: missing
+        if is_missing(stored):
             if complete:
                 raise ValueError(f"the cell is complete but has no {part}_{score}")
         elif abs(stored - expected[score]) > TOLERANCE:

@@ -72,17 +72,26 @@ def config_value(value: object) -> str | int | float | None:
 
 
 def json_value(value: object) -> list[Any] | dict[str, Any] | None:
-    """Return a list or a mapping, read from JSON where it is a text."""
+    """Return a list or a mapping, read from JSON where it is a text; NaN becomes None."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value, parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise ValueError(f"is not valid JSON: {_shown(value)}") from None
-    if isinstance(value, list | dict):
-        return value
     if is_missing(value):
         return None
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
     raise ValueError(f"must be a list or a mapping in JSON, not {_shown(value)}")
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: the curves of a run that diverged have NaN in them."""
+    if isinstance(value, list | dict):
+        return json_value(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -19,7 +19,7 @@ from ecg.errors import DataError
 from ecg.metrics import SCORES
 from search_spaces.paper import BASELINE, configurations
 from study.cell_checks import check_cells
-from study.cell_values import config_value, figure, json_value, text, whole
+from study.cell_values import config_value, figure, is_missing, json_value, text, whole
 from study.files import write_text
 
 TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
@@ -89,9 +89,7 @@ def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     names = [str(name) for name in table.columns]
     for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
         yield {
-            name: value
-            for name, value in zip(names, values, strict=True)
-            if value is not None and value is not pd.NA and value == value  # NaN is not itself
+            name: value for name, value in zip(names, values, strict=True) if not is_missing(value)
         }
 
 
@@ -249,7 +247,7 @@ def _check_header(header: list[str], path: Path) -> None:
 
 
 def _written(value: object) -> str:
-    if value is None or value is pd.NA or value != value:
+    if is_missing(value):
         return ""
     if isinstance(value, list | dict):
         return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,6 +85,9 @@ def run(
         typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
     ] = 1,
     checkpoint_every: CheckpointEvery = 30.0,
+    replay: Annotated[
+        Path | None, typer.Option(help="Recorded curves that stand in for training.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Search a space, or train the published tables; the same command again continues.
@@ -112,6 +116,7 @@ def run(
         sampler=sampler,
         pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
         checkpoint_seconds=checkpoint_every,
+        replay=replay,
         debug=debug,
     )
     console = Console()
@@ -152,6 +157,21 @@ def retry(
     with study_lock(opened, study):
         queued = queue_failed(found)
     print(f"{queued} failed trials of '{study}' are queued again" if queued else "none failed")
+
+
+@app.command()
+def record(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    file: Annotated[Path, typer.Argument(help="Where to write the recording.")],
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the curves of a study's complete trials, for `run --replay`."""
+    from study.replay import write_recording
+    from study.storage import load_study, open_storage
+
+    number = write_recording(load_study(open_storage(storage, create=False), study), file)
+    print(f"{number} trials of '{study}' are recorded in {file}")
 
 
 @app.command()

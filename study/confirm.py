@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from ecg.errors import UsageError
+from study.comparison import compare_configurations
 from study.plan import plan_cells
 from study.pruning import PruningPolicy
 from study.records import study_records
@@ -32,15 +33,15 @@ class ConfirmOptions:
     debug: bool
 
 
-def confirm_study(options: ConfirmOptions, console: Console) -> str:
-    """Train the best configurations and the baseline on fresh seeds; compare them on the test part.
+def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
+    """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
     Args:
         options: what was typed.
         console: where to print on the way.
 
     Returns:
-        The comparison as text.
+        The comparison, for a terminal.
 
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
@@ -71,19 +72,17 @@ def confirm_study(options: ConfirmOptions, console: Console) -> str:
     )
     check_options(run_options)
     setting = resolve_setting(run_options, console)
-    if setting.beats.fingerprint != identity["data"]:
+    if setting.fingerprint != identity["data"]:
         raise UsageError(
             f"the study '{options.study}' was made with other data ({identity['source']}, "
-            f"{identity['data'][:12]}) than this ({setting.beats.source}, "
-            f"{setting.beats.fingerprint[:12]}); name its data with --data"
+            f"{identity['data'][:12]}) than this ({setting.source}, "
+            f"{setting.fingerprint[:12]}); name its data with --data"
         )
     cells = plan_cells(chosen.values(), options.seeds, setting.budget, run_options.seed)
     reason = f"confirming the winners of '{options.study}'"
     name = run_cells(
         run_options, setting, cells, kind=run_options.space, reason=reason, console=console
     )
-    from study.comparison import compare_configurations
-
     return compare_configurations(study_records(load_study(storage, name)), chosen)
 
 

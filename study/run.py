@@ -16,7 +16,6 @@ from rich.console import Console
 from ecg import sources
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
-from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device
 from search_spaces import Space, find_space
@@ -25,6 +24,7 @@ from study.plan import Cell, plan_cells, queue_missing
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
+from study.replay import read_recording
 from study.storage import Identity, hide_password, open_storage, open_study, study_lock
 from study.workers import Task, sigterm_as_interrupt, work, work_in_processes
 
@@ -52,15 +52,29 @@ class RunOptions:
     sampler: str
     pruning: PruningPolicy
     checkpoint_seconds: float
+    replay: Path | None = None
     debug: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The data and the means of a run, resolved from what was typed."""
+    """The data and the means of a run, resolved from what was typed.
 
-    beats: Heartbeats
+    Attributes:
+        source: of the heartbeats.
+        fingerprint: of the heartbeats, or of the recording that stands in for training.
+        described: how many heartbeats, or what stands in for them.
+        data: where the heartbeats are, as for `ecg.sources.load`.
+        split: name.
+        budget: limits of a training run.
+        device: where trainings run.
+    """
+
+    source: str
+    fingerprint: str
+    described: str
     data: str
+    split: str
     budget: Budget
     device: torch.device
 
@@ -82,7 +96,10 @@ def run_study(options: RunOptions, console: Console) -> str:
     check_options(options)
     tables = _tables(options.space)
     space = None if tables else find_space(options.space)
-    setting = resolve_setting(options, console)
+    if space is not None and options.replay is not None:
+        setting = replay_setting(options, space)
+    else:
+        setting = resolve_setting(options, console)
     if space is None:
         fields = [row.fields for row in configurations(tables)]
         cells = plan_cells(fields, options.seeds, setting.budget, options.seed)
@@ -161,7 +178,40 @@ def resolve_setting(options: RunOptions, console: Console) -> Setting:
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     beats = sources.load(resolved.location)
     make_split(options.split, beats)
-    return Setting(beats=beats, data=str(resolved.location), budget=budget, device=device)
+    return Setting(
+        source=beats.source,
+        fingerprint=beats.fingerprint,
+        described=f"{len(beats):,} beats",
+        data=str(resolved.location),
+        split=options.split,
+        budget=budget,
+        device=device,
+    )
+
+
+def replay_setting(options: RunOptions, space: Space) -> Setting:
+    """Return the setting of a replay: all of it comes with the recording.
+
+    Raises:
+        EcgError: the recording cannot be read, or is of another space.
+    """
+    assert options.replay is not None
+    recording = read_recording(options.replay)
+    recorded = recording.identity
+    if recorded.get("space") != space.name:
+        raise UsageError(
+            f"the recording {options.replay} is of the space '{recorded.get('space')}', "
+            f"not '{space.name}'"
+        )
+    return Setting(
+        source=f"replay of {recorded['source']}",
+        fingerprint=recording.digest,
+        described=f"{len(recording.trials)} recorded trials, no training",
+        data="",
+        split=recorded["split"],
+        budget=find_budget(recorded["budget"]),
+        device=torch.device("cpu"),
+    )
 
 
 def checkpoint_folder(storage: str) -> Path:
@@ -227,6 +277,7 @@ def _task(
         threads=None,
         checkpoints=checkpoint_folder(options.storage),
         checkpoint_seconds=options.checkpoint_seconds,
+        replay=options.replay,
         debug=options.debug,
     )
 
@@ -238,16 +289,17 @@ def _identity(
         space=kind,
         space_digest=digest,
         objective=objective,
-        source=setting.beats.source,
-        data=setting.beats.fingerprint,
-        split=options.split,
+        source=setting.source,
+        data=setting.fingerprint,
+        split=setting.split,
         budget=setting.budget.name,
         seed=options.seed,
     )
 
 
 def _default_name(kind: str, options: RunOptions, setting: Setting) -> str:
-    return "-".join((kind, setting.beats.source, options.split, setting.budget.name))
+    words = (kind, setting.source.replace(" ", "-"), setting.split, setting.budget.name)
+    return "-".join(words)
 
 
 def _grid(space: Space) -> list[dict[str, object]]:
@@ -272,7 +324,7 @@ def _queue_first_trials(study: optuna.Study, space: Space, task: Task) -> None:
 def _announce(task: Task, setting: Setting, begun: str, header: str, console: Console) -> None:
     lines = (
         f"{begun} '{task.study}' in {hide_password(task.storage)}",
-        f"data {task.identity.source} ({len(setting.beats):,} beats), split "
+        f"data {task.identity.source} ({setting.described}), split "
         f"{task.identity.split}, budget {setting.budget.describe()}, device {task.device}, "
         f"seed {task.identity.seed}",
         header,

@@ -1,6 +1,7 @@
 """What may be said of a few runs: paired tests, their correction, intervals."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +51,7 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float | None:
     if len(differences) == 0:
         return 1.0
     tied = len(np.unique(np.abs(differences))) < len(differences)
-    method: stats.PermutationMethod | str = "asymptotic"
+    method: stats.PermutationMethod | Literal["approx", "exact"] = "approx"  # the normal one
     if tied and len(differences) <= MAX_EXACT_TIED:
         method = stats.PermutationMethod(n_resamples=2**MAX_EXACT_TIED)  # all sign patterns
     elif not tied and len(differences) <= MAX_EXACT:

@@ -63,6 +63,7 @@ def show_study(records: pd.DataFrame, *, trials: int = 10) -> RenderableType:
             f"budget {identity.get('budget')}, seed {identity.get('seed')}"
         ),
         Text(describe_states(records)),
+        Text(describe_test_reads(records)),
     ]
     best, baseline = best_record(records), baseline_record(records)
     if best is None:
@@ -77,6 +78,15 @@ def describe_states(records: pd.DataFrame) -> str:
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     spent = records["seconds"].sum() if "seconds" in records else 0
     return f"{len(records)} trials: {states or 'none'}; {format_seconds(spent)} of training"
+
+
+def describe_test_reads(records: pd.DataFrame) -> str:
+    """Return how often the test part was read, and why."""
+    reads = records["test_read"].dropna() if "test_read" in records else pd.Series(dtype=object)
+    if reads.empty:
+        return "the test part was never read"
+    reasons = ", ".join(sorted({read["reason"] for read in reads}))
+    return f"the test part was read {len(reads)} times, once a trial: {reasons}"
 
 
 def compare(best: pd.Series, baseline: pd.Series | None) -> RenderableType:

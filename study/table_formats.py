@@ -22,12 +22,14 @@ class Figure:
         digits: behind the point.
         spread: standard deviation, None where there is one run.
         signed: whether a plus sign is printed.
+        mark: printed behind the number, for a note to explain.
     """
 
     value: float
     digits: int = 4
     spread: float | None = None
     signed: bool = False
+    mark: str = ""
 
     @property
     def number(self) -> str:
@@ -41,8 +43,8 @@ class Figure:
         return "" if self.spread is None else f"{self.spread:.{self.digits}f}"
 
     def __str__(self) -> str:
-        return f"{self.number} ± {self.deviation}" if self.deviation else self.number
-
+        spread = f" ± {self.deviation}" if self.deviation else ""
+        return f"{self.number}{spread}{self.mark and ' '}{self.mark}"
 
     def columns(self) -> dict[str, str]:
         """The parts of the cell, by what is added to the heading of their column."""
@@ -250,7 +252,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "—": "---",
-    "[": "{[}", "]": "{]}",
+    "†": r"\dag{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 
 
@@ -265,7 +267,7 @@ def _latex(text: str) -> str:
 def _latex_cell(cell: Cell) -> str:
     if isinstance(cell, Figure):
         spread = rf" \pm {cell.deviation}" if cell.deviation else ""
-        return f"${cell.number}{spread}$"
+        return f"${cell.number}{spread}${cell.mark and ' '}{_latex(cell.mark)}"
     return _latex(str(cell))
 
 

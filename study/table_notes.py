@@ -14,6 +14,8 @@ from study.table_rows import RowCells
 COMPARED = ("f1_macro", "f1_weighted")
 REAL_SOURCES = ("mitdb", "kaggle")
 LONGEST_FAILURE = 160
+PUBLISHED_DIGITS = 4
+OUTSIDE = "†"
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,9 @@ def comparison_grid(
     """Return the tests as a grid; nothing where no row has enough seeds to be tested."""
     if all(c.p_value is None for c in comparisons):
         return ()
-    header = [table.header, "pairs"]
+    header = [table.header, "seeds"]
     for score in COMPARED:
-        header += [f"difference {COLUMN_TITLES[score]}", f"p {COLUMN_TITLES[score]}"]
+        header += [f"difference {COLUMN_TITLES[score]}", f"Holm p {COLUMN_TITLES[score]}"]
     body = []
     for label in dict.fromkeys(c.label for c in comparisons):
         of_row = [c for c in comparisons if c.label == label]
@@ -97,7 +99,7 @@ def comparison_grid(
             mean = NOTHING if c.difference is None else Figure(c.difference, digits, signed=True)
             line += [mean, describe_p_value(c.p_value)]
         body.append(tuple(line))
-    caption = f"Each row less {table.baseline.label}, over the seeds both have"
+    caption = f"Each row less the baseline ({_baseline(table)}), over the seeds both have"
     return (Grid(caption, tuple(header), tuple(body)),)
 
 
@@ -111,13 +113,14 @@ def describe_p_value(p_value: float | None) -> str:
 def comparison_note(table: Table, comparisons: Sequence[Comparison]) -> str:
     """Say which rows differ from the baseline row."""
     tested = [c for c in comparisons if c.p_value is not None]
-    against = f"Against the baseline row {table.baseline.label}"
+    against = f"Against the baseline ({_baseline(table)})"
     if not tested:
         pairs = max((c.pairs for c in comparisons), default=0)
-        reach = f": {pairs} paired runs can at best reach p = {smallest_p_value(pairs):.4g}"
+        runs = "one paired run" if pairs == 1 else f"{pairs} paired runs"
+        reach = f" ({runs} can at best reach p = {smallest_p_value(pairs):.4g})" if pairs else ""
         return (
-            f"{against}: no test below {MIN_PAIRS} seeds{reach if pairs else ''}. No difference "
-            "between rows is claimed."
+            f"{against}: no test below {MIN_PAIRS} seeds{reach}, so no difference between rows is "
+            "claimed."
         )
     told = []
     for score in COMPARED:
@@ -146,27 +149,35 @@ def interval_note(rows: Sequence[RowCells]) -> str:
     return f"95% interval: {', and '.join(told)}."
 
 
-def published_note(table: Table, rows: Sequence[RowCells], digits: int) -> str:
-    """Say which published figures lie outside our 95% intervals."""
-    outside, total = [], 0
-    half = 0.5 * 10.0**-4  # the published figures are rounded to four digits
+def is_outside(published: float, bounds: tuple[float, float] | None) -> bool:
+    """Whether a published figure lies outside our interval, whatever it was before rounding."""
+    half = 0.5 * 10.0**-PUBLISHED_DIGITS
+    return bounds is not None and not bounds[0] - half <= published <= bounds[1] + half
+
+
+def published_note(table: Table, rows: Sequence[RowCells]) -> str:
+    """Say how many published figures lie inside our 95% intervals."""
+    half = 0.5 * 10.0**-PUBLISHED_DIGITS
+    held, between = [], 0
     for row in rows:
-        titles = []
-        for score, published in zip(table.columns, table.published[row.row.label], strict=True):
-            bounds = row.bounds(score)
-            if bounds is None:
-                continue
-            total += 1
-            if not bounds[0] - half <= published <= bounds[1] + half:
-                titles.append(COLUMN_TITLES[score])
-        outside += [f"{row.row.label} ({', '.join(titles)})"] if titles else []
-    if total == 0:
-        return "No cell is finished, so no published figure can be held against an interval."
-    number = sum(text.count("(") // 2 for text in outside)
-    told = f"; outside: {'; '.join(outside)}" if outside else ""
+        if row.finished.empty:
+            continue
+        for score, figure in zip(table.columns, table.published[row.row.label], strict=True):
+            held.append(is_outside(figure, row.bounds(score)))
+            runs = row.values(score)
+            between += bool(runs.min() - half <= figure <= runs.max() + half)
+    if not held:
+        return "No seed is finished, so no published figure can be held against an interval."
+    marked = f"; those outside are marked {OUTSIDE}" if any(held) else ""
+    told = (
+        f"{len(held) - sum(held)} of {len(held)} published figures lie inside our 95% interval"
+        f"{marked}."
+    )
+    if all(len(row.finished) <= 1 for row in rows):
+        return f"{told} The interval of one run leaves out how much runs scatter with their seed."
     return (
-        f"{total - number} of {total} published figures lie inside our 95% interval{told}. Each "
-        "is one run, which scatters more than a mean over seeds."
+        f"{told} Each is one run, which scatters more than a mean over seeds: {between} lie "
+        "between our lowest and our highest run."
     )
 
 
@@ -193,7 +204,7 @@ def provenance_notes(rows: Sequence[RowCells]) -> list[str]:
         + (f" (fingerprint {data[:12]})" if data else ""),
         f"split {shared_value(cells, 'split') or 'unknown'}",
         f"budget {shared_value(cells, 'budget') or 'unknown'}",
-        f"{rows[0].planned} seeds planned",
+        f"{rows[0].planned} seed{'' if rows[0].planned == 1 else 's'} planned",
         f"{len(finished)} of {len(rows) * rows[0].planned} cells finished",
         f"{finished['seconds'].sum():,.0f} s of training",
     ]
@@ -208,6 +219,10 @@ def provenance_notes(rows: Sequence[RowCells]) -> list[str]:
             f"{', '.join(told) or 'versions unknown'}."
         )
     return notes
+
+
+def _baseline(table: Table) -> str:
+    return f"{table.header} {table.baseline.label}"
 
 
 def _distinct(values: Iterable[object]) -> str:

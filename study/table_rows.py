@@ -1,8 +1,9 @@
 """What the records say about each row of a table."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,10 +55,6 @@ class RowCells:
         """Return mean and standard deviation over the seeds; a dash where none is finished."""
         return figure_of(self.values(score).to_numpy(), digits)
 
-    def figure_by(self, measure: Callable[[list[list[int]]], float], digits: int) -> Cell:
-        """Return the same of a figure that is computed from each test confusion matrix."""
-        return figure_of(np.array([measure(matrix) for matrix in self.confusions]), digits)
-
     def bounds(self, score: str) -> tuple[float, float] | None:
         """Return the 95% interval, None where no cell is finished."""
         if not self.confusions:
@@ -76,16 +73,16 @@ class RowCells:
         return Figure(self.mean(score) - published, digits, signed=True)
 
     def seeds(self) -> str:
-        """Return "10", or what is not finished yet: "3 of 10, 1 failed, 6 missing"."""
+        """Return "10", or what is not finished yet: "3 of 10 seeds, 1 failed, 6 missing"."""
         counts = Counter(self.cells["state"])
         counts["missing"] += self.planned - len(self.cells)
         if counts["complete"] == self.planned:
             return str(self.planned)
         told = [f"{counts[state]} {word}" for state, word in STATE_WORDS.items() if counts[state]]
-        return ", ".join([f"{counts['complete']} of {self.planned}", *told])
+        return ", ".join([f"{counts['complete']} of {self.planned} seeds", *told])
 
 
-def figure_of(values: NDArray[np.float64], digits: int) -> Cell:
+def figure_of(values: NDArray[np.floating[Any]], digits: int) -> Cell:
     """Return mean and sample standard deviation as a table prints them."""
     if len(values) == 0:
         return NOTHING
@@ -114,7 +111,8 @@ def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
     ]
     found = []
     for row in rows:
-        cells = records[[row.matches(config) for config in configs]].sort_values("repeat")
+        fits = np.array([row.matches(config) for config in configs], dtype=np.bool_)
+        cells = records[fits].sort_values("repeat")
         if cells["repeat"].duplicated().any():
             digests = ", ".join(sorted(set(cells["configuration"])))
             raise DataError(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ecg.errors import DataError, UsageError
@@ -14,17 +15,19 @@ from study.files import write_text
 from study.table_formats import NOTHING, Again, Cell, Document, Figure, Grid, suffix, write
 from study.table_notes import (
     COMPARED,
+    OUTSIDE,
     compare_with_baseline,
     comparison_grid,
     comparison_note,
     differences_from_protocol,
     failure_notes,
     interval_note,
+    is_outside,
     provenance_notes,
     published_note,
     warn,
 )
-from study.table_rows import RowCells, cells_of_rows
+from study.table_rows import RowCells, cells_of_rows, figure_of
 
 MAX_DIGITS = 12
 INTER_PATIENT = {
@@ -178,6 +181,7 @@ def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: i
     comparisons = compare_with_baseline(rows, baseline)
 
     grids = [_figures(table, rows, beside=beside, digits=digits)]
+    grids += [_published_figures(table)] if published and not beside else []
     if shared_value(records, "split") == "inter-patient":
         grids.append(_inter_patient_figures(table, rows, digits))
     grids += comparison_grid(table, comparisons, digits)
@@ -189,7 +193,6 @@ def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: i
     notes += failure_notes(rows) + provenance_notes(rows)
     if published:
         notes.append(CONTRADICTION)
-        grids += [] if beside else [_published_figures(table)]
     return Document(table.title, warn(reasons), tuple(grids), tuple(notes))
 
 
@@ -203,32 +206,35 @@ def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: in
             body.append((*label, *ours, row.seeds()))
             continue
         again = tuple(Again(cell) for cell in label)
+        body += [
+            (*label, "this study", *ours, row.seeds()),
+            (*again, "published", *_published_cells(table, row), "1"),
+        ]
+        if row.finished.empty:
+            continue
         theirs = dict(zip(table.columns, table.published[row.row.label], strict=True))
         intervals = (row.interval(score, digits) for score in table.columns)
         less = (row.difference(score, value, digits) for score, value in theirs.items())
-        body += [
-            (*label, "this study", *ours, row.seeds()),
-            (*again, "95% interval", *intervals, ""),
-            (*again, "published", *_published_cells(table, row.row.label), "1"),
-            (*again, "difference", *less, ""),
-        ]
+        body.insert(-1, (*again, "95% interval", *intervals, ""))
+        body.append((*again, "difference", *less, ""))
     return Grid("", header, tuple(body))
 
 
 def _published_figures(table: Table) -> Grid:
-    body = tuple(
-        (*_label_cells(table, row.label), *_published_cells(table, row.label), "1")
-        for row in table.rows
-    )
+    body: list[tuple[Cell, ...]] = [
+        (*_label_cells(table, label), *map(Figure, figures), "1")
+        for label, figures in table.published.items()
+    ]
     caption = "Published, full protocol: not comparable with the figures above"
-    return Grid(caption, (*_label_headings(table), *_titles(table), "n"), body)
+    return Grid(caption, (*_label_headings(table), *_titles(table), "n"), tuple(body))
 
 
 def _inter_patient_figures(table: Table, rows: Sequence[RowCells], digits: int) -> Grid:
     body: list[tuple[Cell, ...]] = []
     for row in rows:
+        found = [inter_patient_scores(matrix) for matrix in row.confusions]
         figures = (
-            row.figure_by(lambda matrix, name=name: inter_patient_scores(matrix)[name], digits)
+            figure_of(np.array([scores[name] for scores in found]), digits)
             for name in INTER_PATIENT
         )
         body.append((row.row.label, *figures, row.seeds()))
@@ -251,9 +257,12 @@ def _titles(table: Table) -> tuple[str, ...]:
     return tuple(COLUMN_TITLES[score] for score in table.columns)
 
 
-def _published_cells(table: Table, label: str) -> tuple[Cell, ...]:
-    # Four digits were published; more would be made up.
-    return tuple(Figure(value) for value in table.published[label])
+def _published_cells(table: Table, row: RowCells) -> tuple[Cell, ...]:
+    figures = zip(table.columns, table.published[row.row.label], strict=True)
+    return tuple(
+        Figure(value, mark=OUTSIDE if is_outside(value, row.bounds(score)) else "")
+        for score, value in figures
+    )
 
 
 def _check_digits(digits: int) -> None:

@@ -26,6 +26,7 @@ from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.environment import describe_device, versions
 from study.pruning import MonitoredCurve, PruningPolicy
+from study.replay import Recording
 from study.storage import Identity
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
@@ -53,6 +54,7 @@ class Progress:
 
 
 Emit = Callable[[Progress], None]
+OnEpoch = Callable[[Epoch], bool]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,25 +65,27 @@ class Bench:
         identity: of the study.
         space: what is searched; None for planned cells.
         budget: limits of a training run.
-        data: training and validation parts on the device.
+        data: training and validation parts on the device; None for a replay.
         test: the test part, for studies of planned cells; a search never has it.
         test_reason: why the test part is read, for the record.
         pruning: when trials are pruned.
         checkpoints: folder of the running trials' checkpoints.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
         emit: where news go.
+        recording: curves that stand in for training, None to train.
     """
 
     identity: Identity
     space: Space | None
     budget: Budget
-    data: TrainingData
+    data: TrainingData | None
     test: Part | None
     test_reason: str
     pruning: PruningPolicy
     checkpoints: Path
     checkpoint_seconds: float
     emit: Emit
+    recording: Recording | None = None
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
@@ -106,7 +110,6 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     _store(trial, describe_start(config, bench))
     objective = bench.identity.objective
     curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
-    checkpoint = _checkpoint(config, bench)
 
     def on_epoch(epoch: Epoch) -> bool:
         prune = curve(epoch)
@@ -122,11 +125,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         return prune
 
     bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
-    result = train(config, bench.data, on_epoch, checkpoint)
-    _store(trial, describe_result(result))
-    if bench.test is not None:
-        _store(trial, describe_test(result, bench.test, bench.test_reason))
-    checkpoint.remove()
+    result = _train(trial, config, bench, on_epoch)
     if result.stop_reason == "pruned":
         return None
     curve.carry_forward()
@@ -139,6 +138,25 @@ def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
         return TrainConfig.from_fields(trial.user_attrs["cell"]["fields"])
     params = bench.space.suggest(trial)
     return configure(bench.space, params, bench.budget, bench.identity.seed)
+
+
+def _train(
+    trial: optuna.Trial, config: TrainConfig, bench: Bench, on_epoch: OnEpoch
+) -> TrainResult:
+    """Train the configuration, or follow a recorded curve, and store what was found."""
+    if bench.data is None:
+        assert bench.recording is not None
+        assert bench.space is not None
+        result = bench.recording.trainer(bench.space, trial.params)(config, on_epoch)
+        _store(trial, describe_result(result))
+        return result
+    checkpoint = _checkpoint(config, bench)
+    result = train(config, bench.data, on_epoch, checkpoint)
+    _store(trial, describe_result(result))
+    if bench.test is not None:
+        _store(trial, describe_test(result, bench.test, bench.test_reason))
+    checkpoint.remove()
+    return result
 
 
 def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
@@ -158,7 +176,7 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
         "source": bench.identity.source,
         "split": bench.identity.split,
         "budget": bench.identity.budget,
-        "device": describe_device(str(bench.data.device)),
+        "device": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
         "versions": versions(),
     }
 

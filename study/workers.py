@@ -27,6 +27,7 @@ from search_spaces import find_space
 from study.plan import key_of
 from study.pruning import PruningPolicy
 from study.queue import check_failures, claim, interrupt, is_exhausted
+from study.replay import read_recording
 from study.storage import HEARTBEAT_SECONDS, Identity, open_storage
 from study.trial import Bench, Emit, Progress, run_trial
 
@@ -53,6 +54,7 @@ class Task:
         threads: CPU threads of a worker, None for PyTorch's choice.
         checkpoints: folder of the running trials' checkpoints.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
+        replay: recording whose curves stand in for training, None to train.
         debug: print the traceback of a failed trial.
     """
 
@@ -71,6 +73,7 @@ class Task:
     threads: int | None
     checkpoints: Path
     checkpoint_seconds: float
+    replay: Path | None = None
     debug: bool = False
 
     @property
@@ -190,23 +193,29 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
 
 
 def _prepare(task: Task, emit: Emit) -> Bench:
+    space = find_space(task.space) if task.space is not None else None
+    budget = find_budget(task.identity.budget)
+    shared: dict[str, Any] = {
+        "identity": task.identity,
+        "space": space,
+        "budget": budget,
+        "test_reason": task.test_reason,
+        "pruning": task.pruning,
+        "checkpoints": task.checkpoints,
+        "checkpoint_seconds": task.checkpoint_seconds,
+        "emit": emit,
+    }
+    if task.replay is not None:
+        return Bench(data=None, test=None, recording=read_recording(task.replay), **shared)
     beats = sources.load(task.data)
     if beats.fingerprint != task.identity.data:
         raise EcgError(f"the data in {task.data} changed while the study was being opened")
     split = make_split(task.identity.split, beats)
-    budget, device = find_budget(task.identity.budget), find_device(task.device)
-    is_search = task.space is not None
+    device = find_device(task.device)
     return Bench(
-        identity=task.identity,
-        space=find_space(task.space) if task.space is not None else None,
-        budget=budget,
         data=training_data(beats, split, budget, device),
-        test=None if is_search else make_part(beats, split.test, device),
-        test_reason=task.test_reason,
-        pruning=task.pruning,
-        checkpoints=task.checkpoints,
-        checkpoint_seconds=task.checkpoint_seconds,
-        emit=emit,
+        test=make_part(beats, split.test, device) if space is None else None,
+        **shared,
     )
 
 

@@ -1,0 +1,183 @@
+"""Recorded curves that stand in for training, so that a study runs in seconds.
+
+A recording holds every finished trial of a real study, epoch by epoch. A replayed trial
+follows the curve of the recorded trial nearest to its parameters, so samplers and pruners can
+be compared on real curves, on any machine; its figures are those of the neighbour.
+"""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from ecg.errors import DataError, UsageError
+from ecg.training import Epoch, TrainConfig, TrainResult
+from ecg.training.early_stopping import EarlyStopping
+from search_spaces import Space
+from search_spaces.space import Choice, Real
+from study.files import write_text
+from study.storage import find_identity
+
+CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")
+
+
+@dataclass(frozen=True)
+class RecordedTrial:
+    """One finished trial: its parameters, and its curves epoch by epoch (see `CURVES`)."""
+
+    params: Mapping[str, Any]
+    curves: Mapping[str, Sequence[Any]]
+
+    def __len__(self) -> int:
+        return len(self.curves["validation_loss"])
+
+    def epochs(self, patience: int) -> list[Epoch]:
+        """Return the recorded epochs, early stopping worked out anew."""
+        stopping = EarlyStopping(patience)
+        epochs = []
+        for index, values in enumerate(zip(*(self.curves[name] for name in CURVES), strict=True)):
+            train_loss, validation_loss, learning_rate, confusion = values
+            stopping.update(index + 1, validation_loss)
+            epochs.append(
+                Epoch(
+                    number=index + 1,
+                    train_loss=train_loss,
+                    validation_loss=validation_loss,
+                    learning_rate=learning_rate,
+                    confusion=tuple(tuple(row) for row in confusion),
+                    best_epoch=stopping.best_epoch,
+                    epochs_since_best=stopping.epochs_since_best,
+                )
+            )
+        return epochs
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The recorded trials of one study.
+
+    Attributes:
+        identity: of the study they come from.
+        trials: complete ones only.
+        digest: SHA-256 (hex) of the file.
+    """
+
+    identity: Mapping[str, Any]
+    trials: tuple[RecordedTrial, ...]
+    digest: str
+
+    def nearest(self, space: Space, params: Mapping[str, Any]) -> RecordedTrial:
+        """Return the recorded trial nearest to some parameters, the earlier one of two."""
+        return min(self.trials, key=lambda trial: distance(space, trial.params, params))
+
+    def trainer(
+        self, space: Space, params: Mapping[str, Any]
+    ) -> Callable[[TrainConfig, Callable[[Epoch], bool | None]], TrainResult]:
+        """Return what stands in for `ecg.training.train` for these parameters."""
+        recorded = self.nearest(space, params)
+
+        def train(config: TrainConfig, on_epoch: Callable[[Epoch], bool | None]) -> TrainResult:
+            began = time.perf_counter()
+            seen: list[Epoch] = []
+            stop_reason = "max-epochs"
+            for epoch in recorded.epochs(config.patience)[: config.max_epochs]:
+                seen.append(epoch)
+                if on_epoch(epoch):
+                    stop_reason = "pruned"
+                    break
+                if epoch.epochs_since_best >= config.patience:
+                    stop_reason = "early-stopping"
+                    break
+            seconds = time.perf_counter() - began
+            return TrainResult(config, tuple(seen), seen[-1].best_epoch, stop_reason, seconds, {})
+
+        return train
+
+
+def distance(space: Space, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Return how far apart two points of a space are.
+
+    A parameter that only one of them has, or a choice in which they differ, counts as a whole
+    range; a number counts by its share of the range (of the logarithms on a log scale).
+    """
+    total = 0.0
+    for parameter in space.parameters:
+        a, b = one.get(parameter.name), other.get(parameter.name)
+        if a is None or b is None or isinstance(parameter, Choice):
+            total += float(a != b)
+            continue
+        scale = math.log if isinstance(parameter, Real) and parameter.log else float
+        low, high = scale(parameter.low), scale(parameter.high)
+        total += ((scale(a) - scale(b)) / (high - low)) ** 2 if high > low else 0.0
+    return total
+
+
+def write_recording(study: optuna.Study, path: Path) -> int:
+    """Write the complete trials of a study as a recording: a header, then one line a trial.
+
+    Returns:
+        The number of trials written.
+
+    Raises:
+        UsageError: the study has no complete trial.
+        OutputError: the file cannot be written.
+    """
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    trials = [trial for trial in trials if "curves" in trial.user_attrs]
+    if not trials:
+        raise UsageError(f"the study '{study.study_name}' has no complete trial to record")
+    lines = [json.dumps({"recording": 1, "identity": find_identity(study)}, sort_keys=True)]
+    for trial in trials:
+        curves = {name: trial.user_attrs["curves"][name] for name in CURVES}
+        lines.append(json.dumps({"params": trial.params, "curves": curves}, sort_keys=True))
+    write_text(path, "\n".join(lines) + "\n")
+    return len(trials)
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a recording.
+
+    Raises:
+        UsageError: there is no such file.
+        DataError: a line of it is not what it should be; names the line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read the recording {path}: {error.strerror}") from None
+    trials = []
+    identity: Mapping[str, Any] = {}
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
+        try:
+            item = json.loads(line)
+            if number == 1:
+                identity = dict(item["identity"])
+                continue
+            trials.append(_checked(RecordedTrial(dict(item["params"]), dict(item["curves"]))))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}, line {number}: not a line of a recording ({type(error).__name__}: "
+                f"{error}); make one with `python -m study record STUDY FILE`"
+            ) from None
+    if not trials:
+        raise DataError(f"{path}: the recording holds no trial")
+    return Recording(identity, tuple(trials), hashlib.sha256(content).hexdigest())
+
+
+def _checked(trial: RecordedTrial) -> RecordedTrial:
+    if not trial.epochs(patience=1):
+        raise ValueError("it has no epoch")
+    for name in CURVES[:3]:
+        if not all(math.isfinite(value) for value in trial.curves[name]):
+            raise ValueError(f"its {name} is not finite everywhere")
+    for matrix in trial.curves["confusion"]:
+        if len(matrix) != 5 or any(len(row) != 5 or min(row) < 0 for row in matrix):
+            raise ValueError("a confusion matrix is not 5 by 5 counts")
+    return trial
