@@ -25,6 +25,7 @@ from search_spaces.space import Choice, Real
 from study.files import write_text
 from study.storage import find_identity
 
+OnEpoch = Callable[[Epoch], bool | None]
 CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")
 
 
@@ -77,28 +78,22 @@ class Recording:
         """Return the recorded trial nearest to some parameters, the earlier one of two."""
         return min(self.trials, key=lambda trial: distance(space, trial.params, params))
 
-    def trainer(
-        self, space: Space, params: Mapping[str, Any]
-    ) -> Callable[[TrainConfig, Callable[[Epoch], bool | None]], TrainResult]:
-        """Return what stands in for `ecg.training.train` for these parameters."""
-        recorded = self.nearest(space, params)
 
-        def train(config: TrainConfig, on_epoch: Callable[[Epoch], bool | None]) -> TrainResult:
-            began = time.perf_counter()
-            seen: list[Epoch] = []
-            stop_reason = "max-epochs"
-            for epoch in recorded.epochs(config.patience)[: config.max_epochs]:
-                seen.append(epoch)
-                if on_epoch(epoch):
-                    stop_reason = "pruned"
-                    break
-                if epoch.epochs_since_best >= config.patience:
-                    stop_reason = "early-stopping"
-                    break
-            seconds = time.perf_counter() - began
-            return TrainResult(config, tuple(seen), seen[-1].best_epoch, stop_reason, seconds, {})
-
-        return train
+def follow(recorded: RecordedTrial, config: TrainConfig, on_epoch: OnEpoch) -> TrainResult:
+    """Walk a recorded curve in place of training; like `ecg.training.train`, without weights."""
+    began = time.perf_counter()
+    seen: list[Epoch] = []
+    stop_reason = "max-epochs"
+    for epoch in recorded.epochs(config.patience)[: config.max_epochs]:
+        seen.append(epoch)
+        if on_epoch(epoch):
+            stop_reason = "pruned"
+            break
+        if epoch.epochs_since_best >= config.patience:
+            stop_reason = "early-stopping"
+            break
+    seconds = time.perf_counter() - began
+    return TrainResult(config, tuple(seen), seen[-1].best_epoch, stop_reason, seconds, {})
 
 
 def distance(space: Space, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:

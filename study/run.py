@@ -171,6 +171,7 @@ def resolve_setting(options: RunOptions, console: Console) -> Setting:
     Raises:
         EcgError: one of them is not to be had.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
     device = find_device(options.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
     resolved = sources.resolve(options.data)

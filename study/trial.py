@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 
 from ecg.budget import Budget
 from ecg.metrics import per_class, scores
@@ -26,7 +27,7 @@ from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.environment import describe_device, versions
 from study.pruning import MonitoredCurve, PruningPolicy
-from study.replay import Recording
+from study.replay import RecordedTrial, Recording, follow
 from study.storage import Identity
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
@@ -143,13 +144,12 @@ def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
 def _train(
     trial: optuna.Trial, config: TrainConfig, bench: Bench, on_epoch: OnEpoch
 ) -> TrainResult:
-    """Train the configuration, or follow a recorded curve, and store what was found."""
-    if bench.data is None:
-        assert bench.recording is not None
-        assert bench.space is not None
-        result = bench.recording.trainer(bench.space, trial.params)(config, on_epoch)
+    """Train the configuration, or follow a curve that is known, and store what was found."""
+    if (known := _known_curve(trial, config, bench)) is not None:
+        result = follow(known, config, on_epoch)
         _store(trial, describe_result(result))
         return result
+    assert bench.data is not None
     checkpoint = _checkpoint(config, bench)
     result = train(config, bench.data, on_epoch, checkpoint)
     _store(trial, describe_result(result))
@@ -157,6 +157,23 @@ def _train(
         _store(trial, describe_test(result, bench.test, bench.test_reason))
     checkpoint.remove()
     return result
+
+
+def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> RecordedTrial | None:
+    """Return the curve this configuration would have, where it need not be trained.
+
+    That is a replay, and a search that samples a configuration a second time: its seed is
+    derived from the configuration, so its training would be the same again.
+    """
+    if bench.space is None:
+        return None
+    if bench.recording is not None:
+        return bench.recording.nearest(bench.space, trial.params)
+    for twin in trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if twin.user_attrs.get("config") == config.to_fields():
+            _store(trial, {"same_as": twin.number})
+            return RecordedTrial(twin.params, twin.user_attrs["curves"])
+    return None
 
 
 def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
@@ -186,8 +203,8 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
     figures = [epoch.scores for epoch in result.epochs]
     curves: dict[str, Any] = {name: [round(f[name], 6) for f in figures] for name in CURVES}
     curves["confusion"] = [epoch.confusion for epoch in result.epochs]
-    curves["train_loss"] = [round(epoch.train_loss, 8) for epoch in result.epochs]
-    curves["validation_loss"] = [round(epoch.validation_loss, 8) for epoch in result.epochs]
+    curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
+    curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
     curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
     return {
         "validation": result.best.scores,

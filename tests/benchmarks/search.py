@@ -22,7 +22,7 @@ from search_spaces import Space, find_space
 from study.files import write_text
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.queue import make_sampler
-from study.replay import Recording, read_recording
+from study.replay import Recording, follow, read_recording
 from study.trial import configure
 
 ORDERS = 40  # random orders of the recorded trials
@@ -85,7 +85,7 @@ class Replay:
         params = self.space.suggest(trial)
         config: TrainConfig = configure(self.space, params, self.budget, seed=0)
         curve = MonitoredCurve(trial, self.space.objective, policy, config.max_epochs)
-        result = self.recording.trainer(self.space, params)(config, curve)
+        result = follow(self.recording.nearest(self.space, params), config, curve)
         if result.stop_reason == "pruned":
             return len(result.epochs), None
         curve.carry_forward()
@@ -148,7 +148,8 @@ def report(recording: Recording, name: str, pruning: pd.DataFrame, samplers: pd.
         f"({identity['objective']}) without pruning minus with it. Patience: the pruner is asked "
         "after so many epochs without a better validation loss (`--prune-patience`).",
         "",
-        "| pruner | patience | epochs saved (mean ± sd) | regret (mean, max) | best kept | pruned |",
+        "| pruner | patience | epochs saved (mean ± sd) | regret (mean, max) | no regret "
+        "| pruned |",
         "|---|---|---|---|---|---|",
     ]
     for (pruner, patience), rows in pruning.groupby(["pruner", "patience"], sort=False):
