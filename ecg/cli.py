@@ -9,7 +9,7 @@ import typer
 from ecg.console import run_command
 
 app = typer.Typer(
-    help="Prepare and describe heartbeats; training and studies are in `python -m study`.",
+    help="Prepare, describe and audit heartbeats; training and studies are in `python -m study`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -58,6 +58,41 @@ def describe_command(data: Data = "auto", debug: Debug = False) -> None:
     print(f"{len(beats):,} beats, fingerprint {beats.fingerprint}\n")
     for table in (describe.per_class(beats), describe.per_record(beats), describe.splits(beats)):
         print(table + "\n")
+
+
+@app.command("audit")
+def audit_command(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them."),
+    ] = None,
+    records: Annotated[
+        str,
+        typer.Option(
+            help="Folder or ZIP of MIT-BIH records, 'synthetic', or 'auto': $ECG_DATA, else data/, "
+            "else download."
+        ),
+    ] = "auto",
+    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/audit"),
+    debug: Debug = False,
+) -> None:
+    """Audit the data: records on both sides of the split, sampling rate, duplicates.
+
+    Rows of CSV files are looked up in the beats rebuilt from the records.
+
+    Without CSV files the rebuilt paper split is audited. Writes a text and a figure.
+    """
+    from ecg import audit_report, describe, sources
+    from ecg.audit import audit
+    from ecg.errors import DataError
+
+    resolved = sources.resolve(records)
+    if resolved.fallback:
+        raise DataError(f"there are no records to audit; {resolved.note}")
+    print(resolved.note)
+    notes = describe.notes(resolved.location)
+    text, paths = audit_report.write(audit(resolved.location, data), output, notes)
+    print(f"\n{text}\nwritten: {', '.join(map(str, paths))}")
 
 
 @app.command()

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ecg.errors import UsageError
+from ecg.errors import EcgError
 from ecg.heartbeats import CLASS_NAMES, CLASSES, UNKNOWN, Heartbeats
 from ecg.splits import SPLITS, make_split
+
+SHOWN = 5  # files named where many could be
 
 
 def per_class(beats: Heartbeats) -> str:
@@ -33,31 +35,46 @@ def per_record(beats: Heartbeats) -> str:
 
 
 def splits(beats: Heartbeats) -> str:
-    """Return a table of the beats of every part of every split per class."""
-    rows = []
+    """Return a table of the records and beats of every part of every split per class.
+
+    Below it stands why a split is not possible, where one is not.
+    """
+    rows, reasons = [], []
     for name in SPLITS:
         try:
             split = make_split(name, beats)
-        except UsageError as error:
-            rows.append((name, f"not possible: {error}", *[""] * len(CLASSES)))
+        except EcgError as error:
+            reasons.append(f"\nno split '{name}': {error}")
             continue
         for part, indices in split.parts():
+            records = np.unique(beats.record[indices])
+            known = "-" if UNKNOWN in records else str(len(records))
             counts = np.bincount(beats.labels[indices], minlength=len(CLASSES))
-            rows.append((name, part, *(f"{n:,}" for n in counts), f"{len(indices):,}"))
-    return table(("split", "part", *CLASSES, "all"), rows)
+            numbers = (f"{n:,}" for n in (*counts, len(indices)))
+            rows.append((f"{name} {part}", known, *numbers))
+    tables = [table(("split and part", "records", *CLASSES, "all"), rows)] if rows else []
+    return "\n".join([*tables, *reasons]).lstrip("\n")
 
 
 def notes(location: str | Path) -> list[str]:
     """Return what a person should know of a folder of records: files unlike PhysioNet's."""
-    from ecg.sources.mitdb_files import differing_files
+    from ecg.sources import SYNTHETIC
+    from ecg.sources.locate import locate
+    from ecg.sources.mitdb_files import FILES, differing_files
 
-    folder = Path(location)
-    if not any(folder.glob("*.hea")):
+    if location == SYNTHETIC:
+        return ["simulated heartbeats, not ECG recordings; a result says nothing about patients"]
+    found = locate(Path(location).expanduser())
+    if found is None or found.kind != "mitdb":
         return []
-    differing = differing_files(folder)
+    differing = differing_files(found.path)
     if not differing:
         return ["all files are those of PhysioNet (SHA-256)"]
-    return [f"{len(differing)} files differ from PhysioNet's: {', '.join(differing[:5])}"]
+    more = ", ..." if len(differing) > SHOWN else ""
+    return [
+        f"{len(differing)} of {len(FILES)} files differ from PhysioNet's (SHA-256): "
+        f"{', '.join(differing[:SHOWN])}{more}"
+    ]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -37,6 +37,15 @@ class Choice:
     options: tuple[Value, ...]
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Check the options."""
+        listed = isinstance(self.options, tuple | list)
+        if not listed or not self.options or len(set(self.options)) < len(self.options):
+            raise UsageError(
+                f"the options of '{self.name}' must be different values in a tuple, such as "
+                f"(1, 2), not {self.options!r}"
+            )
+
     def suggest(self, trial: Suggester) -> Value:
         """Ask the trial for a value."""
         value: Value = trial.suggest_categorical(self.name, self.options)
@@ -64,6 +73,12 @@ class Real:
     log: bool = False
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Check the range."""
+        _check_range(self.name, self.low, self.high)
+        if self.log and self.low <= 0:
+            raise UsageError(f"'{self.name}' is on a log scale, so it must begin above 0")
+
     def suggest(self, trial: Suggester) -> Value:
         """Ask the trial for a value."""
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
@@ -81,7 +96,8 @@ class Real:
             values = [self.low + s * (self.high - self.low) for s in share]
         else:
             values = [self.low * math.pow(self.high / self.low, s) for s in share]
-        return tuple(min(self.high, max(self.low, float(f"{v:.6g}"))) for v in values)
+        inner = (min(self.high, max(self.low, float(f"{v:.6g}"))) for v in values[1:-1])
+        return tuple(sorted({self.low, *inner, self.high}))
 
     def __str__(self) -> str:
         return f"{self.low:g} .. {self.high:g}" + (" (log)" if self.log else "")
@@ -95,6 +111,10 @@ class Whole:
     low: int
     high: int
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        _check_range(self.name, self.low, self.high)
 
     def suggest(self, trial: Suggester) -> Value:
         """Ask the trial for a value."""
@@ -116,6 +136,11 @@ class Whole:
 Parameter = Choice | Real | Whole
 
 
+def _check_range(name: str, low: float, high: float) -> None:
+    if not low <= high:
+        raise UsageError(f"'{name}' must go from a lower number to a higher, not {low} to {high}")
+
+
 @dataclass(frozen=True)
 class Space:
     """A search space.
@@ -130,8 +155,8 @@ class Space:
             `TrainConfig`.
 
     Raises:
-        UsageError: a parameter is no field, the baseline does not fit the parameters, or the
-            objective is not known.
+        UsageError: a parameter is no field or leaves its field's range, a condition can never
+            hold, the baseline does not fit the parameters, or the objective is not known.
     """
 
     name: str
@@ -148,13 +173,12 @@ class Space:
                 f"space '{self.name}': unknown objective '{self.objective}'; "
                 f"known: {', '.join(SCORES)}"
             )
-        known = [field.name for field in dataclasses.fields(TrainConfig)]
+        self._check_names()
+        self._check_conditions()
         for parameter in self.parameters:
-            if parameter.name not in (*known, *self.steering):
-                raise UsageError(
-                    f"space '{self.name}': '{parameter.name}' is no field of a training "
-                    f"configuration, nor in steering; known fields: {', '.join(known)}"
-                )
+            if parameter.name not in self.steering:
+                for value in parameter.grid(2):  # the ends, or all options
+                    self.configure({parameter.name: value})
         expected = {p.name for p in self.parameters if self.applies(p, self.baseline)}
         if expected != set(self.baseline):
             raise UsageError(
@@ -169,10 +193,51 @@ class Space:
                 )
         self.configure(dict(self.baseline))
 
+    def _check_names(self) -> None:
+        known = [field.name for field in dataclasses.fields(TrainConfig)]
+        names = [parameter.name for parameter in self.parameters]
+        for name in names:
+            if name not in (*known, *self.steering):
+                raise UsageError(
+                    f"space '{self.name}': '{name}' is no field of a training "
+                    f"configuration, nor in steering; known fields: {', '.join(known)}"
+                )
+            if names.count(name) > 1:
+                raise UsageError(f"space '{self.name}': '{name}' is there twice")
+        for name in self.steering:
+            if name in known:
+                raise UsageError(
+                    f"space '{self.name}': '{name}' is a field of a training configuration, so it "
+                    "cannot be in steering: its value would not be used"
+                )
+
+    def _check_conditions(self) -> None:
+        """Check that `when` names parameters suggested before, and values that they take."""
+        before: dict[str, Parameter] = {}
+        for parameter in self.parameters:
+            where = f"space '{self.name}': '{parameter.name}'"
+            for parent, values in parameter.when.items():
+                if parent not in before:
+                    raise UsageError(f"{where} depends on '{parent}', which must be listed first")
+                if not isinstance(values, tuple | list) or not values:
+                    raise UsageError(
+                        f"{where} depends on values of '{parent}' that must be in a tuple, such "
+                        f"as ('sgd',), not {values!r}"
+                    )
+                for value in values:
+                    if not before[parent].contains(value):
+                        raise UsageError(
+                            f"{where} depends on {parent} = {value!r}, which is not in "
+                            f"{before[parent]}"
+                        )
+            before[parameter.name] = parameter
+
     @staticmethod
     def applies(parameter: Parameter, params: Mapping[str, Any]) -> bool:
         """Whether a conditional parameter exists beside these parents."""
-        return all(params.get(name) in values for name, values in parameter.when.items())
+        return all(
+            name in params and params[name] in values for name, values in parameter.when.items()
+        )
 
     def suggest(self, trial: Suggester) -> Params:
         """Ask a trial for one value of every parameter that applies."""
@@ -212,5 +277,8 @@ class Space:
     @property
     def digest(self) -> str:
         """Eight hex digits that change when what is searched changes."""
-        text = json.dumps([[repr(p) for p in self.parameters], dict(self.baseline), self.objective])
+        baseline = {
+            p.name: self.baseline[p.name] for p in self.parameters if p.name in self.baseline
+        }
+        text = json.dumps([[repr(p) for p in self.parameters], baseline, self.objective])
         return hashlib.sha256(text.encode()).hexdigest()[:8]

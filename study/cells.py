@@ -18,9 +18,10 @@ from optuna.trial import FrozenTrial, TrialState
 from ecg.errors import DataError
 from ecg.metrics import SCORES
 from search_spaces.paper import BASELINE, configurations
-from study.cell_checks import check_cells
+from study.cell_checks import SHARED, check_cells
 from study.cell_values import config_value, figure, is_missing, json_value, text, whole
 from study.files import write_text
+from study.storage import find_identity
 
 TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
 VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
@@ -41,11 +42,6 @@ _READERS = (
     | dict.fromkeys(("versions", "confusion", "test_confusion", "curves"), json_value)
 )
 _STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
-_COPIED = (
-    "configuration", "repeat", "seed", "source", "data", "split", "budget", "device", "versions",
-    "confusion", "test_confusion", "best_epoch", "last_epoch", "stop_reason", "seconds",
-    "finished_at", "failure", "curves",
-)  # fmt: skip
 
 
 def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -85,11 +81,12 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the cells of a table one by one, as mappings without the missing values."""
+    """Yield the cells of a table one by one, as mappings from column to value, None if missing."""
     names = [str(name) for name in table.columns]
     for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
         yield {
-            name: value for name, value in zip(names, values, strict=True) if not is_missing(value)
+            name: None if is_missing(value) else value
+            for name, value in zip(names, values, strict=True)
         }
 
 
@@ -164,21 +161,17 @@ def cells_of_study(study: optuna.Study) -> pd.DataFrame:
     state. Trials that are no cells are left out.
 
     Args:
-        study: its trials have the attributes of `study.trial`, and `configuration`, `repeat`,
-            `test` and `test_confusion`.
+        study: of planned cells; its trials have the attributes of `study.plan` and
+            `study.trial`.
 
     Returns:
         See `records_of_rows`.
     """
     chosen: dict[tuple[str, int], FrozenTrial] = {}
-    configs: dict[str, dict[str, Any]] = {}
     for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
-        attributes = trial.user_attrs
-        if "configuration" not in attributes or "repeat" not in attributes:
+        if "cell" not in trial.user_attrs:
             continue
-        key = (attributes["configuration"], attributes["repeat"])
-        configs.setdefault(key[0], attributes.get("config") or {})
-        configs[key[0]] = configs[key[0]] or attributes.get("config") or {}
+        key = (trial.user_attrs["cell"]["configuration"], trial.user_attrs["cell"]["repeat"])
         known = chosen.get(key)
         if (
             known is None
@@ -186,16 +179,19 @@ def cells_of_study(study: optuna.Study) -> pd.DataFrame:
             or known.state != TrialState.COMPLETE
         ):
             chosen[key] = trial
-    return records_of_rows(_cell(trial, configs[key[0]]) for key, trial in chosen.items())
+    identity = find_identity(study)
+    shared = {name: identity[name] for name in SHARED if name in identity}
+    return records_of_rows(shared | _cell(trial) for trial in chosen.values())
 
 
-def _cell(trial: FrozenTrial, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a trial as a cell; `config` is that of another seed, for a trial that died early."""
+def _cell(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
-    cell = {name: attributes[name] for name in _COPIED if name in attributes}
+    planned = attributes["cell"]
+    cell = {name: planned[name] for name in ("configuration", "repeat")}
+    cell["seed"] = planned["fields"]["seed"]
     cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
-    shared = {name: value for name, value in config.items() if name != "seed"}
-    cell |= {f"config_{k}": v for k, v in (attributes.get("config") or shared).items()}
+    cell |= {f"config_{name}": value for name, value in planned["fields"].items()}
+    cell |= {name: attributes[name] for name in LAST if name in attributes}
     for part in ("validation", "test"):
         figures = attributes.get(part) or {}
         cell |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}

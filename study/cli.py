@@ -211,6 +211,53 @@ def confirm(
         console.print(confirm_study(options, console))
 
 
+Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
+
+
+@app.command("export-records")
+def export_records(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
+    ] = None,
+    output: Output = Path("results/tables"),
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the records of the published tables' cells as CSV, one row a cell."""
+    from study.export import collect_cells, export_record_files
+
+    for path in export_record_files(collect_cells(storage, studies or []), output):
+        print(path)
+
+
+@app.command("export-tables")
+def export_tables(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
+    ] = None,
+    records: Annotated[
+        list[Path] | None, typer.Option(help="Render from record files, without a storage.")
+    ] = None,
+    output: Output = Path("results/tables"),
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="markdown, csv, latex or html.")
+    ] = None,
+    published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
+    metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the five published tables, ours beside theirs, from the cells trained so far."""
+    from study.export import collect_cells, export_table_files, read_cells
+
+    cells = read_cells(records) if records else collect_cells(storage, studies or [])
+    paths = export_table_files(
+        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
+    )
+    for path in paths:
+        print(path)
+
+
 @app.command("list")
 def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> None:
     """List the studies of a storage."""

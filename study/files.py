@@ -1,11 +1,9 @@
 """Writing a result so that nobody ever finds half of it."""
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
 from ecg.errors import EcgError
+from ecg.files import replacing
 
 
 class OutputError(EcgError):
@@ -22,19 +20,11 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: the folder or the file cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with replacing(path) as beside:
+            beside.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}; name a place that can be written, "
             "or change its permissions"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

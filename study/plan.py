@@ -98,8 +98,11 @@ def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:
     alive = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
     known = {key_of(trial) for trial in study.get_trials(deepcopy=False, states=alive)}
     missing = [cell for cell in cells if cell.key not in known]
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    last_failure = {key_of(trial): trial.number for trial in failed}
+    shown_as = _shown_as(study)
     for cell in missing:
-        study.add_trial(_as_trial(cell))
+        study.add_trial(_as_trial(cell, shown_as, last_failure.get(cell.key)))
     return len(missing)
 
 
@@ -109,21 +112,41 @@ def count_complete(study: optuna.Study, cells: Iterable[Cell]) -> int:
     return len({key_of(trial) for trial in complete} & {cell.key for cell in cells})
 
 
-def _as_trial(cell: Cell) -> FrozenTrial:
+def _shown_as(study: optuna.Study) -> dict[str, BaseDistribution]:
+    """Return how cells show their parameters: as those before, which Optuna insists on."""
+    trials = study.get_trials(deepcopy=False)
+    before = next((trial.distributions for trial in trials if key_of(trial) is not None), {})
+    return {name: before.get(name, distribution) for name, distribution in SHOWN.items()}
+
+
+def _can_show(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether the value is there, and not a name newer than the study."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    return value is not None
+
+
+def _as_trial(
+    cell: Cell, shown_as: Mapping[str, BaseDistribution], failure: int | None
+) -> FrozenTrial:
+    """Return a queued trial of the cell, in the place of a failed one where there is one."""
+    again = {"again": {"trial": failure, "reason": "queued again after it failed"}}
     fields = cell.config.to_fields()
-    shown = {name: fields[name] for name in SHOWN if fields[name] is not None}
+    shown = {
+        name: distribution
+        for name, distribution in shown_as.items()
+        if _can_show(distribution, fields[name])
+    }
     return optuna.create_trial(
         state=TrialState.WAITING,
-        params={**shown, "repeat": cell.repeat},
-        distributions={
-            **{name: SHOWN[name] for name in shown},
-            "repeat": IntDistribution(0, 10**6),
-        },
+        params={**{name: fields[name] for name in shown}, "repeat": cell.repeat},
+        distributions={**shown, "repeat": IntDistribution(0, 10**6)},
         user_attrs={
+            **({} if failure is None else again),
             "cell": {
                 "configuration": cell.configuration,
                 "repeat": cell.repeat,
                 "fields": fields,
-            }
+            },
         },
     )

@@ -131,15 +131,14 @@ class LiveView(ProgressView):
         tally = self.tally
         left = tally.seconds_left
         counts = ", ".join(f"{count} {state}" for state, count in tally.counts.items())
-        head = Table.grid(padding=(0, 2))
+        head = _line_grid(columns=4)
         head.add_row(
-            ProgressBar(total=tally.target, completed=tally.finished, width=30),
+            ProgressBar(total=tally.target, completed=tally.finished, width=20),
             f"{tally.finished}/{tally.target} trials",
-            "" if tally.best is None else f"best {self.objective} {tally.best:.4f}",
+            "" if tally.best is None else f"best {tally.best:.4f}",
             "" if left is None else f"about {format_seconds(left)} left",
-            f"[dim]{counts}[/dim]",
         )
-        rows = Table.grid(padding=(0, 2))
+        rows = _line_grid(columns=4)
         for number, news in sorted(tally.running.items()):
             rows.add_row(
                 f"  trial {number}",
@@ -147,13 +146,22 @@ class LiveView(ProgressView):
                 f"epoch {news.epoch}/{news.max_epochs}",
                 "" if news.value is None else f"{self.objective} {news.value:.4f}",
             )
-        return Group(head, rows)
+        ended = [Text(f"since the start: {counts}", style="dim")] if counts else []
+        return Group(head, *ended, rows)
 
 
 def make_view(tally: Tally, objective: str, console: Console) -> ProgressView:
     """Return the live view on a terminal, plain lines elsewhere."""
     kind = LiveView if console.is_terminal else PlainView
     return kind(tally, objective, console)
+
+
+def _line_grid(columns: int) -> Table:
+    """Return a grid whose rows stay lines, cut where the terminal is too narrow."""
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(columns):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    return grid
 
 
 def format_seconds(seconds: float) -> str:

@@ -87,7 +87,8 @@ class MonitoredCurve:
             and epoch.number > self.policy.warm_up
             and epoch.epochs_since_best >= self.policy.patience
         )
-        return asked and not self._leads(value) and self.trial.should_prune()
+        # The leader is asked too: hyperband notes its value, to measure the others by it.
+        return asked and self.trial.should_prune() and not self._leads(value)
 
     def carry_forward(self) -> None:
         """Let a trial that stopped early count at all later epochs with its final value.

@@ -7,7 +7,8 @@ that was interrupted, or whose worker died, is queued again with its parameters.
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -24,6 +25,7 @@ from study.storage import study_lock
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
 KEPT = ("baseline", "cell")  # attributes that a trial hands to the one in its place
+FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
 SAMPLERS = ("tpe", "random", "gp", "grid")
 Accept = Callable[[FrozenTrial], bool]
 
@@ -109,8 +111,8 @@ def claim(
             trial = optuna.Trial(study, waiting[0]._trial_id)
         else:
             trial = study.ask()
-        trial.set_user_attr("worker", worker_name())
         storage.record_heartbeat(trial._trial_id)
+        trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
         return trial
 
 
@@ -140,26 +142,32 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
     """
     kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
     again: dict[str, Any] = {**kept, "again": {"trial": trial.number, "reason": reason}}
-    if trial.params:
-        distributions: dict[str, BaseDistribution] = trial.distributions
-        study.add_trial(
-            optuna.create_trial(
-                state=TrialState.WAITING,
-                params=trial.params,
-                distributions=distributions,
-                user_attrs=again,
-            )
+    # A trial that was stopped while it asked for its parameters has only some of them.
+    fixed = {name: trial.system_attrs[name] for name in FIXED if name in trial.system_attrs}
+    distributions: dict[str, BaseDistribution] = trial.distributions
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=distributions,
+            user_attrs=again,
+            system_attrs=fixed,
         )
-        return
-    study.enqueue_trial(trial.system_attrs.get("fixed_params", {}), user_attrs=again)
+    )
 
 
 def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupted") -> None:
-    """Mark a running trial as interrupted and queue it again."""
+    """Mark a running trial as interrupted and queue it again.
+
+    It is queued first: dying in between costs nothing, see `_queue_lost_trials`. A trial that
+    is not running any more, because another worker took it for lost, is left alone.
+    """
+    frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
+    if frozen.state != TrialState.RUNNING:
+        return
+    queue_again(study, frozen, reason)
     trial.set_user_attr("failure", reason)
     study.tell(trial, state=TrialState.FAIL)
-    frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
-    queue_again(study, frozen, reason)
 
 
 def queue_failed(study: optuna.Study) -> int:
@@ -169,7 +177,7 @@ def queue_failed(study: optuna.Study) -> int:
         The number of trials queued.
     """
     trials = study.get_trials(deepcopy=False)
-    replaced = {t.user_attrs["again"]["trial"] for t in trials if "again" in t.user_attrs}
+    replaced = _find_replaced(trials)
     failed = [t for t in trials if t.state == TrialState.FAIL and t.number not in replaced]
     for trial in failed:
         queue_again(study, trial, "queued again after it failed")
@@ -194,10 +202,32 @@ def check_failures(study: optuna.Study) -> None:
 
 
 def _queue_lost_trials(study: optuna.Study, storage: RDBStorage) -> None:
-    """Queue trials whose worker is gone: silent for the grace period, or dead on this host."""
+    """Queue trials whose worker is gone; call it under the lock.
+
+    It is silent for the grace period, or dead on this host, or died while it claimed the trial:
+    whoever holds the lock sees no living claimer, and a claim ends with the worker's name.
+    """
+    running = study.get_trials(deepcopy=True, states=(TrialState.RUNNING,))
+    if not running:
+        return
     silent = set(storage._get_stale_trial_ids(study._study_id))
-    for trial in study.get_trials(deepcopy=True, states=(TrialState.RUNNING,)):
-        if trial._trial_id in silent or is_dead(trial.user_attrs.get("worker", "")):
+    lost = [
+        trial
+        for trial in running
+        if trial._trial_id in silent
+        or "worker" not in trial.user_attrs
+        or is_dead(trial.user_attrs["worker"])
+    ]
+    replaced = _find_replaced(study.get_trials(deepcopy=False)) if lost else set()
+    for trial in lost:
+        # A silent worker may end its trial at this very moment: then nothing was lost.
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
             storage.set_trial_user_attr(trial._trial_id, "failure", "its worker was lost")
-            if storage.set_trial_state_values(trial._trial_id, TrialState.FAIL):
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            if trial.number not in replaced:
                 queue_again(study, trial, "its worker was lost")
+
+
+def _find_replaced(trials: Sequence[FrozenTrial]) -> set[int]:
+    """Return the numbers of the trials that another one was queued for."""
+    return {trial.user_attrs["again"]["trial"] for trial in trials if "again" in trial.user_attrs}

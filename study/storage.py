@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -59,7 +59,9 @@ class Identity:
 def hide_password(url: str) -> str:
     """Return the URL as it may be shown to anyone."""
     try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        parsed = sqlalchemy.make_url(url)
+        secrets = {name: "***" for name in parsed.query if "password" in name.lower()}
+        return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
     except ArgumentError:
         return url.split("://", maxsplit=1)[0] + "://..." if "://" in url else "(not a URL)"
 
@@ -185,13 +187,24 @@ def study_lock(storage: RDBStorage, name: str) -> Iterator[None]:
     key = int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
     with storage.engine.connect() as connection:
         connection.execute(sqlalchemy.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
+        try:
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
+        except OperationalError as error:
+            raise _not_locked(hide_password(storage.url), error) from None
         connection.commit()
         try:
             yield
         finally:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
             connection.commit()
+
+
+def _not_locked(what: str, error: Exception) -> StorageError:
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return StorageError(
+        f"another process holds {what} and did not let go within {LOCK_SECONDS:g} s ({reason}); "
+        "end it, then run the same command again"
+    )
 
 
 @contextmanager
@@ -202,8 +215,15 @@ def _lock_file(url: str, name: str) -> Iterator[None]:
         path = Path(f"{parsed.database}-{tag}.lock")
     else:
         path = Path(tempfile.gettempdir()) / f"ecg-study-{tag}.lock"
-    with FileLock(path, timeout=LOCK_SECONDS):
+    lock = FileLock(path, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _not_locked(str(path), error) from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _take_write_lock_first(engine: sqlalchemy.Engine) -> None:

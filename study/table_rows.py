@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,20 +33,21 @@ class RowCells:
     row: Row
     cells: pd.DataFrame
     planned: int
+    _bounds: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def finished(self) -> pd.DataFrame:
         """The complete cells."""
         return self.cells[self.cells["state"] == "complete"]
 
-    @property
+    @cached_property
     def confusions(self) -> list[list[list[int]]]:
         """Test confusion matrix of each complete cell."""
         return list(self.finished["test_confusion"])
 
     def values(self, score: str) -> "pd.Series[float]":
         """Return the test figure of each complete cell, by repeat."""
-        return self.finished.set_index("repeat")[f"test_{score}"]
+        return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
 
     def mean(self, score: str) -> float:
         """Return the mean test figure of the complete cells, of which there must be one."""
@@ -57,9 +59,9 @@ class RowCells:
 
     def bounds(self, score: str) -> tuple[float, float] | None:
         """Return the 95% interval, None where no cell is finished."""
-        if not self.confusions:
-            return None
-        return interval_of_runs(self.values(score), self.confusions, score)
+        if score not in self._bounds and self.confusions:
+            self._bounds[score] = interval_of_runs(self.values(score), self.confusions, score)
+        return self._bounds.get(score)
 
     def interval(self, score: str, digits: int) -> Cell:
         """Return the 95% interval as a table prints it."""

@@ -98,12 +98,13 @@ def export_tables(
         DataError: the records are of several kinds; nothing was written.
         OutputError: a file cannot be written.
     """
+    endings = {fmt: suffix(fmt) for fmt in formats}
     texts = {
-        folder / f"{name}{suffix(fmt)}": render(
-            records, name, published=published, fmt=fmt, digits=digits
+        folder / f"{table.name}{ending}": render(
+            records, table, published=published, fmt=fmt, digits=digits
         )
-        for name in names
-        for fmt in formats
+        for table in [find_published(name) for name in names]
+        for fmt, ending in endings.items()
     }
     for path, text in texts.items():
         write_text(path, text)

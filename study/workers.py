@@ -1,6 +1,7 @@
 """Workers: this process, or several on this machine; others join from elsewhere."""
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -134,9 +135,10 @@ def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
         for number in range(jobs)
     ]
     errors: list[str] = []
-    for worker in workers:
-        worker.start()
     try:
+        with _deferred_interrupt():
+            for worker in workers:
+                worker.start()
         while any(worker.is_alive() for worker in workers):
             _pass_on(news, emit, errors)
     except KeyboardInterrupt:
@@ -146,7 +148,8 @@ def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
         raise
     finally:
         for worker in workers:
-            worker.join()
+            if worker.pid is not None:
+                worker.join()
         _pass_on(news, emit, errors)
     if errors:
         raise EcgError(errors[0])
@@ -169,6 +172,16 @@ def sigterm_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait; processes started meanwhile never see it, however early it comes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -229,6 +242,10 @@ def _run(
         interrupt(study, trial)
         bench.emit(Progress(trial.number, "interrupted"))
         raise
+    except optuna.exceptions.UpdateFinishedTrialError:
+        # This worker was silent for so long (asleep, cut off) that the trial was queued again.
+        bench.emit(Progress(trial.number, "interrupted", message="taken for lost, queued again"))
+        return
     except Exception as error:
         if debug:
             traceback.print_exc()
@@ -250,6 +267,7 @@ def _work_for_parent(task: Task, news: Any) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on
     with sigterm_as_interrupt():
+        _end_with_parent(news)
         try:
             work(task, news.put)
         except KeyboardInterrupt:
@@ -260,6 +278,19 @@ def _work_for_parent(task: Task, news: Any) -> None:
             if task.debug:
                 traceback.print_exc()
             news.put(f"a worker stopped: {type(error).__name__}: {error}")
+
+
+def _end_with_parent(news: Any) -> None:
+    """Interrupt this worker when its parent is gone, as Ctrl-C would have."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            news.cancel_join_thread()  # nobody reads the news any more
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _pass_on(news: Any, emit: Emit, errors: list[str]) -> None:

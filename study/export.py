@@ -1,0 +1,101 @@
+"""`export-records` and `export-tables`: from studies of planned cells to files in results/."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+import pandas as pd
+
+from ecg.errors import UsageError
+from study.cell_checks import shared_value
+from study.cells import cells_of_study, read_records, write_records
+from study.files import write_text
+from study.storage import find_identity, load_study, open_storage
+from study.table_formats import suffix
+from study.tables import compare_splits, export_tables
+
+TABLES_SPACE = "tables"  # of the identity of studies that `run --space table1` makes
+
+
+def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the cells of studies of the published tables.
+
+    Args:
+        storage: URL.
+        studies: names; all of the storage's where none is named.
+
+    Returns:
+        The cells of each study by its name, without the curves.
+
+    Raises:
+        UsageError: there is no such storage or study, or it has no cells.
+    """
+    opened = open_storage(storage, create=False)
+    named = [load_study(opened, name) for name in studies]
+    found = named or [
+        study
+        for name in sorted(optuna.get_all_study_names(opened))
+        if find_identity(study := load_study(opened, name)).get("space") == TABLES_SPACE
+    ]
+    if not found:
+        raise UsageError(
+            "the storage holds no study of the published tables; "
+            "make one with: python -m study run --space paper"
+        )
+    cells = {}
+    for study in found:
+        cells[study.study_name] = cells_of_study(study).assign(curves=None)
+        if cells[study.study_name].empty:
+            raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
+    return cells
+
+
+def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read the cells of record files, named after their folders.
+
+    Raises:
+        UsageError: two files lie in folders of one name.
+        DataError: a file is not what it should be.
+    """
+    cells = {file.resolve().parent.name: read_records(file) for file in files}
+    if len(cells) < len(files):
+        raise UsageError("two record files lie in folders of one name; export them one by one")
+    return cells
+
+
+def export_record_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Write the cells of each study to `FOLDER/STUDY/records.csv`."""
+    paths = []
+    for name, table in cells.items():
+        paths.append(folder / name / "records.csv")
+        write_records(table, paths[-1])
+    return paths
+
+
+def export_table_files(
+    cells: Mapping[str, pd.DataFrame],
+    folder: Path,
+    *,
+    published: bool,
+    formats: Sequence[str],
+    digits: int,
+) -> list[Path]:
+    """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
+
+    The comparison of the splits is written where exactly one study of each split is given
+    and both have the same data and budget.
+    """
+    paths = []
+    for name, table in cells.items():
+        paths += export_tables(
+            table, folder / name, published=published, formats=formats, digits=digits
+        )
+    by_split = {str(shared_value(table, "split")): table for table in cells.values()}
+    if len(cells) == 2 and set(by_split) == {"paper", "inter-patient"}:
+        for fmt in formats:
+            text = compare_splits(
+                by_split["paper"], by_split["inter-patient"], fmt=fmt, digits=digits
+            )
+            paths.append(folder / f"splits{suffix(fmt)}")
+            write_text(paths[-1], text)
+    return paths

@@ -1,0 +1,263 @@
+"""Rules of `python -m ecg`: what it prints, and how it ends."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import ecg.sources
+from ecg.cli import main
+from ecg.sources.fetch import NetworkError
+from ecg.sources.mitdb_files import RECORDS
+from tests.conftest import REPOSITORY
+from tests.ecg.sources.tiny_records import BEATS, copy_record, write_record
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: object
+    out: str
+    err: str
+
+
+class Runner:
+    """Runs `python -m ecg` in this process, by its entry point."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capture = patch, capture
+
+    def __call__(self, *arguments: str | Path) -> Ended:
+        self._patch.setattr(sys, "argv", ["ecg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Ended(ended.value.code, *self._capture.readouterr())
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Runner:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    return Runner(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All 48 records, each a copy of the same tiny one; read-only by convention."""
+    one, folder = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("records")
+    write_record(one, 100)
+    for record in RECORDS:
+        copy_record(one, folder, record)
+    return folder
+
+
+@pytest.fixture
+def damaged(records: Path, tmp_path: Path) -> Path:
+    """The records with the signal of one cut short."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(records, folder)
+    with (folder / "117.dat").open("r+b") as file:
+        file.truncate(1000)
+    return folder
+
+
+@pytest.fixture
+def csvs(tmp_path: Path) -> Path:
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    for name in ("mitbih_train.csv", "mitbih_test.csv"):
+        (folder / name).write_text(",".join(["0.25"] * 187 + ["2"]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data in the working directory, and no network."""
+
+    def fail(target: Path) -> Path:
+        raise NetworkError("physionet.org cannot be reached")
+
+    monkeypatch.setattr(ecg.sources, "fetch_mitdb", fail)
+    monkeypatch.chdir(tmp_path)
+
+
+# --- What the commands print
+
+
+def test_prepare_prints_the_counts_per_class(run: Runner, records: Path) -> None:
+    ended = run("prepare", "--data", records)
+    assert ended.code == 0
+    assert f"{48 * BEATS} beats in " in ended.out
+    assert "\nN Normal              144  42.86%\n" in ended.out
+    assert not ended.err
+
+
+def test_describe_prints_classes_records_and_splits(run: Runner, records: Path) -> None:
+    ended = run("describe", "--data", records)
+    assert ended.code == 0
+    assert "144 of 144 files differ from PhysioNet's (SHA-256): 100.hea, 100.dat" in ended.out
+    assert "fingerprint" in ended.out
+    assert "\n234     3  1  1  1  1    7\n" in ended.out
+    assert "inter-patient test             22  66  22  22  22  22  154" in ended.out
+
+
+def test_audit_prints_its_text_and_writes_it(run: Runner, records: Path, tmp_path: Path) -> None:
+    ended = run("audit", "--records", records, "--output", tmp_path / "out")
+    assert ended.code == 0
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert text in ended.out
+    assert "files differ from PhysioNet's" in text
+    assert str(tmp_path) not in text  # it can be kept anywhere
+    # All records are one here, so every beat has 47 twins.
+    assert "336 of 336 rows have the values of another row (in 7 groups)" in text
+    assert (tmp_path / "out" / "audit.png").is_file()
+
+
+def test_audit_of_csvs_writes_their_rows(
+    run: Runner, records: Path, csvs: Path, tmp_path: Path
+) -> None:
+    ended = run("audit", "--records", records, "--data", csvs, "--output", tmp_path / "out")
+    assert ended.code == 0
+    assert "not found: train row 1, test row 1\n" in ended.out
+    table = (tmp_path / "out" / "audit_rows.csv").read_text()
+    assert table == "part,row,record,sample,symbol,label\ntrain,1,,,,2\ntest,1,,,,2\n"
+
+
+def test_prepare_says_when_the_heartbeats_are_simulated(
+    run: Runner, offline: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecg.sources import synthetic
+
+    few = synthetic.generate(records=2, beats_per_record=10)
+    monkeypatch.setattr(synthetic, "generate", lambda: few)
+    ended = run("prepare")
+    assert ended.code == 0
+    assert "data: simulated heartbeats, not ECG recordings" in ended.out
+    assert "20 beats" in ended.out
+
+
+def test_help_lists_the_commands_without_importing_torch() -> None:
+    # Nor NumPy: help is there at once.
+    code = (
+        "import sys\n"
+        "from ecg.cli import main\n"
+        "sys.argv = ['ecg', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as ended:\n"
+        "    print('code', ended.code)\n"
+        "print('heavy', sorted({'torch', 'numpy', 'scipy'} & sys.modules.keys()))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert all(name in ended.stdout for name in ("prepare", "describe", "audit", "fetch"))
+    assert "code 0\nheavy []\n" in ended.stdout
+
+
+def test_no_command_needs_torch() -> None:
+    code = (
+        "import sys, ecg.audit_report, ecg.describe, ecg.sources.fetch\n"
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    assert ended.stdout == "False False\n"
+
+
+def test_python_m_ecg_is_the_command_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "ecg", "fetch", "ptbdb"],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "error: cannot fetch 'ptbdb'; known: mitdb, kaggle\n"
+
+
+# --- How they end
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch", "ptbdb"], "error: cannot fetch 'ptbdb'; known: mitdb, kaggle"),
+        (["fetch"], "Missing argument"),
+        (["prepare", "--data", "nowhere"], "error: nowhere: no such file or folder"),
+        (["describe", "--data", "nowhere"], "error: nowhere: no such file or folder"),
+        (["audit", "--records", "nowhere"], "error: nowhere: no such file or folder"),
+        (["describe", "--speed", "3"], "No such option"),
+        (["descrbe"], "Did you mean 'describe'?"),
+        ([], ""),
+    ],
+)
+def test_what_was_typed_ends_with_2(run: Runner, arguments: list[str], message: str) -> None:
+    ended = run(*arguments)
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_folders_that_were_confused_end_with_2(run: Runner, records: Path, csvs: Path) -> None:
+    ended = run("audit", "--records", csvs)
+    assert ended.code == 2
+    assert "name the MIT-BIH records with --records and the CSV files with --data" in ended.err
+    ended = run("audit", "--records", records, "--data", records)
+    assert ended.code == 2
+    assert "these are no Kaggle CSV files" in ended.err
+
+
+def test_output_that_cannot_be_written_ends_with_2(
+    run: Runner, records: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    ended = run("audit", "--records", records, "--output", tmp_path / "file")
+    assert ended.code == 2
+    assert "name another folder" in ended.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", ["prepare", "describe", "audit"])
+def test_damaged_record_ends_with_1_and_its_name(
+    run: Runner, command: str, damaged: Path, tmp_path: Path
+) -> None:
+    option = "--records" if command == "audit" else "--data"
+    output = ["--output", tmp_path / "out"] if command == "audit" else []
+    ended = run(command, option, damaged, *output)
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"error: {damaged}: record 117: 117.dat is cut short")
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_adds_the_traceback(run: Runner, damaged: Path) -> None:
+    ended = run("prepare", "--data", damaged, "--debug")
+    assert ended.code == 1
+    assert ended.err.startswith("Traceback")
+    assert "error: " in ended.err.splitlines()[-1]
+
+
+def test_unexpected_error_ends_with_1_and_asks_for_a_report(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(location: str) -> None:
+        raise ZeroDivisionError("never")
+
+    monkeypatch.setattr(ecg.sources, "load", fail)
+    ended = run("prepare", "--data", "synthetic")
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith("error: ZeroDivisionError: never (unexpected; run again with --debug")
+
+
+def test_simulated_heartbeats_are_not_audited_unasked(run: Runner, offline: None) -> None:
+    ended = run("audit")
+    assert ended.code == 1
+    assert "there are no records to audit" in ended.err
+    assert not Path("results").exists()

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from sklearn.metrics import cohen_kappa_score
+
+from ecg.inter_patient import ectopic_scores, inter_patient_scores, jk_index, kappa
+from ecg.metrics import per_class
+from tests.ecg.test_metrics import SIMPLE_CNN, matrices
+from tests.ecg.toy import rule
+
+
+@rule
+@given(matrices)
+def test_kappa_agrees_with_scikit_learn(matrix: list[list[int]]) -> None:
+    counts = np.array(matrix)
+    true, predicted = np.repeat(np.indices((5, 5)).reshape(2, -1), counts.ravel(), axis=1)
+    if len(set(true) | set(predicted)) == 1:
+        assert kappa(matrix) == 0
+        return
+    assert kappa(matrix) == pytest.approx(cohen_kappa_score(true, predicted), abs=1e-9)
+
+
+def test_kappa_of_a_worked_example() -> None:
+    # Observed 35 of 50, expected 25 of 50.
+    assert kappa([[20, 5], [10, 15]]) == pytest.approx(0.4)
+
+
+def test_perfect_prediction_has_kappa_and_index_one() -> None:
+    matrix = np.diag([90, 5, 8, 2, 3])
+    assert kappa(matrix) == 1
+    assert jk_index(matrix) == 1
+
+
+def test_guessing_by_class_share_has_no_kappa() -> None:
+    shares = np.array([50, 20, 20, 5, 5])
+    assert kappa(np.outer(shares, shares)) == pytest.approx(0, abs=1e-12)
+
+
+def test_one_cell_with_all_beats_has_no_kappa() -> None:
+    matrix = np.zeros((5, 5), dtype=int)
+    matrix[0, 0] = 7
+    assert kappa(matrix) == 0
+
+
+def test_ectopic_scores_are_recall_and_precision_of_s_and_v() -> None:
+    figures = per_class(SIMPLE_CNN)
+    assert ectopic_scores(SIMPLE_CNN) == {
+        "sensitivity_S": figures["recall"][1],
+        "predictivity_S": figures["precision"][1],
+        "sensitivity_V": figures["recall"][2],
+        "predictivity_V": figures["precision"][2],
+    }
+    assert ectopic_scores(SIMPLE_CNN)["sensitivity_S"] == 400 / 556
+
+
+@rule
+@given(matrices)
+def test_index_is_bounded_and_made_of_its_parts(matrix: list[list[int]]) -> None:
+    found = inter_patient_scores(matrix)
+    j = sum(value for name, value in found.items() if name.endswith(("_S", "_V")))
+    assert found["jk_index"] == pytest.approx(found["kappa"] / 2 + j / 8)
+    assert -0.5 <= found["jk_index"] <= 1 + 1e-12
+
+
+@rule
+@given(matrices)
+def test_beats_of_class_q_do_not_count_as_ectopic(matrix: list[list[int]]) -> None:
+    # More Q beats found as Q change kappa, but nothing about S and V.
+    more = np.array(matrix)
+    more[4, 4] += 10
+    assert ectopic_scores(more) == ectopic_scores(matrix)

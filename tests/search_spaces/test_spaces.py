@@ -1,0 +1,204 @@
+"""The shipped spaces, and those in a user's file."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import search_spaces
+from ecg.budget import BUDGETS
+from ecg.errors import UsageError
+from ecg.training import TrainConfig
+from search_spaces import Params, Space, all_spaces, find_space
+from study.run import GRID_POINTS
+from study.trial import configure
+from tests.ecg.toy import rule
+from tests.search_spaces.test_space import Drawn
+
+SHIPPED = sorted(all_spaces().items())
+shipped = pytest.mark.parametrize("space", [s for _, s in SHIPPED], ids=[n for n, _ in SHIPPED])
+by_any = st.sampled_from([space for _, space in SHIPPED])
+
+
+def check_conditions(space: Space, params: Params) -> None:
+    """The parameters present are those whose parents have a value that asks for them."""
+    for parameter in space.parameters:
+        asked_for = all(params.get(p) in values for p, values in parameter.when.items())
+        assert (parameter.name in params) == asked_for
+        if asked_for:
+            assert parameter.contains(params[parameter.name])
+
+
+def test_five_spaces_are_shipped() -> None:
+    # Each is known by the name of its file.
+    assert set(all_spaces()) == {"architecture", "full", "imbalance", "optimizer", "scheduler"}
+    for name, space in all_spaces().items():
+        assert space.name == name
+        assert space.description
+        assert find_space(name) == space
+
+
+@shipped
+def test_the_first_trial_is_the_published_baseline(space: Space) -> None:
+    # Seed and limits of epochs aside; these come from the study and its budget.
+    for budget in BUDGETS.values():
+        config = configure(space, dict(space.baseline), budget, seed=7)
+        assert (config.max_epochs, config.patience) == (budget.max_epochs, budget.patience)
+        plain = TrainConfig()
+        assert plain == config.replace(
+            max_epochs=plain.max_epochs, patience=plain.patience, seed=plain.seed
+        )
+
+
+@shipped
+def test_optuna_can_run_the_baseline_first(space: Space) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(dict(space.baseline))
+    assert space.suggest(study.ask()) == dict(space.baseline)
+
+
+@rule
+@given(by_any, st.data())
+def test_every_suggestion_is_accepted(space: Space, data: st.DataObject) -> None:
+    params = space.suggest(Drawn(data))
+    check_conditions(space, params)
+    config = configure(space, params, BUDGETS["smoke"], seed=0)
+    fields = config.to_fields()
+    for name, value in params.items():
+        assert name in space.steering or fields[name] == value
+
+
+@shipped
+@pytest.mark.parametrize("sampler", [optuna.samplers.RandomSampler, optuna.samplers.TPESampler])
+def test_every_suggestion_of_optuna_is_accepted(space: Space, sampler: Any) -> None:
+    # The parameters stored with the trial are those suggested.
+    study = optuna.create_study(direction="maximize", sampler=sampler(seed=3))
+    seeds = set()
+    for number in range(25):
+        trial = study.ask()
+        params = space.suggest(trial)
+        check_conditions(space, params)
+        assert trial.params == params
+        seeds.add(configure(space, params, BUDGETS["paper"], seed=0).seed)
+        study.tell(trial, number % 7)
+    assert len(seeds) > 1
+
+
+@rule
+@given(by_any, st.data(), st.integers(0, 3))
+def test_the_seed_of_a_run_follows_from_study_and_configuration(
+    space: Space, data: st.DataObject, seed: int
+) -> None:
+    # So it does not matter which worker runs a trial, nor when.
+    params = space.suggest(Drawn(data))
+    config = configure(space, params, BUDGETS["smoke"], seed)
+    assert config == configure(space, dict(reversed(params.items())), BUDGETS["smoke"], seed)
+    assert config.seed != configure(space, params, BUDGETS["smoke"], seed + 1).seed
+
+
+@shipped
+@pytest.mark.parametrize("points", [1, 2, 3])
+def test_a_grid_has_different_points_that_can_all_be_trained(space: Space, points: int) -> None:
+    grid = space.grid(points)
+    assert len({tuple(sorted(params.items())) for params in grid}) == len(grid)
+    for params in grid:
+        check_conditions(space, params)
+        space.configure(params)
+
+
+def test_the_grid_that_is_searched_has_the_ends_of_every_range() -> None:
+    grid = find_space("optimizer").grid(GRID_POINTS)
+    assert len(grid) == GRID_POINTS**2 * (2 + GRID_POINTS)
+    assert {params["learning_rate"] for params in grid} >= {1e-4, 1e-1}
+    assert {params["weight_decay"] for params in grid} >= {1e-6, 1e-1}
+    assert {params.get("momentum") for params in grid} >= {None, 0.5, 0.99}
+
+
+def test_an_unknown_space_names_those_that_are_known() -> None:
+    with pytest.raises(UsageError) as caught:
+        find_space("optimiser")
+    assert "'optimiser'" in str(caught.value)
+    assert ", ".join(sorted(all_spaces())) in str(caught.value)
+
+
+USER_SPACE = """
+from search_spaces import Choice, Real, Space
+
+SPACE = Space(
+    name="mine",
+    description="dropout of two networks",
+    parameters=(Choice("model", ("simple", "coupled")), Real("dropout_multiplier", 0.0, 2.0)),
+    baseline={"model": "coupled", "dropout_multiplier": 1.0},
+)
+"""
+
+
+def test_a_space_is_found_in_a_users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "my space.py"
+    path.write_text(USER_SPACE)
+    space = find_space(str(path))
+    assert (space.name, len(space.grid(3))) == ("mine", 6)
+    monkeypatch.chdir(tmp_path)
+    assert find_space("my space.py").digest == space.digest
+
+
+def test_a_users_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    # Nothing of it stays behind, nor does it hide a shipped space of the same name.
+    path = tmp_path / "full.py"
+    path.write_text(USER_SPACE)
+    before = find_space(str(path)).digest
+    path.write_text(USER_SPACE.replace("2.0)", "1.5)") + "# longer, so that it is compiled anew\n")
+    assert find_space(str(path)).digest != before
+    assert find_space("full").name == "full"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("raise ValueError('no luck')", "ValueError: no luck"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("def broken(:", "SyntaxError"),
+        ("\0", "null bytes"),
+        ("SPACES = 1", "must define SPACE = Space(...)"),
+        ("SPACE = {'model': ['simple']}", "must define SPACE = Space(...)"),
+        ("", "must define SPACE = Space(...)"),
+        (USER_SPACE.replace('"model", ', '"modell", '), "'modell' is no field"),
+        (USER_SPACE.replace("2.0)", "0.5)"), "dropout_multiplier = 1.0 is not in 0 .. 0.5"),
+    ],
+)
+def test_a_users_file_that_does_not_serve_says_why(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        find_space(str(path))
+    assert str(path) in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.py", "folder.py"])
+def test_a_users_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(UsageError, match=f"{name} does not exist"):
+        find_space(str(tmp_path / name))
+
+
+def test_an_interrupt_while_a_users_file_is_read_is_no_error_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        find_space(str(path))
+
+
+def test_spaces_know_nothing_of_optuna_nor_of_studies() -> None:
+    # A space is data; the arrows run from the study to it.
+    for path in Path(search_spaces.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            assert not {str(m).split(".")[0] for m in modules} & {"optuna", "study"}, path.name

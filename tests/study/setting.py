@@ -1,0 +1,112 @@
+"""What several study tests begin with: a tiny space, an identity, a claimed trial, a process."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+
+from study.queue import claim
+from study.storage import Identity, open_storage, open_study, study_lock
+
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 120.0  # after which a process counts as stuck
+IDENTITY = Identity(
+    space="tiny",
+    space_digest="12345678",
+    objective="f1_macro",
+    source="synthetic",
+    data="ab" * 32,
+    split="paper",
+    budget="smoke",
+    seed=7,
+)
+TINY = '''
+"""A small network that trains in a moment."""
+
+from search_spaces import Choice, Real, Space
+
+SPACE = Space(
+    name="tiny",
+    description="the learning rate of a small network",
+    parameters=(
+        Choice("model", ("simple",)),
+        Choice("width_multiplier", (0.25,)),
+        Real("learning_rate", 1e-4, 1e-2, log=True),
+    ),
+    baseline={"model": "simple", "width_multiplier": 0.25, "learning_rate": 3e-4},
+)
+'''
+
+
+@dataclass(frozen=True)
+class Typed:
+    """How a command ended: exit code, standard output, error output."""
+
+    code: int
+    out: str
+    err: str
+
+
+def open_new(url: str, name: str = "s") -> tuple[optuna.Study, RDBStorage]:
+    """Open a storage and make (or open) a study of `IDENTITY` in it."""
+    storage = open_storage(url)
+    with study_lock(storage, name):
+        study, _ = open_study(storage, name, IDENTITY)
+    return study, storage
+
+
+def take(
+    study: optuna.Study, storage: RDBStorage, *, target: int = 100, **changes: Any
+) -> optuna.Trial | None:
+    """Claim the next trial as a worker does."""
+    options = {"sampler": "random", "seed": 7, "accept": lambda _: True, "only_queued": False}
+    return claim(study, storage, target=target, **{**options, **changes})
+
+
+def taken(study: optuna.Study, storage: RDBStorage, **changes: Any) -> optuna.Trial:
+    """Claim the next trial, which there must be."""
+    trial = take(study, storage, **changes)
+    assert trial is not None
+    return trial
+
+
+def dead_pid() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def start(*words: object, script: tuple[str, ...] = ("-m", "study")) -> subprocess.Popen[str]:
+    """Start a Python process in a group of its own; by default `python -m study WORDS`."""
+    return subprocess.Popen(
+        [sys.executable, *script, *map(str, words)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Typed:
+    """Wait for a process to end."""
+    out, err = process.communicate(timeout=SECONDS)
+    return Typed(process.returncode, out, err)
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait for a condition, which must come true while the process lives."""
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.005)

@@ -1,0 +1,267 @@
+"""Rules of the storage: who may open it, which study it is, who holds it, what it gives away."""
+
+import os
+import signal
+import sqlite3
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+
+from ecg.errors import UsageError
+from study import storage as storage_module
+from study.storage import (
+    FORMAT,
+    StorageError,
+    hide_password,
+    load_study,
+    open_storage,
+    open_study,
+    study_lock,
+)
+from tests.study.setting import IDENTITY, Typed, open_new, start, taken
+
+SECRET = "pl4nted-s3cret"
+NOWHERE = f"postgresql+psycopg://user:{SECRET}@127.0.0.1:1/x"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("space_digest", "87654321", "definition of the space '12345678', not '87654321'"),
+        ("data", "cd" * 32, "data fingerprint"),
+        ("split", "inter-patient", "split 'paper', not 'inter-patient'"),
+        ("budget", "quick", "budget 'smoke', not 'quick'"),
+        ("seed", 8, "seed 7, not 8"),
+        ("objective", "f1_weighted", "objective 'f1_macro', not 'f1_weighted'"),
+    ],
+)
+def test_another_study_of_the_same_name_is_refused(
+    sqlite_url: str, field: str, value: Any, words: str
+) -> None:
+    # Rule: what differs is named, as it is and as it was asked for, and nothing is changed.
+    study, storage = open_new(sqlite_url)
+    study.enqueue_trial({"x": 1.0})
+    with pytest.raises(UsageError) as refused:
+        open_study(storage, "s", replace(IDENTITY, **{field: value}))
+    assert words in str(refused.value)
+    assert "Nothing was changed" in str(refused.value)
+    again = load_study(open_storage(sqlite_url), "s")
+    assert again.user_attrs["identity"] == asdict(IDENTITY)
+    assert len(again.trials) == 1
+
+
+def test_every_difference_is_named(sqlite_url: str) -> None:
+    # Rule: all differences are named at once, not one a try.
+    _, storage = open_new(sqlite_url)
+    with pytest.raises(UsageError, match=r"split .*; budget .*; seed "):
+        open_study(storage, "s", replace(IDENTITY, split="inter-patient", budget="quick", seed=1))
+
+
+def test_a_newer_format_is_refused(sqlite_url: str) -> None:
+    # Rule: a study of a newer version is not touched; the message says to update.
+    study, storage = open_new(sqlite_url)
+    study.set_user_attr("identity", {**asdict(IDENTITY), "format": FORMAT + 1})
+    with pytest.raises(UsageError, match=r"newer version .* update the project"):
+        open_study(storage, "s", IDENTITY)
+
+
+def test_a_foreign_study_is_refused(sqlite_url: str) -> None:
+    # Rule: a study without identity was made by another tool and is left alone.
+    storage = open_storage(sqlite_url)
+    optuna.create_study(storage=storage, study_name="s")
+    with pytest.raises(UsageError, match="not made by this tool"):
+        open_study(storage, "s", IDENTITY)
+    assert load_study(storage, "s").user_attrs == {}
+
+
+def test_the_same_study_is_continued(url: str) -> None:
+    # Rule: the same identity opens the same study, whichever the database.
+    first, storage = open_new(url)
+    first.enqueue_trial({"x": 1.0})
+    study, is_new = open_study(storage, "s", IDENTITY)
+    assert not is_new
+    assert len(study.trials) == 1
+
+
+def test_an_unknown_study_suggests_the_nearest(sqlite_url: str) -> None:
+    # Rule: a mistyped name is answered with the nearest ones; an empty storage with how to begin.
+    storage = open_storage(sqlite_url)
+    with pytest.raises(UsageError, match="no study yet; begin one with"):
+        load_study(storage, "imbalance")
+    for name in ("imbalance-paper", "architecture-paper"):
+        open_study(storage, name, IDENTITY)
+    with pytest.raises(UsageError, match=r"did you mean: imbalance-paper"):
+        load_study(storage, "imbalence-paper")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    # Rule: a folder that cannot be made is a storage error with the place; a folder in place
+    # of a file is a usage error.
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot make the folder of .*file/study.db"):
+        open_storage(f"sqlite:///{tmp_path}/file/study.db")
+    with pytest.raises(UsageError, match="is a folder; name a file in it"):
+        open_storage(f"sqlite:///{tmp_path}")
+
+
+def test_a_read_only_file_is_named(sqlite_url: str, tmp_path: Path) -> None:
+    # Rule: a database that cannot be written is refused at once, with what to do.
+    open_storage(sqlite_url)
+    (tmp_path / "study.db").chmod(0o444)
+    if os.access(tmp_path / "study.db", os.W_OK):
+        pytest.skip("this user may write everything")
+    with pytest.raises(StorageError, match=r"read-only for this user.*change its permissions"):
+        open_storage(sqlite_url)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    # Rule: any other file is refused with a sentence and left as it is.
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to have a header\n" * 20)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="is not a usable Optuna database: file is not a"):
+        open_storage(f"sqlite:///{path}")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("study.db", "is not a database URL; use one such as sqlite:///"),
+        ("nosuchthing://host/x", "no such kind of database"),
+        ("postgresql+nosuchdriver://host/x", "no such kind of database"),
+        ("mysql+pymysql://host/x", "the driver for .* is not installed"),
+        ("sqlite://", "in memory only; name a file"),
+        ("sqlite:///:memory:", "in memory only; name a file"),
+    ],
+)
+def test_a_url_that_cannot_be_meant_is_refused(url: str, words: str) -> None:
+    # Rule: what was typed wrong is a usage error (exit code 2) that says what would be right.
+    with pytest.raises(UsageError, match=words):
+        open_storage(url)
+
+
+def test_a_storage_that_must_exist_is_not_made(sqlite_url: str, tmp_path: Path) -> None:
+    # Rule: looking at a storage makes none.
+    with pytest.raises(UsageError, match=r"there is no storage .* yet; begin a study"):
+        open_storage(sqlite_url, create=False)
+    assert not (tmp_path / "study.db").exists()
+
+
+def test_an_unreachable_server_is_named_without_its_password() -> None:
+    # Rule: the message has host and port; the password is in none of the chained errors.
+    pytest.importorskip("psycopg")
+    with pytest.raises(StorageError) as caught:
+        open_storage(NOWHERE)
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "***" in str(caught.value)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in repr(error) + str(error)
+        error = error.__cause__ or error.__context__
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("show", "s"),
+        ("retry", "s"),
+        ("confirm", "s"),
+        ("run", "--space", "imbalance", "--data", "synthetic", "--budget", "smoke"),
+    ],
+)
+def test_no_command_prints_the_password(
+    typed: Callable[..., Typed], toy_data: None, words: tuple[str, ...], debug: tuple[str, ...]
+) -> None:
+    # Rule: a password in the URL reaches neither output, with and without tracebacks.
+    pytest.importorskip("psycopg")
+    result = typed(*words, "--storage", NOWHERE, *debug)
+    assert result.code == 1
+    assert "127.0.0.1" in result.err
+    assert ("Traceback" in result.err) == bool(debug)
+    assert SECRET not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        NOWHERE,
+        f"postgresql+psycopg://user@host/x?password={SECRET}",
+        f"postgresql+psycopg:///x?host=h&user=u&sslpassword={SECRET}",
+        f"://user:{SECRET}@host/x",
+        f"user:{SECRET}@host/x",
+    ],
+)
+def test_no_form_of_url_shows_its_password(url: str) -> None:
+    # Rule: wherever a URL may carry a password, it is not shown.
+    assert SECRET not in hide_password(url)
+
+
+def test_sqlite_transactions_take_the_write_lock_first(sqlite_url: str, tmp_path: Path) -> None:
+    # Rule: every transaction begins with the write lock (so none fails half way), and readers
+    # see the state before it meanwhile (WAL).
+    study, storage = open_new(sqlite_url)
+    other = sqlite3.connect(tmp_path / "study.db", timeout=0, isolation_level=None)
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with storage.engine.begin():
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        assert other.execute("SELECT study_name FROM studies").fetchall() == [("s",)]
+    other.execute("BEGIN IMMEDIATE")
+    other.rollback()
+    other.close()
+    assert taken(study, storage).number == 0
+
+
+HOLDER = """
+import sys, time
+from study.storage import open_storage, study_lock
+with study_lock(open_storage(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(300)
+"""
+
+
+def test_a_study_is_held_by_one_process(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rule: while one process holds a study another one waits, then says so; other studies are
+    # free; when the holder is killed the study is free too.
+    storage = open_storage(url)
+    holder = start(url, "s", script=("-c", HOLDER))
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        monkeypatch.setattr(storage_module, "LOCK_SECONDS", 1)
+        with (
+            pytest.raises(StorageError, match=r"another process holds .* within 1 s"),
+            study_lock(storage, "s"),
+        ):
+            pytest.fail("two processes hold the study")
+        with study_lock(storage, "another"):
+            pass
+        monkeypatch.setattr(storage_module, "LOCK_SECONDS", 30)
+        holder.send_signal(signal.SIGKILL)
+        with study_lock(storage, "s"):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_lock_is_let_go_after_an_error(url: str) -> None:
+    # Rule: an error inside does not leave the study locked.
+    storage = open_storage(url)
+    with pytest.raises(RuntimeError, match="inside"), study_lock(storage, "s"):
+        raise RuntimeError("inside")
+    with study_lock(storage, "s"):
+        pass
+    storage.engine.dispose()
+    assert isinstance(storage.engine, sqlalchemy.Engine)

@@ -1,0 +1,92 @@
+"""Rules of workers, tried with real processes: nothing is lost, nothing is run twice."""
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from study.environment import is_dead, worker_name
+from study.storage import load_study, open_storage
+from tests.study.setting import dead_pid, finish, start
+
+TRIALS, WORKERS = 64, 8
+ROUNDS = 3 if os.environ.get("ECG_SOAK") else 1
+
+
+def drain(url: str, folder: Path, trials: int, *killed: int) -> tuple[int, str, list[FrozenTrial]]:
+    """Let the workers finish the study; return how many died, what they said, and the trials."""
+    folder.mkdir()
+    words = (url, folder, trials, WORKERS, *killed)
+    result = finish(start(*words, script=("-m", "tests.study.drain")))
+    storage = open_storage(url, create=False)
+    found = load_study(storage, "s").trials
+    storage.engine.dispose()
+    return result.code, result.err, found
+
+
+@pytest.mark.parametrize("repeat", range(ROUNDS))
+def test_eight_workers_drain_a_study(url: str, tmp_path: Path, repeat: int) -> None:
+    # Rule: 8 workers on 64 trials: every trial is run by one worker, once; exactly 64 finish,
+    # none fails, none is left running, no worker dies, and all of them had something to do.
+    died, said, trials = drain(url, tmp_path / "runs", TRIALS)
+    assert (died, said) == (0, "")
+    assert [trial.number for trial in trials] == list(range(TRIALS))
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert sorted(int(path.name) for path in (tmp_path / "runs").iterdir()) == list(range(TRIALS))
+    shares = Counter(trial.user_attrs["worker"] for trial in trials)
+    assert len(shares) == WORKERS, shares
+    assert trials[0].user_attrs["baseline"]
+
+
+@pytest.mark.parametrize("repeat", range(ROUNDS))
+def test_workers_outlive_one_of_them(sqlite_url: str, tmp_path: Path, repeat: int) -> None:
+    # Rule: one worker killed in mid-trial costs nothing: the others run its trial again, with
+    # its parameters, and as many as asked for finish.
+    died, said, trials = drain(sqlite_url, tmp_path / "runs", 24, 10)
+    assert (died, said) == (1, "")
+    states = Counter(trial.state for trial in trials)
+    assert states[TrialState.FAIL] == 1
+    assert states[TrialState.COMPLETE] + states[TrialState.PRUNED] == 24
+    assert len(trials) == 25
+    (again,) = [trial for trial in trials if "again" in trial.user_attrs]
+    assert again.user_attrs["again"]["trial"] == 10
+    assert again.params == trials[10].params
+
+
+OPEN = """
+import os, sys
+import optuna
+from tests.study.setting import open_new
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+pids = []
+for _ in range(8):
+    pid = os.fork()
+    if pid == 0:
+        open_new(sys.argv[1])
+        os._exit(0)
+    pids.append(pid)
+sys.exit(sum(os.waitpid(pid, 0)[1] != 0 for pid in pids))
+"""
+
+
+@pytest.mark.parametrize("repeat", range(ROUNDS))
+def test_a_storage_can_be_begun_by_several_at_once(url: str, repeat: int) -> None:
+    # Rule: 8 processes that open a new storage and the same new study at the same moment all
+    # get it.
+    result = finish(start(url, script=("-c", OPEN)))
+    assert (result.code, result.err) == (0, "")
+    assert load_study(open_storage(url), "s").trials == []
+
+
+def test_only_a_process_that_is_gone_is_dead() -> None:
+    # Rule: dead is certain of this host's processes only; another host's, and an unreadable
+    # name, count as alive.
+    host = worker_name().rpartition(":")[0]
+    assert not is_dead(worker_name())
+    assert not is_dead(f"{host}:1")
+    assert is_dead(f"{host}:{dead_pid()}")
+    assert not is_dead(f"elsewhere:{dead_pid()}")
+    for name in ("", "elsewhere", f"{host}:", f"{host}:x"):
+        assert not is_dead(name)
