@@ -1,10 +1,8 @@
 """What the audit found, for people: a text, a figure, and the rows of the CSV files as a table."""
 
-import contextlib
 import csv
 import io
 import textwrap
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +21,7 @@ from ecg.audit import (
 )
 from ecg.describe import table
 from ecg.errors import UsageError
+from ecg.files import replacing
 from ecg.heartbeats import CLASSES, UNKNOWN
 from ecg.sources.physionet import RAW_SAMPLING_RATE
 from ecg.splits import HELD_OUT, PUBLISHED_COUNTS
@@ -296,16 +295,11 @@ def _name_rows(found: Audit, indices: NDArray[np.int64]) -> str:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
+        with replacing(path) as beside:
+            beside.write_bytes(content)
     except OSError as error:
         raise UsageError(
             f"--output {path.parent}: {path.name} cannot be written there "
             f"({error.strerror or error}); name another folder"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
