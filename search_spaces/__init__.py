@@ -2,6 +2,7 @@
 
 import importlib.util
 import pkgutil
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def _load_file(path: Path) -> Space:
     if spec is None or spec.loader is None:
         raise UsageError(f"the space file {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses in the file look it up
     try:
         spec.loader.exec_module(module)
     except UsageError as error:

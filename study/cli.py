@@ -83,7 +83,7 @@ def run(
     prune_patience: Annotated[
         int,
         typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
-    ] = 1,
+    ] = 0,
     checkpoint_every: CheckpointEvery = 30.0,
     replay: Annotated[
         Path | None, typer.Option(help="Recorded curves that stand in for training.")

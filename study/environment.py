@@ -35,21 +35,31 @@ def describe_device(device: str) -> str:
 
 def worker_name() -> str:
     """Return host and process number: who runs a trial."""
-    return f"{platform.node()}:{os.getpid()}"
+    return f"{_host()}:{os.getpid()}"
 
 
 def is_dead(worker: str) -> bool:
     """Whether a worker of this host is certainly gone (a reused number counts as alive)."""
     host, _, pid = worker.rpartition(":")
-    if host != platform.node() or not pid.isdigit():
+    if host != _host() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return False
     return False
+
+
+@cache
+def _host() -> str:
+    """Return a name of this machine since it was started: hosts may share a plain name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+    except OSError:
+        boot = ""
+    return f"{platform.node()}/{boot}"
 
 
 def _processor() -> str:

@@ -131,5 +131,6 @@ def _steps(
         yield
     exhausted = epoch.epochs_since_best >= patience
     walk.stop_reason = "early-stopping" if exhausted else "max-epochs"
+    walk.trial.should_prune = ask  # what hyperband is asked from here on is no pruning
     monitor.carry_forward()
     study.tell(walk.trial, walk.last_value)

@@ -37,10 +37,10 @@ SPACE = Space(
     description="the learning rate of a small network",
     parameters=(
         Choice("model", ("simple",)),
-        Choice("width_multiplier", (0.25,)),
+        Choice("width_multiplier", (0.1,)),
         Real("learning_rate", 1e-4, 1e-2, log=True),
     ),
-    baseline={"model": "simple", "width_multiplier": 0.25, "learning_rate": 3e-4},
+    baseline={"model": "simple", "width_multiplier": 0.1, "learning_rate": 3e-4},
 )
 '''
 

@@ -12,7 +12,7 @@ import torch
 from study import environment
 from study.environment import PACKAGES, describe_device, is_dead, versions, worker_name
 
-HOST = platform.node()
+HOST = worker_name().rpartition(":")[0]
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_a_running_process_is_alive_and_a_finished_one_dead(
 
 def test_this_process_is_alive() -> None:
     assert worker_name() == f"{HOST}:{os.getpid()}"
+    assert HOST.startswith(platform.node())
     assert not is_dead(worker_name())
 
 
@@ -57,7 +58,7 @@ def test_nothing_is_known_of_processes_on_another_host(
         assert not is_dead(f"{host}:{sleeper.pid}")
 
 
-@pytest.mark.parametrize("pid", ["", "x", "-1", "0", "1.5", " 1", "1:2"])
+@pytest.mark.parametrize("pid", ["", "x", "-1", "0", "1.5", " 1", "1:2", "²", "9" * 20])
 def test_what_is_no_process_number_is_not_taken_for_dead(pid: str) -> None:
     assert not is_dead(f"{HOST}:{pid}")
 

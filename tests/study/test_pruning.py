@@ -128,8 +128,9 @@ def test_a_trial_below_the_leader_is_pruned(pruner: str) -> None:
     assert walks[1].last_epoch <= 3
 
 
-def test_a_leader_that_the_pruner_would_prune_goes_on() -> None:
-    # Its peers were better at this epoch, but ended below where it is now.
+@pytest.mark.parametrize("value", [0.375, 0.25])
+def test_a_leader_that_the_pruner_would_prune_goes_on(value: float) -> None:
+    # Its peer was better at this epoch, but ended below where it is now, or just there.
     policy = replace(EAGER, warm_up=2)
     peer = [(0.5, 0.5), (0.25, 0.75), (0.25, 0.75), (0.125, 0.25), *[(0.125, 0.25)] * 4]
     study = make_study(policy, EPOCHS)
@@ -137,7 +138,7 @@ def test_a_leader_that_the_pruner_would_prune_goes_on() -> None:
     assert study.best_value == 0.25
     trial = study.ask()
     monitor = MonitoredCurve(trial, "f1_macro", policy, EPOCHS)
-    assert [monitor(epoch) for epoch in curve_epochs(stalled(0.375, 3))] == [False] * 3
+    assert [monitor(epoch) for epoch in curve_epochs(stalled(value, 3))] == [False] * 3
     assert trial.should_prune()
 
 

@@ -77,7 +77,9 @@ def test_a_foreign_study_is_refused(sqlite_url: str) -> None:
     optuna.create_study(storage=storage, study_name="s")
     with pytest.raises(UsageError, match="not made by this tool"):
         open_study(storage, "s", IDENTITY)
-    assert load_study(storage, "s").user_attrs == {}
+    with pytest.raises(UsageError, match="not made by this tool"):
+        load_study(storage, "s")
+    assert optuna.load_study(storage=storage, study_name="s").user_attrs == {}
 
 
 def test_the_same_study_is_continued(url: str) -> None:
