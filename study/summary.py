@@ -110,19 +110,20 @@ def compare(best: pd.Series, baseline: pd.Series | None) -> RenderableType:
 
 def list_studies(studies: Sequence[pd.DataFrame]) -> Table:
     """Draw one row a study."""
-    table = Table()
-    for column in ("study", "data", "split", "budget", "trials", "objective", "best", "baseline"):
+    table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
+    for column in ("study", "data", "split", "budget", "finished", "best", "baseline"):
         table.add_column(column, overflow="fold")
     for records in studies:
         identity = records.attrs["identity"]
         best, baseline = best_record(records), baseline_record(records)
+        finished = records["state"].isin(("complete", "pruned")).sum()
         table.add_row(
             Text(records.attrs["study"]),
             *(str(identity.get(key, "?")) for key in ("source", "split", "budget")),
-            describe_states(records).split(";")[0],
-            str(identity.get("objective", "?")),
+            f"{finished}/{len(records)}",
             *("-" if found is None else f"{found['value']:.4f}" for found in (best, baseline)),
         )
+    table.caption = "finished: complete or pruned; best and baseline on validation"
     return table
 
 

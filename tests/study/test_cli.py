@@ -253,7 +253,7 @@ def test_a_study_without_a_complete_trial_is_shown(typed: Command, sqlite_url: s
     # Rule: `list` and `show` work before the first trial ends.
     study, _ = open_new(sqlite_url, "young")
     study.enqueue_trial({"x": 1.0})
-    assert "1 trials: 1 waiting" in typed("list", "--storage", sqlite_url).out
+    assert "0/1" in typed("list", "--storage", sqlite_url).out
     shown = typed("show", "young", "--storage", sqlite_url)
     assert shown.code == 0
     assert "no trial is complete yet" in shown.out
