@@ -53,6 +53,18 @@ def scores(confusion: ArrayLike) -> dict[str, float]:
     return {name: float(value) for name, value in _averages(np.asarray(confusion)).items()}
 
 
+def scores_of_many(confusions: ArrayLike) -> Mapping[str, Vector]:
+    """Return `scores` of many matrices at once.
+
+    Args:
+        confusions: (..., classes, classes) counts; leading dimensions are kept.
+
+    Returns:
+        Every one of `SCORES`, each (...).
+    """
+    return _averages(np.asarray(confusions, dtype=np.int64))
+
+
 def bootstrap_interval(
     confusion: ArrayLike,
     score: str,

@@ -266,7 +266,7 @@ def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> No
     from study.records import load_all_records
     from study.summary import list_studies
 
-    studies = load_all_records(storage)
+    studies = load_all_records(storage, curves=False)
     Console().print(list_studies(studies) if studies else "no study yet: python -m study run")
 
 
@@ -279,6 +279,68 @@ def show(
 ) -> None:
     """Show what a study found: the best configuration beside the baseline."""
     _print_study(storage, study, trials=trials)
+
+
+@app.command()
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="[default: 8080, or a free one where it is taken]")
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Open optuna-dashboard on the studies, with their notes, files and figures."""
+    from study.dashboard import serve_dashboard
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if line.startswith("warning") else sys.stdout, flush=True)
+
+    serve_dashboard(storage, host=host, port=port, open_browser=open_browser, say=say)
+
+
+@app.command()
+def report(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Names, see `list` [default: all].")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path(
+        "results/report.html"
+    ),
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write one HTML file with the story, the figures and the trials of studies."""
+    from study.records import load_all_records, load_records
+    from study.report import write_report
+
+    records = [load_records(storage, name) for name in dict.fromkeys(studies or ())]
+    write_report(records or load_all_records(storage), output)
+    print(f"the report is in {output}")
+
+
+@app.command()
+def plots(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder [default: results/plots/STUDY].")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Name of a figure; more than once for several.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
+    from study.records import load_records
+    from study.static_plots import write_plots
+
+    records = load_records(storage, study)
+    place = folder or Path("results/plots") / study.replace("/", "-")
+    for path in write_plots(records, place, fmt, only or ()):
+        print(path)
 
 
 @contextmanager
@@ -301,7 +363,7 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
     from study.records import load_records
     from study.summary import show_study
 
-    Console().print(show_study(load_records(storage, name), trials=trials))
+    Console().print(show_study(load_records(storage, name, curves=False), trials=trials))
 
 
 def _print_next(console: "Console", storage: str, name: str) -> None:
@@ -311,7 +373,7 @@ def _print_next(console: "Console", storage: str, name: str) -> None:
     _say(
         console,
         f"\nnext:\n  python -m study show {name}{at}\n  python -m study confirm {name}{at}\n"
-        f"  optuna-dashboard {hide_password(storage)}",
+        f"  python -m study dashboard{at}\n  python -m study report {name}{at}",
     )
 
 

@@ -32,11 +32,11 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
     """
     opened = open_storage(storage, create=False)
     named = [load_study(opened, name) for name in studies]
-    found = named or [
-        study
+    every = [
+        optuna.load_study(storage=opened, study_name=name)
         for name in sorted(optuna.get_all_study_names(opened))
-        if find_identity(study := load_study(opened, name)).get("space") == TABLES_SPACE
     ]
+    found = named or [s for s in every if find_identity(s).get("space") == TABLES_SPACE]
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "

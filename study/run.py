@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-import sqlalchemy
 import torch
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -25,7 +24,14 @@ from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
 from study.replay import read_recording
-from study.storage import Identity, hide_password, open_storage, open_study, study_lock
+from study.storage import (
+    Identity,
+    hide_password,
+    open_storage,
+    open_study,
+    parse_url,
+    study_lock,
+)
 from study.workers import Task, sigterm_as_interrupt, work, work_in_processes
 
 ALL_TABLES = "paper"  # the space that stands for all five grids
@@ -217,7 +223,7 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
 
 def checkpoint_folder(storage: str) -> Path:
     """Return the folder of a storage's checkpoints: beside an SQLite file, else in results/."""
-    url = sqlalchemy.make_url(storage)
+    url = parse_url(storage)
     beside = url.get_backend_name() == "sqlite" and url.database
     return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
 
@@ -232,6 +238,7 @@ def check_options(options: RunOptions) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise UsageError(f"--{name} must be at least 1, not {value:g}")
+    parse_url(options.storage)
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
     if not options.checkpoint_seconds >= 0:

@@ -66,6 +66,21 @@ def hide_password(url: str) -> str:
         return url.split("://", maxsplit=1)[0] + "://..." if "://" in url else "(not a URL)"
 
 
+def parse_url(url: str) -> sqlalchemy.URL:
+    """Return the parts of a database URL.
+
+    Raises:
+        UsageError: it is none; the message has examples.
+    """
+    try:
+        return sqlalchemy.make_url(url)
+    except ArgumentError:
+        raise UsageError(
+            f"--storage {hide_password(url)} is not a database URL; use one such as {DEFAULT_URL} "
+            "or postgresql+psycopg://user@host/database"
+        ) from None
+
+
 def open_storage(url: str, *, create: bool = True) -> RDBStorage:
     """Open an Optuna storage in which several processes can work at once.
 
@@ -81,13 +96,7 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
         StorageError: the database cannot be reached, read or written.
     """
     shown = hide_password(url)
-    try:
-        parsed = sqlalchemy.make_url(url)
-    except ArgumentError:
-        raise UsageError(
-            f"--storage {shown} is not a database URL; use one such as {DEFAULT_URL} "
-            "or postgresql+psycopg://user@host/database"
-        ) from None
+    parsed = parse_url(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite:
         _check_sqlite_file(parsed.database, shown, create=create)
@@ -157,13 +166,17 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
     """Return an existing study.
 
     Raises:
-        UsageError: there is none of that name; the message names the nearest ones.
+        UsageError: there is none of that name (the message names the nearest ones), or it is
+            not of this project.
     """
     import difflib
 
     known = optuna.get_all_study_names(storage)
     if name in known:
-        return optuna.load_study(storage=storage, study_name=name)
+        study = optuna.load_study(storage=storage, study_name=name)
+        if not find_identity(study):
+            raise UsageError(f"the study '{name}' was not made by this tool")
+        return study
     if not known:
         raise UsageError("the storage holds no study yet; begin one with: python -m study run")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)

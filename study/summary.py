@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich.console import Group, RenderableType
@@ -9,8 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_NAMES, CLASSES
-from search_spaces import Space
 from study.progress import format_seconds
+
+if TYPE_CHECKING:
+    from search_spaces import Space
 
 FIGURES = {
     "f1_macro": "F1(M)",
@@ -127,7 +130,7 @@ def list_studies(studies: Sequence[pd.DataFrame]) -> Table:
     return table
 
 
-def list_spaces(spaces: Sequence[Space]) -> RenderableType:
+def list_spaces(spaces: Sequence["Space"]) -> RenderableType:
     """Draw a table for every space: its parameters, their ranges and the baseline."""
     parts: list[RenderableType] = []
     for space in spaces:

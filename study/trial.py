@@ -25,7 +25,9 @@ from ecg.training import (
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
+from study.artifacts import FOLDER, attach_artifacts, save_note
 from study.environment import describe_device, versions
+from study.notes import trial_note
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.replay import RecordedTrial, Recording, follow
 from study.storage import Identity
@@ -147,16 +149,28 @@ def _train(
     """Train the configuration, or follow a curve that is known, and store what was found."""
     if (known := _known_curve(trial, config, bench)) is not None:
         result = follow(known, config, on_epoch)
-        _store(trial, describe_result(result))
+        _keep(trial, result, describe_result(result), bench)
         return result
     assert bench.data is not None
     checkpoint = _checkpoint(config, bench)
     result = train(config, bench.data, on_epoch, checkpoint)
-    _store(trial, describe_result(result))
+    found = describe_result(result)
     if bench.test is not None:
-        _store(trial, describe_test(result, bench.test, bench.test_reason))
+        found |= describe_test(result, bench.test, bench.test_reason)
+    _keep(trial, result, found, bench)
     checkpoint.remove()
     return result
+
+
+def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
+    """Store what a training run found: attributes, files and a note."""
+    _store(trial, found)
+    objective = bench.identity.objective
+    folder = bench.checkpoints.parent / FOLDER
+    attach_artifacts(trial, result, found, objective=objective, folder=folder)
+    facts = {**found, "config": result.config.to_fields()}
+    note = trial_note(facts, trial.params, objective)
+    save_note(trial.storage, trial.study._study_id, trial._trial_id, note)
 
 
 def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> RecordedTrial | None:
@@ -213,6 +227,7 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
         "curves": curves,
         "best_epoch": result.best_epoch,
         "last_epoch": len(result.epochs),
+        "pruned_epoch": len(result.epochs) if result.stop_reason == "pruned" else None,
         "stop_reason": result.stop_reason,
         "seconds": round(result.seconds, 3),
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

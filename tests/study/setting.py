@@ -1,6 +1,8 @@
 """What several study tests begin with: a tiny space, an identity, a claimed trial, a process."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
+from study.environment import is_dead, worker_name
 from study.queue import claim
 from study.storage import Identity, open_storage, open_study, study_lock
 
@@ -77,13 +80,6 @@ def taken(study: optuna.Study, storage: RDBStorage, **changes: Any) -> optuna.Tr
     return trial
 
 
-def dead_pid() -> int:
-    """Return the number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def start(*words: object, script: tuple[str, ...] = ("-m", "study")) -> subprocess.Popen[str]:
     """Start a Python process in a group of its own; by default `python -m study WORDS`."""
     return subprocess.Popen(
@@ -103,10 +99,23 @@ def finish(process: subprocess.Popen[str]) -> Typed:
     return Typed(process.returncode, out, err)
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_until(
+    condition: Callable[[], bool],
+    process: subprocess.Popen[str] | None = None,
+    seconds: float = SECONDS,
+) -> None:
     """Wait for a condition, which must come true while the process lives."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.005)
+
+
+def die_or_watch(folder: Any, _: object) -> None:
+    """Be a worker process: the last one kills itself, the first one waits until it is dead."""
+    note = Path(folder) / "killed"
+    if multiprocessing.current_process().name == "worker-1":
+        note.write_text(worker_name())
+        os.kill(os.getpid(), signal.SIGKILL)
+    wait_until(lambda: note.exists() and is_dead(note.read_text()), seconds=30)

@@ -1,0 +1,17 @@
+"""Studies: Optuna and everything a person types. `load_records` gives their trials as a table."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.records import load_records
+
+__all__ = ["load_records"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `load_records` when it is asked for, so that `python -m study --help` is quick."""
+    if name in __all__:
+        from study import records
+
+        return getattr(records, name)
+    raise AttributeError(f"module 'study' has no attribute '{name}'")

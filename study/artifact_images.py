@@ -1,0 +1,85 @@
+"""Images of one trial, drawn in the worker: quick, without a browser or a display."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ecg.heartbeats import CLASS_NAMES, CLASSES
+
+# Figures are made without pyplot: it keeps them all, and wants the main thread.
+COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
+DPI = 110
+
+
+def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
+    """Draw a confusion matrix: counts, coloured by the share of each true class.
+
+    Args:
+        confusion: (5, 5) counts, rows true, columns predicted.
+
+    Returns:
+        PNG.
+    """
+    counts = np.asarray(confusion, dtype=np.int64)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    figure = Figure(figsize=(5.6, 4.8), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    for row, column in np.ndindex(counts.shape):
+        share = shares[row, column]
+        axes.text(
+            column, row, f"{counts[row, column]:,}\n{share:.1%}", ha="center", va="center",
+            fontsize=8, color="black" if share > 0.55 else "white",
+        )  # fmt: skip
+    titles = [f"{name}\n{title}" for name, title in zip(CLASSES, CLASS_NAMES, strict=True)]
+    axes.set_xticks(range(len(CLASSES)), titles, fontsize=7)
+    axes.set_yticks(range(len(CLASSES)), titles, fontsize=7)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    axes.set_title("validation, best epoch: beats and share of the true class", fontsize=9)
+    figure.colorbar(image, ax=axes, label="share of the true class", format="{x:.0%}")
+    return _png(figure)
+
+
+def curves_image(
+    curves: Mapping[str, Sequence[Any]], objective: str, best_epoch: int, stop_reason: str
+) -> bytes:
+    """Draw the losses and the objective epoch by epoch, the best epoch marked.
+
+    Args:
+        curves: lists of one value an epoch; see `study.trial.describe_result`.
+        objective: name of the curve that the study maximises; left out where it is not there.
+        best_epoch: counted from 1.
+        stop_reason: for the title.
+
+    Returns:
+        PNG.
+    """
+    epochs = range(1, len(curves["train_loss"]) + 1)
+    figure = Figure(figsize=(5.6, 4.8), dpi=DPI, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    for name in ("train_loss", "validation_loss"):
+        above.plot(epochs, curves[name], color=COLOURS[name], marker=".", label=name.split("_")[0])
+    above.set_ylabel("loss (cross-entropy)")
+    if objective in curves:
+        below.plot(epochs, curves[objective], color=COLOURS["objective"], marker=".")
+    below.set_ylabel(f"validation {objective}")
+    below.set_xlabel("epoch")
+    below.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (above, below):
+        axes.axvline(best_epoch, color="black", linestyle=":", label=f"best epoch {best_epoch}")
+        axes.grid(alpha=0.3)
+    above.legend(fontsize=8)
+    above.set_title(f"{len(epochs)} epochs, ended by {stop_reason}", fontsize=9)
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -1,0 +1,65 @@
+"""What makes optuna-dashboard (0.21) quick enough for thousands of trials.
+
+For every trial it looks through all attributes of the study for the trial's note and files,
+twice: 2,000 trials with notes take ten seconds at every look. Here each trial is handed its own
+attributes only; the page it answers with is the same. And finished trials, which never change,
+are read from the storage once.
+"""
+
+import re
+import threading
+from typing import Any
+
+from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.trial import FrozenTrial
+
+_OF_TRIAL = re.compile(r"dashboard:(?:artifacts:)?(\d+):")
+
+
+def remember_finished_trials(storage: RDBStorage) -> BaseStorage:
+    """Return the storage behind Optuna's cache, which begins to fill in the background."""
+    cached = get_storage(storage)
+
+    def fill() -> None:
+        for study in cached.get_all_studies():
+            cached.get_all_trials(study._study_id, deepcopy=False)
+
+    threading.Thread(target=fill, name="cache", daemon=True).start()
+    return cached
+
+
+def serialize_each_trial_once() -> None:
+    """Give the dashboard's serializer an index; nothing happens where it has changed."""
+    from optuna_dashboard import _serializer
+
+    original = getattr(_serializer, "serialize_frozen_trial", None)
+    if original is None or hasattr(original, "indexed"):
+        return
+    indices = _Indices()
+
+    def serialize(study_id: int, trial: FrozenTrial, attributes: dict[str, Any]) -> Any:
+        return original(study_id, trial, indices.of(attributes).get(trial._trial_id, {}))
+
+    serialize.indexed = True  # type: ignore[attr-defined]
+    _serializer.serialize_frozen_trial = serialize
+
+
+class _Indices(threading.local):
+    """The index of the attributes that this thread looked at last."""
+
+    attributes: dict[str, Any] | None = None
+    index: dict[int, dict[str, Any]]
+
+    def of(self, attributes: dict[str, Any]) -> dict[int, dict[str, Any]]:
+        if self.attributes is not attributes:
+            self.attributes, self.index = attributes, index_by_trial(attributes)
+        return self.index
+
+
+def index_by_trial(attributes: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Return the attributes of a study that belong to trials, by the trial's id."""
+    index: dict[int, dict[str, Any]] = {}
+    for name, value in attributes.items():
+        if match := _OF_TRIAL.match(name):
+            index.setdefault(int(match[1]), {})[name] = value
+    return index

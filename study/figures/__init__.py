@@ -1,0 +1,1 @@
+"""Figures by subject: pure functions from trial records to Plotly figures."""

@@ -1,0 +1,86 @@
+"""The report: what it tells, of studies in every state."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from study.dashboard import describe_study, exposure
+from study.dashboard_speed import index_by_trial
+from study.plots import PLOTS, NothingToDrawError, published_table
+from study.records import study_records
+from study.report import render_report
+from study.story import difference_interval
+from tests.study.fake_cells import fake_confusion
+from tests.study.fake_study import EVIL, fill
+from tests.study.setting import IDENTITY, Typed, open_new
+
+
+def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
+    page = render_report([study_records(fill(sqlite_url, evil=True))])
+    assert EVIL not in page
+    assert 'src="http' not in page
+    assert page.count("* plotly.js v") == 1
+    assert "One run each" in page
+
+
+def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None:
+    study, _ = open_new(sqlite_url)
+    assert "There is no trial yet" in render_report([study_records(study)])
+    study.ask()
+    page = render_report([study_records(study)])
+    assert "1 trials: 1 running" in page
+    assert "no trial is finished yet" in page
+    assert "no winner" in describe_study(study_records(study))
+    for plot in PLOTS:
+        with pytest.raises(NothingToDrawError):
+            plot.draw(study_records(study))
+
+
+def test_study_of_another_tool_is_reported(sqlite_url: str) -> None:
+    study = optuna.create_study(storage=sqlite_url, study_name="foreign")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    page = render_report([study_records(study)])
+    assert "not made by this project" in page
+
+
+def test_interval_of_a_difference_holds_it() -> None:
+    rng = np.random.default_rng(0)
+    one, other = fake_confusion(rng, easier=0.5), fake_confusion(rng)
+    low, high = difference_interval(one, other, "f1_macro")
+    assert 0 < low < high
+    low, high = difference_interval(one, one, "f1_macro")
+    assert low < 0 < high
+
+
+def test_bad_names_are_told(typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path) -> None:
+    missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert (missing.code, "there is no storage" in missing.err) == (2, True)
+    fill(sqlite_url, "heartbeats")
+    typo = typed("report", "hartbeats", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert (typo.code, "did you mean: heartbeats" in typo.err) == (2, True)
+    done = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert done.code == 0
+    assert (tmp_path / "r.html").stat().st_size < 20e6
+    wrong = typed("plots", "heartbeats", "--storage", sqlite_url, "--format", "gif")
+    assert (wrong.code, "known: svg, png" in wrong.err) == (2, True)
+
+
+def test_public_hosts_are_warned_about() -> None:
+    assert exposure("127.0.0.1") is exposure("localhost") is exposure("::1") is None
+    assert "no password" in str(exposure("0.0.0.0"))
+
+
+def test_attributes_are_found_by_trial() -> None:
+    index = index_by_trial({"dashboard:7:note_ver": 1, "dashboard:artifacts:7:a": 2, "other": 3})
+    assert index == {7: {"dashboard:7:note_ver": 1, "dashboard:artifacts:7:a": 2}}
+
+
+def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
+    from search_spaces.paper import TABLES
+
+    assert IDENTITY.split == "paper"
+    with pytest.raises(NothingToDrawError):
+        published_table(study_records(fill(sqlite_url)), TABLES["table1"])
