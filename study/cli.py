@@ -98,7 +98,7 @@ def run(
     from rich.console import Console
 
     from study.pruning import PruningPolicy
-    from study.run import RunOptions, run_study
+    from study.run import RunOptions, find_tables, run_study
 
     options = RunOptions(
         space=space,
@@ -123,7 +123,7 @@ def run(
     with _interruptible(console):
         name = run_study(options, console)
     _print_study(storage, name, trials=5)
-    _print_next(console, storage, name)
+    _print_next(console, storage, name, is_table=bool(find_tables(space)))
 
 
 @app.command()
@@ -366,15 +366,14 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
     Console().print(show_study(load_records(storage, name, curves=False), trials=trials))
 
 
-def _print_next(console: "Console", storage: str, name: str) -> None:
+def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
     from study.storage import hide_password
 
     at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
-    _say(
-        console,
-        f"\nnext:\n  python -m study show {name}{at}\n  python -m study confirm {name}{at}\n"
-        f"  python -m study dashboard{at}\n  python -m study report {name}{at}",
-    )
+    last = f"export-tables {name}" if is_table else f"confirm {name}"
+    commands = (f"show {name}", "dashboard", f"report {name}", last)
+    lines = (f"  python -m study {command}{at}" for command in commands)
+    _say(console, "\n".join(("\nnext:", *lines)))
 
 
 def _retyped() -> str:

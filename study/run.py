@@ -100,7 +100,7 @@ def run_study(options: RunOptions, console: Console) -> str:
         KeyboardInterrupt: interrupted; the running trials are queued again.
     """
     check_options(options)
-    tables = _tables(options.space)
+    tables = find_tables(options.space)
     space = None if tables else find_space(options.space)
     if space is not None and options.replay is not None:
         setting = replay_setting(options, space)
@@ -247,7 +247,8 @@ def check_options(options: RunOptions) -> None:
         raise UsageError(f"unknown sampler '{options.sampler}'; known: {', '.join(SAMPLERS)}")
 
 
-def _tables(space: str) -> tuple[str, ...]:
+def find_tables(space: str) -> tuple[str, ...]:
+    """Return the published tables a space stands for, none for a search."""
     if space == ALL_TABLES:
         return tuple(TABLES)
     return (space,) if space in TABLES else ()
