@@ -12,6 +12,7 @@ from ecg.errors import UsageError
 from ecg.metrics import SCORES
 from ecg.training.config import TrainConfig
 
+MAX_GRID = 20_000
 Value = str | int | float | None
 Params = dict[str, Any]
 
@@ -260,7 +261,11 @@ class Space:
             raise UsageError(f"space '{self.name}': {error}") from None
 
     def grid(self, points: int) -> list[Params]:
-        """Return every combination of parameters, numbers at `points` evenly spaced values."""
+        """Return every combination of parameters, numbers at `points` evenly spaced values.
+
+        Raises:
+            UsageError: there are more than `MAX_GRID` combinations.
+        """
         combinations: list[Params] = [{}]
         for parameter in self.parameters:
             combinations = [
@@ -272,6 +277,8 @@ class Space:
                     else [{}]
                 )
             ]
+            if len(combinations) > MAX_GRID:
+                raise UsageError(f"the grid of space '{self.name}' has over {MAX_GRID:,} points")
         return combinations
 
     @property

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from ecg import sources
 from ecg.budget import Budget, find_budget
-from ecg.errors import UsageError
+from ecg.errors import EcgError, UsageError
 from ecg.splits import make_split
 from ecg.training import find_device
 from search_spaces import Space, find_space
 from search_spaces.paper import TABLES, configurations
-from study.plan import Cell, plan_cells, queue_missing
+from study.plan import Cell, count_complete, plan_cells, queue_missing
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
@@ -168,6 +168,12 @@ def run_cells(
     )
     _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
     _work(task, options.jobs, study, storage, console)
+    missing = len(cells) - count_complete(study, cells)
+    if missing and options.timeout is None:
+        raise EcgError(
+            f"{missing} of {len(cells)} cells failed; see why with `python -m study show {name}`, "
+            "mend it, and type the same command again"
+        )
     return task.study
 
 
@@ -318,13 +324,17 @@ def _grid(space: Space) -> list[dict[str, object]]:
 
 
 def _queue_first_trials(study: optuna.Study, space: Space, task: Task) -> None:
-    """Queue the baseline in a new study, and all of a grid that is not queued yet."""
+    """Queue the baseline in a new study, and all of a grid that did not run or failed."""
     trials = study.get_trials(deepcopy=False)
     if not trials:
         study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
     if task.sampler != "grid":
         return
-    known = [t.system_attrs.get("fixed_params", t.params) for t in trials]
+    known = [
+        trial.system_attrs.get("fixed_params", trial.params)
+        for trial in trials
+        if trial.state != TrialState.FAIL
+    ]
     for point in _grid(space)[1:]:
         if point not in known:
             study.enqueue_trial(point)

@@ -146,6 +146,10 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         return study, True
     study = optuna.load_study(storage=storage, study_name=name)
     stored = find_identity(study)
+    if not stored and not study.get_trials(deepcopy=False) and not study.user_attrs:
+        # Whoever made it died before it could say what it is.
+        study.set_user_attr("identity", asdict(identity))
+        return study, True
     if not stored:
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
     if stored.get("format", 0) > FORMAT:

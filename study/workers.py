@@ -100,6 +100,7 @@ def work(task: Task, emit: Emit) -> None:
     bench = _prepare(task, emit)
     pruner = task.pruning.build(bench.budget.max_epochs)
     study = optuna.load_study(storage=storage, study_name=task.study, pruner=pruner)
+    study.get_trials(deepcopy=False)  # seconds, in a large study: not under the lock of a claim
     while task.deadline is None or time.time() < task.deadline:
         trial = claim(
             study,
@@ -139,7 +140,8 @@ def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
         with _deferred_interrupt():
             for worker in workers:
                 worker.start()
-        while any(worker.is_alive() for worker in workers):
+        # A list: asking every one buries those that died, and only a buried worker is known dead.
+        while [worker for worker in workers if worker.is_alive()]:
             _pass_on(news, emit, errors)
     except KeyboardInterrupt:
         for worker in workers:

@@ -36,7 +36,7 @@ def main() -> None:
     processes = [context.Process(target=work, args=(task, print)) for _ in range(number)]
     for process in processes:
         process.start()
-    while any(process.is_alive() for process in processes):  # also buries the killed ones
+    while [process for process in processes if process.is_alive()]:  # also buries the killed
         time.sleep(0.05)
     sys.exit(sum(process.exitcode != 0 for process in processes))
 

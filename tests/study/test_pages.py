@@ -73,7 +73,7 @@ def test_report_draws_every_figure_and_runs_no_text(page: Chrome, report: Path) 
         "return [...document.querySelectorAll('.figure > div')]"
         ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
     )
-    assert len(marks) == 13
+    assert len(marks) == 14
     assert all(marks), marks
     assert page.execute_script("return window.evil") is None
     assert page.execute_script("return document.images.length") == 0

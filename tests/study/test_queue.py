@@ -1,6 +1,5 @@
 """Rules of the queue: which trial is next, what counts, and what becomes of interrupted ones."""
 
-import platform
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from ecg.errors import UsageError
+from study.environment import worker_name
 from study.queue import (
     FINISHED,
     SAMPLERS,
@@ -27,10 +27,11 @@ from study.queue import (
 )
 from study.storage import HEARTBEAT_SECONDS
 from study.workers import heartbeat
-from tests.study.setting import dead_pid, open_new, take, taken, wait_until
+from tests.study.setting import open_new, take, taken, wait_until
 
 Opened = tuple[optuna.Study, RDBStorage]
-GONE = f"{platform.node()}:{dead_pid()}"  # a worker that has ended
+HOST = worker_name().rpartition(":")[0]
+GONE = f"{HOST}:{2**22 + 1}"  # a worker of this host that has ended: no process has this number
 CELL = {"configuration": "0123", "repeat": 4, "fields": {"alpha": 0.5}}
 
 

@@ -24,6 +24,8 @@ def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
     assert 'src="http' not in page
     assert page.count("* plotly.js v") == 1
     assert "One run each" in page
+    assert "predicted as Ventricular" in page
+    assert "Not drawn" not in page
 
 
 def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None:

@@ -74,12 +74,21 @@ def test_a_newer_format_is_refused(sqlite_url: str) -> None:
 def test_a_foreign_study_is_refused(sqlite_url: str) -> None:
     # Rule: a study without identity was made by another tool and is left alone.
     storage = open_storage(sqlite_url)
-    optuna.create_study(storage=storage, study_name="s")
+    optuna.create_study(storage=storage, study_name="s").enqueue_trial({"x": 1})
     with pytest.raises(UsageError, match="not made by this tool"):
         open_study(storage, "s", IDENTITY)
     with pytest.raises(UsageError, match="not made by this tool"):
         load_study(storage, "s")
     assert optuna.load_study(storage=storage, study_name="s").user_attrs == {}
+
+
+def test_a_study_whose_maker_died_at_once_is_adopted(sqlite_url: str) -> None:
+    # Rule: one without identity, trial or attribute is what `kill -9` leaves between two writes.
+    storage = open_storage(sqlite_url)
+    optuna.create_study(storage=storage, study_name="s", direction="maximize")
+    study, is_new = open_study(storage, "s", IDENTITY)
+    assert is_new
+    assert study.user_attrs["identity"] == asdict(IDENTITY)
 
 
 def test_the_same_study_is_continued(url: str) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 
-from study.environment import is_dead, worker_name
+from ecg.errors import EcgError
+from study import workers
 from study.storage import load_study, open_storage
-from tests.study.setting import dead_pid, finish, start
+from tests.study.setting import die_or_watch, finish, start
 
 TRIALS, WORKERS = 64, 8
 ROUNDS = 3 if os.environ.get("ECG_SOAK") else 1
@@ -55,6 +56,16 @@ def test_workers_outlive_one_of_them(sqlite_url: str, tmp_path: Path, repeat: in
     assert again.params == trials[10].params
 
 
+def test_a_killed_worker_is_known_dead_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: the parent buries a killed worker while others live, so that they see at once that
+    # it is dead and take its trial; when they have ended, the command says that one died.
+    monkeypatch.setattr(workers, "_work_for_parent", die_or_watch)
+    with pytest.raises(EcgError, match=r"1 of 2 workers died \(exit code -9\)"):
+        workers.work_in_processes(str(tmp_path), 2, print)  # type: ignore[arg-type]
+
+
 OPEN = """
 import os, sys
 import optuna
@@ -78,15 +89,3 @@ def test_a_storage_can_be_begun_by_several_at_once(url: str, repeat: int) -> Non
     result = finish(start(url, script=("-c", OPEN)))
     assert (result.code, result.err) == (0, "")
     assert load_study(open_storage(url), "s").trials == []
-
-
-def test_only_a_process_that_is_gone_is_dead() -> None:
-    # Rule: dead is certain of this host's processes only; another host's, and an unreadable
-    # name, count as alive.
-    host = worker_name().rpartition(":")[0]
-    assert not is_dead(worker_name())
-    assert not is_dead(f"{host}:1")
-    assert is_dead(f"{host}:{dead_pid()}")
-    assert not is_dead(f"elsewhere:{dead_pid()}")
-    for name in ("", "elsewhere", f"{host}:", f"{host}:x"):
-        assert not is_dead(name)
