@@ -19,6 +19,7 @@ from study.figures.classes import (
     recall_by_precision,
 )
 from study.figures.curves import learning_curves
+from study.figures.heartbeats import sample_heartbeats
 from study.figures.history import objective_by_epochs, objective_by_time, optimisation_history
 from study.figures.imbalance import imbalance_answers
 from study.figures.parameters import (
@@ -51,6 +52,7 @@ __all__ = [
     "published_table",
     "published_tables",
     "recall_by_precision",
+    "sample_heartbeats",
     "slices",
 ]
 
@@ -92,5 +94,10 @@ PLOTS = (
         "Recall against precision per class, all trials",
         recall_by_precision,
         on_dashboard=True,
+    ),
+    Plot(
+        "heartbeats",
+        "Heartbeats of each class the best trial predicts rightly and wrongly (z-scored)",
+        sample_heartbeats,
     ),
 )

@@ -5,7 +5,7 @@ many seconds. A relational storage is asked here for what a table needs, and for
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,6 +27,7 @@ PLAIN = (
 )  # fmt: skip
 MAPPINGS = ("validation", "test")  # attributes whose items get columns of their own
 CURVES = "curves"
+EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,16 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
     Args:
         study: with any storage.
-        curves: have the column `curves`.
+        curves: have the columns `curves` and `examples`.
 
     Returns:
         One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
         (the objective), `param_*`, `validation_*` (figures at the best epoch), `test_*`, and
         `seed`, `data`, `split`, `budget`, `best_epoch`, `last_epoch`, `stop_reason`,
         `seconds`, `device`, `failure`, `config`, `confusion` (5, 5), `curves` and `per_class`
-        (mappings of lists). A figure that a trial does not have is missing. `attrs` hold the
-        name of the study, its identity, and the distributions of its parameters (JSON).
+        (mappings of lists), and `examples` of the best complete trial (see `study.examples`). A
+        figure that a trial does not have is missing. `attrs` hold the name of the study, its
+        identity, and the distributions of its parameters (JSON).
     """
     wanted = {"baseline", *MAPPINGS, *PLAIN} - (set() if curves else {CURVES})
     backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
@@ -87,6 +89,8 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         trials, distributions = _query(backend, study._study_id, wanted)
     else:
         trials, distributions = _from_optuna(study, wanted)
+    if curves:
+        _add_examples(trials, study)
     rows = [_record(trial) for trial in trials]
     columns = ["number", "state", "value", "baseline"]
     table = pd.DataFrame(rows, columns=None if rows else columns)
@@ -107,8 +111,20 @@ def _record(trial: _Trial) -> dict[str, Any]:
     row |= {f"param_{name}": value for name, value in trial.params.items()}
     for mapping in MAPPINGS:
         row |= {f"{mapping}_{name}": v for name, v in attributes.get(mapping, {}).items()}
-    row |= {name: attributes[name] for name in PLAIN if name in attributes}
+    row |= {name: attributes[name] for name in (*PLAIN, EXAMPLES) if name in attributes}
     return row
+
+
+def _add_examples(trials: Sequence[_Trial], study: optuna.Study) -> None:
+    """Give the best complete trial its examples, or those of the trial that it repeats."""
+    whole = [t for t in trials if t.state == "complete" and t.value is not None]
+    if not whole:
+        return
+    best = max(whole, key=lambda trial: trial.value or 0.0)
+    storage, number = study._storage, best.attributes.get("same_as", best.number)
+    key = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+    if found := storage.get_trial(key).user_attrs.get(EXAMPLES):
+        best.attributes[EXAMPLES] = found
 
 
 def _from_optuna(

@@ -21,12 +21,14 @@ from ecg.training import (
     TrainingData,
     TrainResult,
     measure,
+    predict,
     train,
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.artifacts import FOLDER, attach_artifacts, save_note
 from study.environment import describe_device, versions
+from study.examples import pick_examples
 from study.notes import trial_note
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.replay import RecordedTrial, Recording, follow
@@ -157,6 +159,10 @@ def _train(
     found = describe_result(result)
     if bench.test is not None:
         found |= describe_test(result, bench.test, bench.test_reason)
+    if result.weights and result.stop_reason != "pruned":
+        # Small beside the training: one more pass over the validation part, one transaction.
+        predicted = predict(config, result.weights, bench.data.validation)
+        found["examples"] = pick_examples(bench.data.validation, predicted)
     _keep(trial, result, found, bench)
     checkpoint.remove()
     return result

@@ -3,7 +3,7 @@
 from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData, find_device, make_part, training_data
-from ecg.training.loop import measure, train
+from ecg.training.loop import measure, predict, train
 from ecg.training.result import Epoch, TrainResult
 from ecg.training.run import DivergedError
 
@@ -18,6 +18,7 @@ __all__ = [
     "find_device",
     "make_part",
     "measure",
+    "predict",
     "train",
     "training_data",
 ]

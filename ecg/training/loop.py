@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecg.heartbeats import CLASSES
 from ecg.training.checkpoint import Checkpoint
@@ -12,7 +12,7 @@ from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.run import Run, as_confusion, build_model
-from ecg.training.step import evaluate
+from ecg.training.step import evaluate, predict_labels
 
 OnEpoch = Callable[[Epoch], bool | None]
 
@@ -69,11 +69,20 @@ def train(
 def measure(config: TrainConfig, weights: Mapping[str, Tensor], part: Part) -> Confusion:
     """Return the (5, 5) confusion matrix of trained weights on a part."""
     device = part.labels.device
+    plain = torch.ones(len(CLASSES), device=device)
+    return as_confusion(evaluate(_trained(config, weights, device), part, plain)[1])
+
+
+def predict(config: TrainConfig, weights: Mapping[str, Tensor], part: Part) -> Tensor:
+    """Return the labels that trained weights give to the beats of a part, (n,) on the CPU."""
+    return predict_labels(_trained(config, weights, part.labels.device), part).cpu()
+
+
+def _trained(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
     with torch.random.fork_rng(_cuda_indices(device)):
         model = build_model(config).to(device)
     model.load_state_dict(weights)
-    plain = torch.ones(len(CLASSES), device=device)
-    return as_confusion(evaluate(model, part, plain)[1])
+    return model
 
 
 def _cuda_indices(device: torch.device) -> list[int]:

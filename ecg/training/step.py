@@ -1,5 +1,9 @@
 """The hot step: gather a batch, forward, loss, backward, update; nothing leaves the device."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +13,7 @@ from ecg.training.data import Part
 
 # On a CPU a small batch stays in the cache; a GPU wants to be filled.
 EVALUATION_BATCH = {"cpu": 64, "cuda": 4096}
+Found = TypeVar("Found")
 
 
 def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -79,11 +84,36 @@ def evaluate(model: nn.Module, part: Part, class_weights: Tensor) -> tuple[Tenso
         (2,) float64 sum of weighted losses and sum of weights, and the (5, 5) int64 confusion
         matrix (rows true, columns predicted), both on the device.
     """
-    size = EVALUATION_BATCH[part.labels.device.type]
+    return _sparing(partial(_evaluate, model, part, class_weights), part.labels.device)
+
+
+def predict_labels(model: nn.Module, part: Part) -> Tensor:
+    """Return the predicted labels of a part, in the batches that `evaluate` takes.
+
+    Args:
+        model: in any mode; left in evaluation mode.
+        part: the part to predict.
+
+    Returns:
+        (n,) int64 on the device.
+    """
+    return _sparing(partial(_predict, model, part), part.labels.device)
+
+
+def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
+    """Do work that is given a batch size; where memory runs out, once more with half of it."""
+    size = EVALUATION_BATCH[device.type]
     try:
-        return _evaluate(model, part, class_weights, size)
+        return work(size)
     except torch.OutOfMemoryError:
-        return _evaluate(model, part, class_weights, size // 2)
+        return work(size // 2)
+
+
+@torch.inference_mode()
+def _predict(model: nn.Module, part: Part, size: int) -> Tensor:
+    model.eval()
+    batches = torch.split(part.signals, size)
+    return torch.cat([model(signals).argmax(1) for signals in batches])
 
 
 @torch.inference_mode()

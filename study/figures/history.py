@@ -49,7 +49,10 @@ def objective_by_epochs(records: pd.DataFrame) -> go.Figure:
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    figure = _objective_by(finished(records), "last_epoch")
+    ended = finished(records)
+    figure = _objective_by(ended, "last_epoch")
+    if ended["last_epoch"].max() - ended["last_epoch"].min() < 10:
+        figure.update_xaxes(dtick=1)  # there are no half epochs
     return styled(figure, x="epochs trained", y=objective_title(records))
 
 

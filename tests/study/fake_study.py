@@ -8,7 +8,9 @@ import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import per_class, scores
+from study.examples import Example
 from study.storage import open_storage
 from tests.study.fake_cells import fake_confusion
 from tests.study.setting import IDENTITY
@@ -45,7 +47,9 @@ def fake_trial(number: int, *, evil: bool = False) -> FrozenTrial:
         state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
         value=(facts := _facts(rng, params, pruned=pruned))["validation"]["f1_macro"],
         params=params, distributions=distributions,
-        user_attrs=facts | ({"baseline": True} if number == 0 else {}),
+        user_attrs=facts
+        | ({"baseline": True} if number == 0 else {})
+        | ({} if pruned else {"examples": fake_examples(number)}),
         intermediate_values={1: 0.5},
     )  # fmt: skip
 
@@ -67,3 +71,17 @@ def _facts(rng: np.random.Generator, params: dict[str, Any], *, pruned: bool) ->
         "best_epoch": epochs, "last_epoch": epochs, "seconds": 1.5,
         "stop_reason": "pruned" if pruned else "early-stopping",
     }  # fmt: skip
+
+
+def fake_examples(number: int) -> list[Example]:
+    """Every class has two right and two wrong beats, but for a last one never taken wrongly."""
+    rng = np.random.default_rng(number)
+    return [
+        {
+            "true": name,
+            "predicted": CLASSES[(index + shift) % len(CLASSES)],
+            "signal": np.round(rng.standard_normal(BEAT_LENGTH), 3).tolist(),
+        }
+        for index, name in enumerate(CLASSES)
+        for shift in (0, 0, *((1, 2) if name != CLASSES[-1] else ()))
+    ]
