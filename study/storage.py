@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -175,12 +175,12 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
     """
     import difflib
 
-    known = optuna.get_all_study_names(storage)
-    if name in known:
+    with suppress(KeyError):  # asked for by name: listing all studies reads all their notes
         study = optuna.load_study(storage=storage, study_name=name)
         if not find_identity(study):
             raise UsageError(f"the study '{name}' was not made by this tool")
         return study
+    known = optuna.get_all_study_names(storage)
     if not known:
         raise UsageError("the storage holds no study yet; begin one with: python -m study run")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
