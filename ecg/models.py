@@ -6,7 +6,8 @@ in the published tables, let a search vary a shape around them. Adding a network
 builder with `@register`.
 
 Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
-memory, which makes a training step on a CPU about 1.3 times as fast.
+memory. A training step of the Coupled CNN then took 81 ms instead of 100 on two cores of an AMD
+EPYC, and 124 ms instead of 174 on one (medians of 40 steps, one run each, PyTorch 2.13).
 """
 
 from collections.abc import Callable
