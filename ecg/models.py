@@ -6,8 +6,7 @@ in the published tables, let a search vary a shape around them. Adding a network
 builder with `@register`.
 
 Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
-memory. A training step of the Coupled CNN then took 81 ms instead of 100 on two cores of an AMD
-EPYC, and 124 ms instead of 174 on one (medians of 40 steps, one run each, PyTorch 2.13).
+memory, which makes a training step on a CPU faster (results/benchmarks/training-cpu.md).
 """
 
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 
@@ -42,9 +42,9 @@ class Shape:
         """Return the odd kernel size in place of 5."""
         return 2 * round((5 * self.kernel - 1) / 2) + 1
 
-    def drop(self, published: float) -> nn.Dropout:
+    def drop(self, published: float) -> Dropout:
         """Return the dropout layer in place of the published one."""
-        return nn.Dropout(min(0.9, published * self.dropout))
+        return Dropout(min(0.9, published * self.dropout))
 
     def conv(self, inputs: int, outputs: int) -> nn.Conv2d:
         """Return a convolution over time that keeps the length."""

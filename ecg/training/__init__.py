@@ -4,6 +4,7 @@ from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData, find_device, make_part, training_data
 from ecg.training.loop import measure, predict, train
+from ecg.training.precision import find_precision
 from ecg.training.result import Epoch, TrainResult
 from ecg.training.run import DivergedError
 
@@ -16,6 +17,7 @@ __all__ = [
     "TrainResult",
     "TrainingData",
     "find_device",
+    "find_precision",
     "make_part",
     "measure",
     "predict",

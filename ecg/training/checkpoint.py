@@ -1,21 +1,25 @@
 """Saving a run between epochs and resuming it to the bit; safetensors, no pickle."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ecg.files import replacing
 from ecg.training.config import TrainConfig
 from ecg.training.data import TrainingData
+from ecg.training.early_stopping import EarlyStopping
 from ecg.training.result import Epoch
 from ecg.training.run import Run
 
@@ -39,11 +43,12 @@ class Checkpoint:
     key: str
     every_seconds: float = 30.0
     _last: float = field(default_factory=time.monotonic)
+    _warned: bool = False
 
     def save_if_due(self, run: Run, seconds: float) -> None:
         """Save the run where the last saving is long enough ago.
 
-        A file that cannot be written is a warning: the training is worth more.
+        A file that cannot be written is a warning, once: the training is worth more.
 
         Args:
             run: between two epochs.
@@ -54,7 +59,10 @@ class Checkpoint:
         try:
             self.save(run, seconds)
         except OSError as error:
-            logger.warning("no checkpoint in %s: %s", self.path.parent, error.strerror or error)
+            if not self._warned:
+                reason = error.strerror or error
+                logger.warning("no checkpoint in %s: %s", self.path.parent, reason)
+            self._warned = True
         self._last = time.monotonic()
 
     def save(self, run: Run, seconds: float) -> None:
@@ -75,9 +83,11 @@ class Checkpoint:
             "scheduler": _scheduler_state(run),
             "seconds": seconds,
         }
+        plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+        text = json.dumps(state)
         with replacing(self.path) as temporary:
-            plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-            save_file(plain, temporary, metadata={"state": json.dumps(state)})
+            # Not `save_file`: on a full disk that raises no OSError.
+            temporary.write_bytes(to_bytes(plain, {"state": text, "digest": _digest(text, plain)}))
 
     def resume(self, config: TrainConfig, data: TrainingData) -> tuple[Run, float]:
         """Return the saved run, where there is one that fits, else a fresh one.
@@ -89,8 +99,11 @@ class Checkpoint:
         run = Run(config, data)
         try:
             with safe_open(self.path, "pt") as file:
-                state = json.loads((file.metadata() or {}).get("state", "{}"))
+                metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata["digest"] != _digest(metadata["state"], tensors):
+                raise ValueError("its content does not have the digest it was saved with")
+            state = dict(json.loads(metadata["state"]))
             if state.get("key") != self.key or state.get("config") != config.to_fields():
                 raise ValueError("it belongs to another run")
             return run, _apply(run, state, tensors)
@@ -101,8 +114,18 @@ class Checkpoint:
             return Run(config, data), 0.0
 
     def remove(self) -> None:
-        """Delete the file, if there is one."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file, if there is one and its folder lets us: no other run can use it."""
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of all that a file holds: a flipped bit must not be trained on."""
+    digest = hashlib.sha256(state.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _optimizer_tensors(run: Run) -> dict[str, Tensor]:
@@ -145,8 +168,7 @@ def _apply(run: Run, state: dict[str, Any], tensors: dict[str, Tensor]) -> float
         group["lr"] = state["learning_rate"]
     if run.scheduler is not None:
         run.scheduler.load_state_dict(state["scheduler"])
-    for name, value in state["stopping"].items():
-        setattr(run.stopping, name, value)
+    run.stopping = EarlyStopping(**state["stopping"])
     run.epochs[:] = [_as_epoch(fields) for fields in state["epochs"]]
     run.best_weights = best
     return float(state["seconds"])

@@ -10,6 +10,7 @@ from ecg.heartbeats import CLASSES
 from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
+from ecg.training.precision import computing_in, find_precision
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.run import Run, as_confusion, build_model
 from ecg.training.step import evaluate, predict_labels
@@ -22,6 +23,7 @@ def train(
     data: TrainingData,
     on_epoch: OnEpoch | None = None,
     checkpoint: Checkpoint | None = None,
+    precision: str = "auto",
 ) -> TrainResult:
     """Train one network by the published protocol (early stopping on the validation loss).
 
@@ -34,15 +36,19 @@ def train(
         on_epoch: called after every epoch; returning True stops the run as "pruned". After a
             resumption it is first called for the epochs of before, its answer unheeded.
         checkpoint: where the run is saved and resumed from, None for nowhere.
+        precision: as for `find_precision`.
 
     Returns:
         All epochs, and the weights of the one with the lowest validation loss.
 
     Raises:
         DivergedError: a loss is NaN or infinite.
+        UsageError: the precision is not known, or the device cannot compute in it.
     """
     began = time.perf_counter()
-    with torch.random.fork_rng(_cuda_indices(data.device)):
+    device = data.device
+    precision = find_precision(precision, device)
+    with torch.random.fork_rng(_cuda_indices(device)), computing_in(precision, device):
         run, seconds_before = Run(config, data), 0.0
         if checkpoint is not None:
             run, seconds_before = checkpoint.resume(config, data)
@@ -66,16 +72,25 @@ def train(
     )
 
 
-def measure(config: TrainConfig, weights: Mapping[str, Tensor], part: Part) -> Confusion:
+def measure(
+    config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
+) -> Confusion:
     """Return the (5, 5) confusion matrix of trained weights on a part."""
     device = part.labels.device
     plain = torch.ones(len(CLASSES), device=device)
-    return as_confusion(evaluate(_trained(config, weights, device), part, plain)[1])
+    model = _trained(config, weights, device)
+    with computing_in(find_precision(precision, device), device):
+        return as_confusion(evaluate(model, part, plain)[1])
 
 
-def predict(config: TrainConfig, weights: Mapping[str, Tensor], part: Part) -> Tensor:
+def predict(
+    config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
+) -> Tensor:
     """Return the labels that trained weights give to the beats of a part, (n,) on the CPU."""
-    return predict_labels(_trained(config, weights, part.labels.device), part).cpu()
+    device = part.labels.device
+    model = _trained(config, weights, device)
+    with computing_in(find_precision(precision, device), device):
+        return predict_labels(model, part).cpu()
 
 
 def _trained(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:

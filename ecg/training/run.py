@@ -1,7 +1,8 @@
 """The state of one training run between two epochs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from ecg.imbalance import class_weights
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
 from ecg.training.early_stopping import EarlyStopping
+from ecg.training.graphs import GraphedSteps
+from ecg.training.memory import keep_freed_memory
 from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
 from ecg.training.result import Confusion, Epoch
 from ecg.training.step import evaluate, make_optimizer, train_epoch
@@ -34,6 +37,8 @@ class Run:
 
     def __init__(self, config: TrainConfig, data: TrainingData) -> None:
         """Draw the initial weights."""
+        if data.device.type == "cpu":
+            keep_freed_memory()
         self.config = config
         self.data = data
         seed_device(data.device, derive_seed(config.seed, "weights"))
@@ -45,6 +50,7 @@ class Run:
         self.best_weights: Mapping[str, Tensor] = {}
         self._loss_weights = _loss_weights(config, data.train)
         self._beat_weights = beat_weights(data.train.labels, config.ratio)
+        self._train_epoch: Callable[[Tensor], Tensor] | None = None
 
     @property
     def stop_reason(self) -> str | None:
@@ -62,11 +68,11 @@ class Run:
         number = len(self.epochs) + 1
         config, data = self.config, self.data
         learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        if self._train_epoch is None:  # not before the first epoch: a resumed state goes in first
+            self._train_epoch = self._make_train_epoch()
         seed_device(data.device, derive_seed(config.seed, "dropout", number))
         order = epoch_order(data.train.labels, self._beat_weights, config.seed, number)
-        trained = train_epoch(
-            self.model, self.optimizer, data.train, order, self._loss_weights, config.batch_size
-        )
+        trained = self._train_epoch(order)
         validated, cells = evaluate(self.model, data.validation, self._loss_weights)
         train_loss, validation_loss, confusion = _to_host(trained, validated, cells)
         _check_finite(number, train_loss, validation_loss)
@@ -85,6 +91,17 @@ class Run:
         )
         self.epochs.append(epoch)
         return epoch
+
+    def _make_train_epoch(self) -> Callable[[Tensor], Tensor]:
+        """Return what trains one epoch in a given order: CUDA graphs on a GPU, else the steps."""
+        part, batch_size = self.data.train, self.config.batch_size
+        if self.data.device.type == "cuda":
+            return GraphedSteps(
+                self.model, self.optimizer, part, self._loss_weights, batch_size
+            ).train_epoch
+        return partial(
+            train_epoch, self.model, self.optimizer, part, self._loss_weights, batch_size
+        )
 
 
 def build_model(config: TrainConfig) -> nn.Module:

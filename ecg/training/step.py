@@ -18,7 +18,7 @@ Found = TypeVar("Found")
 
 def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Return the configured optimizer, in PyTorch's fused form."""
-    parameters = model.parameters()
+    parameters = list(model.parameters())
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "sgd":
         return torch.optim.SGD(
@@ -30,45 +30,74 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
             fused=True,
         )
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(parameters, rate, weight_decay=decay, fused=True)
+    capturable = parameters[0].is_cuda  # the step of a CUDA graph counts on the device
+    return kind(parameters, rate, weight_decay=decay, fused=True, capturable=capturable)
+
+
+def batch_sizes(beats: int, batch_size: int) -> list[int]:
+    """Return the sizes of an epoch's batches.
+
+    The last batch may be smaller; one of a single beat is left out, because batch norm has no
+    variance of one value.
+    """
+    full, rest = divmod(beats, batch_size)
+    return [batch_size] * full + [rest] * (rest > 1)
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    part: Part,
+    rows: Tensor,
+    class_weights: Tensor,
+) -> Tensor:
+    """Train one batch.
+
+    Args:
+        model: in training mode.
+        optimizer: of the model's parameters.
+        part: the training part.
+        rows: (batch,) int64 rows of the part to train on.
+        class_weights: (5,) float32 weights in the cross-entropy.
+
+    Returns:
+        (2,) float32 on the device: the weighted mean loss times the sum of weights, that sum.
+    """
+    signals, labels = part.signals[rows], part.labels[rows]  # (batch, 1, 187), (batch,)
+    optimizer.zero_grad(set_to_none=True)
+    loss = nn.functional.cross_entropy(model(signals), labels, class_weights)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    weight = class_weights[labels].sum()
+    return torch.stack([loss.detach() * weight, weight])
 
 
 def train_epoch(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     part: Part,
-    order: Tensor,
     class_weights: Tensor,
     batch_size: int,
+    order: Tensor,
 ) -> Tensor:
-    """Train one epoch.
-
-    The last batch may be smaller; one of a single beat is left out, because batch norm has
-    no variance of one value.
+    """Train one epoch, a step after another.
 
     Args:
         model: in any mode; left in training mode.
         optimizer: of the model's parameters.
         part: the training part.
-        order: (n,) int64 rows to train on, in order.
         class_weights: (5,) float32 weights in the cross-entropy.
         batch_size: beats a step.
+        order: (n,) int64 rows to train on, in order.
 
     Returns:
         (2,) float64 on the device: sum of weighted losses, sum of weights.
     """
     model.train()
     totals = torch.zeros(2, dtype=torch.float64, device=order.device)
-    for rows in torch.split(order, batch_size):  # (batch,)
-        if len(rows) == 1:
-            continue
-        signals, labels = part.signals[rows], part.labels[rows]  # (batch, 1, 187), (batch,)
-        optimizer.zero_grad(set_to_none=True)
-        loss = nn.functional.cross_entropy(model(signals), labels, class_weights)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        weight = class_weights[labels].sum()
-        totals += torch.stack([loss.detach() * weight, weight])
+    sizes = batch_sizes(len(order), batch_size)
+    for rows in torch.split(order[: sum(sizes)], sizes):
+        totals += train_step(model, optimizer, part, rows, class_weights)
     return totals
 
 

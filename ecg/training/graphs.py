@@ -1,0 +1,125 @@
+"""The training step as a CUDA graph: recorded once, replayed for every batch.
+
+A step of these networks is about a hundred small kernels; launching them one by one keeps a GPU
+waiting for Python. A replay launches them all at once. What is recorded is `step.train_step`,
+the step that a CPU takes.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ecg.training.data import Part
+from ecg.training.step import batch_sizes, train_step
+
+WARM_UP_STEPS = 3  # before a recording, so that libraries have chosen and allocated
+
+
+class GraphedSteps:
+    """Trains epochs like `step.train_epoch`, by replays. Nothing else may train in between.
+
+    A graph reads and writes fixed places in memory, so the order of the epoch, the position in
+    it, the learning rate and the sums are tensors that stay where they are. Full batches have
+    one graph and the smaller last batch has another. On a CPU, which has no graphs, the steps
+    are called: that is how tests compare them with `train_epoch` to the bit.
+
+    Args:
+        model: on the device of the part; left in training mode.
+        optimizer: of the model's parameters, "capturable" where PyTorch knows that option.
+        part: the training part.
+        class_weights: (5,) float32 weights in the cross-entropy.
+        batch_size: beats a step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        part: Part,
+        class_weights: Tensor,
+        batch_size: int,
+    ) -> None:
+        """Record the steps; weights and optimizer are afterwards what they were."""
+        self._model, self._optimizer = model, optimizer
+        self._part, self._class_weights = part, class_weights
+        device = part.labels.device
+        self._order = torch.zeros_like(part.labels)
+        self._position = torch.zeros(1, dtype=torch.int64, device=device)
+        self._learning_rate = torch.zeros((), device=device)
+        self._totals = torch.zeros(2, dtype=torch.float64, device=device)
+        self._sizes = batch_sizes(len(part), batch_size)
+        model.train()
+        with _undone(model, optimizer):
+            self._replays = {size: self._record(size) for size in set(self._sizes)}
+
+    def train_epoch(self, order: Tensor) -> Tensor:
+        """Train one epoch.
+
+        Args:
+            order: (n,) int64 rows to train on, in order.
+
+        Returns:
+            (2,) float64 on the device: sum of weighted losses, sum of weights.
+        """
+        self._model.train()
+        self._order.copy_(order)
+        self._position.zero_()
+        self._totals.zero_()
+        self._learning_rate.fill_(self._optimizer.param_groups[0]["lr"])
+        for size in self._sizes:
+            self._replays[size]()
+        return self._totals.clone()
+
+    def _step(self, size: int) -> None:
+        rows = self._order[self._position + torch.arange(size, device=self._order.device)]
+        with self._device_learning_rate():
+            self._totals += train_step(
+                self._model, self._optimizer, self._part, rows, self._class_weights
+            )
+        self._position += size
+
+    def _record(self, size: int) -> Callable[[], None]:
+        device = self._order.device
+        if device.type != "cuda":
+            return lambda: self._step(size)
+        with torch.cuda.device(device):
+            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            beside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(beside):
+                for _ in range(WARM_UP_STEPS):
+                    self._position.zero_()
+                    self._step(size)
+            torch.cuda.current_stream().wait_stream(beside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                self._step(size)
+        return graph.replay
+
+    @contextmanager
+    def _device_learning_rate(self) -> Iterator[None]:
+        """Let the optimizer read the learning rate on the device; the scheduler keeps its own."""
+        group = self._optimizer.param_groups[0]
+        on_host, group["lr"] = group["lr"], self._learning_rate
+        try:
+            yield
+        finally:
+            group["lr"] = on_host
+
+
+@contextmanager
+def _undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Undo what steps do to the weights and to the optimizer, in the same places in memory."""
+
+    def tensors() -> list[Tensor]:
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        return [*model.state_dict().values(), *(s for s in states if isinstance(s, Tensor))]
+
+    before = [tensor.clone() for tensor in tensors()]
+    yield
+    after = tensors()
+    for tensor, value in zip(after, before, strict=False):
+        tensor.copy_(value)
+    for tensor in after[len(before) :]:  # an optimizer's state begins with zeros
+        tensor.zero_()
