@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ecg.console import run_command
+from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
     help="Prepare, describe and audit heartbeats; training and studies are in `python -m study`.",
@@ -31,11 +32,21 @@ def main() -> None:
 
 
 @app.command()
-def prepare(data: Data = "auto", debug: Debug = False) -> None:
+def prepare(
+    data: Data = "auto",
+    output: Annotated[
+        Path | None, typer.Option(help="Also write them as one file (.npz), for --data elsewhere.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
     """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
     import time
 
     from ecg import describe, sources
+    from ecg.sources.cache import write_prepared
+
+    if output is not None and output.suffix != ".npz":
+        raise UsageError(f"--output {output} must end in .npz")
 
     resolved = sources.resolve(data)
     print(resolved.note)
@@ -43,6 +54,12 @@ def prepare(data: Data = "auto", debug: Debug = False) -> None:
     beats = sources.load(resolved.location)
     print(f"{len(beats):,} beats in {time.perf_counter() - began:.1f} s\n")
     print(describe.per_class(beats))
+    if output is not None:
+        try:
+            write_prepared(output, beats)
+        except OSError as error:
+            raise EcgError(f"cannot write {output}: {error.strerror or error}") from None
+        print(f"\nwritten: {output} ({output.stat().st_size / 1e6:.0f} MB)")
 
 
 @app.command("describe")
@@ -90,8 +107,8 @@ def audit_command(
     if resolved.fallback:
         raise DataError(f"there are no records to audit; {resolved.note}")
     print(resolved.note)
-    notes = describe.notes(resolved.location)
-    text, paths = audit_report.write(audit(resolved.location, data), output, notes)
+    audited = audit(resolved.location, data)
+    text, paths = audit_report.write(audited, output, describe.notes(resolved.location))
     print(f"\n{text}\nwritten: {', '.join(map(str, paths))}")
 
 

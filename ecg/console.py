@@ -1,5 +1,6 @@
 """How both command lines end: a message for the person, an exit code, no traceback."""
 
+import io
 import os
 import sys
 import traceback
@@ -14,6 +15,8 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     0 when all went well; 2 for what was typed and 1 for what failed while running, each with
     its message on the error output; 130 for Ctrl-C. A traceback is printed only for debugging.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show is no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command()
     except EcgError as error:

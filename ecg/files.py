@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written beside, flushed, renamed."""
 
+import errno
 import os
 import time
 import uuid
@@ -16,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The folder is made where there is none. A reader sees the old file or the new one, never a
     part; a block that fails leaves the old one. Several processes may write at once, the last
-    one wins.
+    one wins. A link stays a link; what it leads to is replaced.
 
     Args:
         path: the final name.
@@ -25,8 +26,11 @@ def replacing(path: Path) -> Iterator[Path]:
         A path that does not exist yet, in the same folder.
 
     Raises:
-        OSError: the folder or file cannot be written.
+        OSError: the folder or file cannot be written, or it is a device, a pipe or a folder.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # root could rename a file over /dev/null
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path.parent, path.suffix)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")

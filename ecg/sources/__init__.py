@@ -18,7 +18,8 @@ DATA_FOLDER = Path("data")  # in the working directory
 
 _ACCEPTED = (
     "accepted are: a folder with the 48 MIT-BIH records (100.hea, 100.dat, 100.atr, ...), "
-    "PhysioNet's ZIP of them, a folder with mitbih_train.csv and mitbih_test.csv, a folder "
+    "PhysioNet's ZIP of them, an .npz of `python -m ecg prepare --output`, a folder with "
+    "mitbih_train.csv and mitbih_test.csv, a folder "
     f"that holds one of these, or the word {SYNTHETIC!r}; "
     "get the records with `python -m ecg fetch mitdb`"
 )
@@ -44,7 +45,8 @@ def load(path: str | Path) -> Heartbeats:
 
     Args:
         path: a folder of MIT-BIH records, PhysioNet's ZIP, a folder with the Kaggle files, a
-            folder that holds one of these one level down, or "synthetic".
+            folder that holds one of these one level down, the file of `ecg prepare --output`,
+            or "synthetic".
 
     Raises:
         UsageError: the path does not exist or holds none of these.
@@ -60,8 +62,8 @@ def load(path: str | Path) -> Heartbeats:
         from ecg.sources.synthetic import generate
 
         return generate()
-    found = _require(Path(path).expanduser())
-    return cached(found.key(), found.read)
+    found = _require(Path(path))
+    return found.read() if found.kind == "prepared" else cached(found.key(), found.read)
 
 
 def resolve(option: str = AUTO) -> Resolved:
@@ -96,15 +98,16 @@ def resolve(option: str = AUTO) -> Resolved:
 
 def _require(path: Path) -> Found:
     try:
+        path = path.expanduser()
         found = locate(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of somebody who is not there
         raise UsageError(f"{path}: cannot be read ({error}); {_ACCEPTED}") from error
     if found:
         return found
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder; {_ACCEPTED}")
     if path.is_file():
-        raise UsageError(f"{path}: a file that is not a ZIP; {_ACCEPTED}")
+        raise UsageError(f"{path}: a file that is neither a ZIP nor an .npz; {_ACCEPTED}")
     names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".")
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     raise UsageError(f"{path}: a folder that holds {held} and no heartbeats; {_ACCEPTED}")

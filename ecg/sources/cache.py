@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecg.errors import DataError
 from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
-SIZE_LIMIT = 1 << 30  # bytes of all members together; the full data set takes about 60 MB
+PREPARED = "prepared"  # the key of a file that people carry about
+# Bytes of all members together, and of the signals they unpack to; the full data set has 82 MB.
+SIZE_LIMIT = 1 << 28
 # Of the arrays with one entry a beat; `in_test` (bool) may be absent.
 DTYPES = {
     "lengths": np.dtype(np.uint8),
@@ -57,6 +60,30 @@ def cached(key: str, build: Callable[[], Heartbeats]) -> Heartbeats:
     except OSError as error:
         logger.warning("the heartbeats are not cached: %s", error)
     return beats
+
+
+def write_prepared(path: Path, beats: Heartbeats) -> None:
+    """Write heartbeats as one file that `read_prepared` reads anywhere.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(path, PREPARED, beats)
+
+
+def read_prepared(path: Path) -> Heartbeats:
+    """Read the heartbeats of a file that `write_prepared` made.
+
+    Raises:
+        DataError: it is damaged, or another kind of file.
+    """
+    try:
+        return _read(path, PREPARED)
+    except Exception as error:  # whatever a damaged file makes zipfile or numpy raise
+        raise DataError(
+            f"{path}: no prepared heartbeats, or damaged ({error or type(error).__name__}); "
+            "make it again with: python -m ecg prepare --output FILE"
+        ) from None
 
 
 def cache_folder() -> Path:
@@ -137,7 +164,9 @@ def _read_array(content: bytes) -> NDArray[Any]:
 
 def _unpack(arrays: Mapping[str, NDArray[Any]]) -> Heartbeats:
     values, lengths = arrays["values"], arrays["lengths"]
-    n = len(lengths)
+    n = lengths.size
+    if n * BEAT_LENGTH * values.itemsize > SIZE_LIMIT:
+        raise ValueError("it claims more beats than any data set has")
     for name in [*DTYPES, *({"in_test"} & arrays.keys())]:
         if arrays[name].dtype != DTYPES.get(name, np.bool_) or arrays[name].shape != (n,):
             raise ValueError(f"{name} has the wrong type or shape")

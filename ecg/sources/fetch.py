@@ -93,7 +93,7 @@ def fetch_kaggle(target: Path) -> Path:
     from ecg.sources.kaggle import TEST_FILE, TRAIN_FILE
 
     names = (TRAIN_FILE, TEST_FILE)
-    if all((target / name).is_file() for name in names):
+    if all(os.path.isfile(target / name) for name in names):
         return target
     try:
         import kagglehub

@@ -5,8 +5,11 @@ Representation. IEEE ICHI 2018. The rows are MIT-BIH beats without record and po
 """
 
 import csv
+import io
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ TRAIN_FILE, TEST_FILE = "mitbih_train.csv", "mitbih_test.csv"
 COLUMNS = BEAT_LENGTH + 1  # the values, then the label
 TOLERANCE = 1e-6  # how far rounding may put a value outside [0, 1]
 CHUNK = 4096  # rows parsed at a time: a few MB, whatever the size of the file
+LINE_LIMIT = 2**16  # bytes; the published lines have 4,700
 ADVICE = "download again with `python -m ecg fetch kaggle`"
 
 
@@ -60,6 +64,8 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             # Adding zero turns -0.0, which clip keeps, into 0.0.
             signals.append(np.clip(table[:, :BEAT_LENGTH], 0.0, 1.0) + np.float32(0.0))
             labels.append(table[:, BEAT_LENGTH].astype(np.int64))
+        if not labels:
+            raise ValueError("the file is empty")
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         # The fast parser does not tell where; look for the first bad row line by line.
         raise DataError(f"{path}: {_first_fault(path) or error}; {ADVICE}") from error
@@ -69,16 +75,30 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 def _chunks(path: Path) -> Iterator[NDArray[np.float32]]:
     import pandas as pd
 
-    with pd.read_csv(
-        path,
-        header=None,
-        dtype=np.float32,
-        quoting=csv.QUOTE_NONE,
-        chunksize=CHUNK,
-        encoding="utf-8",
-    ) as reader:
-        for frame in reader:
+    with path.open("rb") as file:
+        lines = (line for _, line in _lines(file))
+        while chunk := b"".join(islice(lines, CHUNK)):
+            frame = pd.read_csv(
+                io.BytesIO(chunk), header=None, dtype=np.float32, quoting=csv.QUOTE_NONE
+            )
             yield frame.to_numpy(dtype=np.float32)
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, with their numbers.
+
+    Raises:
+        ValueError: a line is so long that it cannot be one heartbeat: pandas would take hours
+            and all memory for a file that has no line ends.
+    """
+    for number in count(1):
+        line = file.readline(LINE_LIMIT)
+        if len(line) == LINE_LIMIT:
+            raise ValueError(f"row {number}: has {LINE_LIMIT:,} bytes or more")
+        if not line:
+            return
+        if line.strip():
+            yield number, line
 
 
 def _is_valid(table: NDArray[np.float32]) -> bool:
@@ -92,18 +112,15 @@ def _is_valid(table: NDArray[np.float32]) -> bool:
 
 def _first_fault(path: Path) -> str | None:
     """Return what is wrong with the first bad row, e.g. "row 3: 187 columns instead of 188"."""
-    rows = 0
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    rows += 1
-                    fault = _fault_of_row(line.rstrip("\r\n").split(","))
-                    if fault:
-                        return f"row {number}: {fault}"
-    except OSError as error:
+        with path.open("rb") as file:
+            for number, line in _lines(file):
+                text = line.decode("utf-8", errors="replace").rstrip("\r\n")
+                if fault := _fault_of_row(text.split(",")):
+                    return f"row {number}: {fault}"
+    except (ValueError, OSError) as error:
         return str(error)
-    return None if rows else "the file is empty"
+    return None
 
 
 def _fault_of_row(fields: list[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a path holds: MIT-BIH records, PhysioNet's ZIP or the Kaggle files."""
+"""What a path holds: MIT-BIH records, PhysioNet's ZIP, the Kaggle files or prepared beats."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Literal
 
 from ecg.heartbeats import Heartbeats
-from ecg.sources import archive, kaggle, mitdb_files, physionet, windows
+from ecg.sources import archive, cache, kaggle, mitdb_files, physionet, windows
 
-Kind = Literal["mitdb", "zip", "kaggle"]
+Kind = Literal["mitdb", "zip", "kaggle", "prepared"]
 
 # In the order of preference where a folder holds several; only the raw records tell patients.
 READERS: dict[Kind, Callable[[Path], Heartbeats]] = {
     "mitdb": physionet.read_folder,
     "zip": physionet.read_zip,
     "kaggle": kaggle.read_folder,
+    "prepared": cache.read_prepared,
 }
 DESCRIPTIONS: dict[Kind, str] = {
     "mitdb": "MIT-BIH records",
     "zip": "MIT-BIH records in a ZIP file",
     "kaggle": "Kaggle heartbeats",
+    "prepared": "prepared heartbeats",
 }
 
 
@@ -75,7 +77,9 @@ def locate(path: Path) -> Found | None:
 
 def _classify(path: Path) -> Found | None:
     if path.is_file():
-        return Found("zip", path) if path.suffix.lower() == ".zip" else None
+        kinds: dict[str, Kind] = {".zip": "zip", ".npz": "prepared"}
+        kind = kinds.get(path.suffix.lower())
+        return Found(kind, path) if kind else None
     if any((path / name).is_file() for name in mitdb_files.FILES):
         return Found("mitdb", path)
     if any((path / name).is_file() for name in (kaggle.TRAIN_FILE, kaggle.TEST_FILE)):

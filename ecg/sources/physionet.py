@@ -152,6 +152,8 @@ def _check_header(path: Path, header: Any) -> None:
         raise _FileError(f"{name} does not give the plain signal format {SIGNAL_FORMAT}")
     if not header.sig_len or header.checksum[0] is None:
         raise _FileError(f"{name} lacks the number of samples or the checksum")
+    if header.sig_len > SIZE_LIMITS[".dat"]:  # it may have thousands of digits
+        raise _FileError(f"{name} announces more samples than any MIT-BIH record has")
     expected = (header.sig_len * header.n_sig * 3 + 1) // 2
     found = path.with_suffix(".dat").stat().st_size
     if found != expected:
