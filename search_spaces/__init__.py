@@ -1,6 +1,7 @@
 """The search spaces, one file each; found by name, by file, or all together."""
 
 import importlib.util
+import os
 import pkgutil
 import sys
 from importlib import import_module
@@ -41,7 +42,7 @@ def find_space(name: str) -> Space:
 
 
 def _load_file(path: Path) -> Space:
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for a name that no file can have
         raise UsageError(f"the space file {path} does not exist")
     spec = importlib.util.spec_from_file_location(f"user_space_{path.stem}", path)
     if spec is None or spec.loader is None:

@@ -5,24 +5,38 @@ They are stored before the trial ends: Optuna refuses to add to a finished trial
 
 import csv
 import io
+import logging
+import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import optuna
 import sqlalchemy
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
+from ecg.files import replacing
 from ecg.heartbeats import CLASS_NAMES, CLASSES
 from ecg.metrics import per_class
 
 if TYPE_CHECKING:
     from ecg.training import TrainResult
 
+logger = logging.getLogger(__name__)
+
 FOLDER = "artifacts"
+OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 MAX_WEIGHTS = 16 * 2**20  # bytes; the published networks have 7 MB at most
+
+
+class WholeFiles(FileSystemArtifactStore):
+    """Optuna's store, whose files are whole or not there, whenever its process is killed."""
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Write a file beside its place and rename it."""
+        with replacing(self._get_filepath(artifact_id)) as beside, beside.open("xb") as file:
+            shutil.copyfileobj(content_body, file)
 
 
 def artifact_folder(storage: str) -> Path:
@@ -48,18 +62,17 @@ def attach_artifacts(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = make_files(result, facts, objective)
-        store = FileSystemArtifactStore(folder)
+        store = WholeFiles(folder)
         with tempfile.TemporaryDirectory() as scratch:
             for name, content in files.items():
                 path = Path(scratch) / name
                 path.write_bytes(content)
                 upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
     except OSError as error:
-        warnings.warn(
-            f"trial {trial.number} is kept without its images and weights: {folder} cannot be "
-            f"written ({error.strerror or error})",
-            stacklevel=2,
-        )
+        logger.warning(
+            "trial %d is kept without its images and weights: %s cannot be written (%s)",
+            trial.number, folder, error.strerror or error,
+        )  # fmt: skip
 
 
 def make_files(result: "TrainResult", facts: Mapping[str, Any], objective: str) -> dict[str, bytes]:
@@ -123,4 +136,4 @@ def save_note(
     """
     prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
     storage.set_study_system_attr(study_id, f"{prefix}:note_str:0", text)
-    storage.set_study_system_attr(study_id, f"{prefix}:note_ver", 1)
+    storage.set_study_system_attr(study_id, f"{prefix}:note_ver", OUR_NOTE)

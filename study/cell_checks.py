@@ -80,11 +80,20 @@ def _check_cell(cell: dict[str, Any]) -> None:
         if cell[column] is None and complete:
             raise ValueError(f"the cell is complete but has no {column}")
         if cell[column] is not None:
-            _check_confusion(cell[column], column)
+            check_confusion(cell[column], column)
             _check_figures(cell, part, complete=complete)
 
 
-def _check_confusion(matrix: Any, column: str) -> None:
+def check_confusion(matrix: Any, column: str) -> None:
+    """Refuse all but 5 by 5 counts of which one is not 0.
+
+    Args:
+        matrix: read from JSON.
+        column: what the message calls it.
+
+    Raises:
+        ValueError: says what must be there.
+    """
     size = len(CLASSES)
     rows = matrix if isinstance(matrix, list) else []
     if len(rows) != size or any(not isinstance(row, list) or len(row) != size for row in rows):

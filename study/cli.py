@@ -30,7 +30,27 @@ Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors
 
 def main() -> None:
     """Run `python -m study`."""
-    run_command(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
+    run_command(_run_app, debug="--debug" in sys.argv)
+
+
+def _run_app() -> None:
+    """Run the command; a storage that fails in the midst of it is told like any other error.
+
+    Raises:
+        StorageError: it failed.
+    """
+    try:
+        app(standalone_mode=True)
+    except Exception as error:
+        from study.database import StorageError
+        from study.outage import STORAGE_ERRORS, reason_of
+
+        if not isinstance(error, STORAGE_ERRORS):
+            raise
+        raise StorageError(
+            f"the storage failed ({reason_of(error)}); what it holds is kept. Mend it, then run "
+            "the same command again"
+        ) from error
 
 
 Data = Annotated[
@@ -41,6 +61,9 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[
+    str, typer.Option(help="fp32, tf32 (CUDA) or bf16 [default: tf32 on CUDA, else fp32].")
+]
 Jobs = Annotated[int, typer.Option(help="Worker processes on this machine.")]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
@@ -76,6 +99,7 @@ def run(
         typer.Option(help="smoke, quick or paper [default: paper on a GPU, else quick]."),
     ] = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     seed: Annotated[int, typer.Option(help="Of the study: sampler and trainings.")] = 0,
     jobs: Jobs = 1,
     sampler: Annotated[str, typer.Option(help="tpe, random, gp or grid.")] = "tpe",
@@ -111,6 +135,7 @@ def run(
         split=split,
         budget=budget,
         device=device,
+        precision=precision,
         seed=seed,
         jobs=jobs,
         sampler=sampler,
@@ -182,6 +207,7 @@ def confirm(
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     device: Device = "auto",
+    precision: Precision = "auto",
     jobs: Jobs = 1,
     checkpoint_every: CheckpointEvery = 30.0,
     debug: Debug = False,
@@ -203,6 +229,7 @@ def confirm(
         storage=storage,
         data=data,
         device=device,
+        precision=precision,
         jobs=jobs,
         checkpoint_seconds=checkpoint_every,
         debug=debug,
@@ -263,10 +290,10 @@ def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> No
     """List the studies of a storage."""
     from rich.console import Console
 
-    from study.records import load_all_records
-    from study.summary import list_studies
+    from study.reading import read_studies
+    from study.summary import LISTED, list_studies
 
-    studies = load_all_records(storage, curves=False)
+    studies = read_studies(storage, LISTED)
     Console().print(list_studies(studies) if studies else "no study yet: python -m study run")
 
 
@@ -360,14 +387,14 @@ def _interruptible(console: "Console") -> Iterator[None]:
 def _print_study(storage: str, name: str, *, trials: int) -> None:
     from rich.console import Console
 
-    from study.records import load_records
-    from study.summary import show_study
+    from study.reading import read_study
+    from study.summary import SHOWN, show_study
 
-    Console().print(show_study(load_records(storage, name, curves=False), trials=trials))
+    Console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
-    from study.storage import hide_password
+    from study.database import hide_password
 
     at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
     last = f"export-tables {name}" if is_table else f"confirm {name}"
@@ -380,7 +407,7 @@ def _retyped() -> str:
     """Return the command as typed, a password in its URL hidden."""
     import shlex
 
-    from study.storage import hide_password
+    from study.database import hide_password
 
     words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
     return shlex.join(["python", "-m", "study", *words])

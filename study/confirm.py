@@ -13,7 +13,6 @@ from study.pruning import PruningPolicy
 from study.records import study_records
 from study.run import RunOptions, check_options, resolve_setting, run_cells
 from study.storage import find_identity, load_study, open_storage
-from study.summary import baseline_record
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
@@ -28,6 +27,7 @@ class ConfirmOptions:
     storage: str
     data: str
     device: str
+    precision: str = "auto"
     jobs: int
     checkpoint_seconds: float
     debug: bool
@@ -63,6 +63,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
         split=identity["split"],
         budget=identity["budget"],
         device=options.device,
+        precision=options.precision,
         seed=identity["seed"] + SEED_SHIFT,
         jobs=options.jobs,
         sampler="random",
@@ -95,11 +96,11 @@ def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: the baseline is not complete.
     """
-    baseline = baseline_record(records)
-    if baseline is None:
-        raise UsageError("the baseline trial of this study is not complete; run the study on")
     complete = records[records["state"] == "complete"].sort_values("value", ascending=False)
-    chosen = {"baseline": _fields(baseline)}
+    baseline = complete[complete["baseline"].astype(bool)]
+    if baseline.empty:
+        raise UsageError("the baseline trial of this study is not complete; run the study on")
+    chosen = {"baseline": _fields(baseline.iloc[0])}
     for _, record in complete.iterrows():
         fields = _fields(record)
         if fields not in chosen.values() and len(chosen) <= top:

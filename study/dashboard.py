@@ -3,7 +3,9 @@
 import errno
 import ipaddress
 import socket
+import threading
 import webbrowser
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from importlib.resources import files
 from socketserver import ThreadingMixIn
@@ -15,23 +17,27 @@ import pandas as pd
 import sqlalchemy
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyModel, TrialModel
 
 from ecg.errors import UsageError
-from study.artifacts import artifact_folder, save_note
+from study.artifacts import OUR_NOTE, artifact_folder, save_note
 from study.dashboard_speed import remember_finished_trials, serialize_each_trial_once
+from study.database import hide_password
 from study.figures.style import NothingToDrawError, baseline_of, best_of, on_any_background
 from study.notes import failure_note, study_note
 from study.plots import PLOTS
 from study.records import study_records
-from study.storage import hide_password, open_storage
+from study.storage import open_storage
 from study.story import tell_caution, tell_test_reads, tell_trials, tell_winner
 
 DEFAULT_PORT = 8080
 LOOPBACK_NAMES = ("localhost", "")
 MAX_PORT = 65_535
+REFRESH_SECONDS = 15.0
 SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
 
 Say = Callable[[str], None]
+Tally = dict[str, int]  # trials by state
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -77,11 +83,14 @@ def serve_dashboard(
     say(f"dashboard of {hide_password(storage)}: {address}\nCtrl-C ends it")
     if open_browser:
         webbrowser.open(address)
+    ended = threading.Event()
+    threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
+        ended.set()
         server.server_close()
 
 
@@ -120,8 +129,43 @@ def refresh_all(storage: RDBStorage) -> None:
         refresh(optuna.load_study(storage=storage, study_name=name))
 
 
+def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
+    """Bring notes and figures up to date again and again, while trials end.
+
+    Args:
+        storage: whose studies are shown.
+        ended: when this is set, no more.
+    """
+    shown: dict[str, Tally] = {}
+    while not ended.wait(REFRESH_SECONDS):
+        try:
+            found = _tallies(storage)
+            for name in [name for name in found if found[name] != shown.get(name)]:
+                refresh(optuna.load_study(storage=storage, study_name=name))
+                shown[name] = found[name]
+        except Exception as error:  # a study deleted meanwhile, a busy storage: next time
+            optuna.logging.get_logger("study").debug("not brought up to date: %s", error)
+
+
+def _tallies(storage: RDBStorage) -> dict[str, Tally]:
+    """Count the trials of every study by state, in one statement."""
+    study, trial = StudyModel, TrialModel
+    counted = (
+        sqlalchemy.select(study.study_name, trial.state, sqlalchemy.func.count())
+        .join(trial, trial.study_id == study.study_id)
+        .group_by(study.study_name, trial.state)
+    )
+    found: dict[str, Tally] = defaultdict(dict)
+    with storage.engine.connect() as connection:
+        for name, state, number in connection.execute(counted):
+            found[name][state.name] = number
+    return found
+
+
 def refresh(study: optuna.Study) -> None:
     """Bring the note and the figures of a study up to date; nothing is written if they are.
+
+    A note that a person has written over is left alone.
 
     Args:
         study: whoever made it.
@@ -131,7 +175,8 @@ def refresh(study: optuna.Study) -> None:
     system = study._storage.get_study_system_attrs(study._study_id)
     if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
         return
-    save_note(study._storage, study._study_id, None, describe_study(records))
+    if system.get("dashboard:note_ver", OUR_NOTE) == OUR_NOTE:
+        save_note(study._storage, study._study_id, None, describe_study(records))
     _note_failures(study, records, system)
     save_figures(study, records)
     study._storage.set_study_system_attr(study._study_id, f"ecg:{SHOWN_AS_OF}", as_of)
@@ -230,12 +275,12 @@ def _listen(app: Any, host: str, port: int | None) -> WSGIServer:
         raise UsageError(f"--port must be 0 to {MAX_PORT}, not {wanted}")
     try:
         return _bound(app, host, wanted)
-    except OSError as error:
-        if port is None and error.errno in (errno.EADDRINUSE, errno.EACCES):
+    except (OSError, TypeError, UnicodeError) as error:  # not OSError: a host that is no name
+        if port is None and getattr(error, "errno", 0) in (errno.EADDRINUSE, errno.EACCES):
             return _bound(app, host, 0)
+        reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"cannot listen on {host}, port {wanted} ({error.strerror or error}); leave --port "
-            "out for a free one"
+            f"cannot listen on {host}, port {wanted} ({reason}); leave --port out for a free one"
         ) from None
 
 

@@ -3,7 +3,6 @@
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,8 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from study.trial import Progress  # it imports PyTorch, which `list` and `show` do without
+from study.news import Notice, Progress
 
 
 @dataclass
@@ -32,10 +30,10 @@ class Tally:
     finished: int
     best: float | None
     counts: dict[str, int] = field(default_factory=dict)
-    running: dict[int, "Progress"] = field(default_factory=dict)
+    running: dict[int, Progress] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
 
-    def take(self, news: "Progress") -> None:
+    def take(self, news: Progress) -> None:
         """Take in the news of one trial."""
         if news.state == "running":
             self.running[news.trial] = news
@@ -71,6 +69,7 @@ class ProgressView(ABC):
         self.tally = tally
         self.objective = objective
         self.console = console
+        self._noticed = False
 
     def __enter__(self) -> "ProgressView":
         return self
@@ -79,16 +78,26 @@ class ProgressView(ABC):
         """Leave the terminal as it is."""
         return
 
-    def __call__(self, news: "Progress") -> None:
-        """Take and show the news of one trial."""
+    def __call__(self, news: Progress | Notice) -> None:
+        """Take and show the news of one trial, or a notice: one until a trial ends well again."""
+        if isinstance(news, Notice):
+            if not self._noticed:
+                self.say(news.text)
+            self._noticed = True
+            return
+        self._noticed = self._noticed and news.state not in ("complete", "pruned")
         self.tally.take(news)
         self.show(news)
 
+    def say(self, line: str) -> None:
+        """Print one line of any text."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     @abstractmethod
-    def show(self, news: "Progress") -> None:
+    def show(self, news: Progress) -> None:
         """Show the news that the tally has just taken."""
 
-    def sentence(self, news: "Progress") -> str:
+    def sentence(self, news: Progress) -> str:
         """Return one line about a trial that ended."""
         value = f", {self.objective} {news.value:.4f}" if news.value is not None else ""
         message = f": {news.message}" if news.message else ""
@@ -102,7 +111,7 @@ class ProgressView(ABC):
 class PlainView(ProgressView):
     """One line a trial that ends: for logs and pipes."""
 
-    def show(self, news: "Progress") -> None:
+    def show(self, news: Progress) -> None:
         """Print the trials that ended."""
         if news.state != "running":
             self.console.print(self.sentence(news), markup=False, highlight=False, soft_wrap=True)
@@ -123,7 +132,7 @@ class LiveView(ProgressView):
     def __exit__(self, *_: object) -> None:
         self.live.__exit__(None, None, None)
 
-    def show(self, news: "Progress") -> None:
+    def show(self, news: Progress) -> None:
         """Print the trials that ended above the live lines."""
         if news.state != "running":
             self.console.print(Text(self.sentence(news)))

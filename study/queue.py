@@ -5,13 +5,15 @@ worker begins a new trial only while finished and running ones together are fewe
 that was interrupted, or whose worker died, is queued again with its parameters.
 """
 
+import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
@@ -20,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
 from study.environment import is_dead, worker_name
-from study.storage import study_lock
+from study.storage import GRACE_SECONDS, study_lock
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
@@ -32,6 +34,37 @@ Accept = Callable[[FrozenTrial], bool]
 
 class TooManyFailuresError(EcgError):
     """Several trials in a row failed."""
+
+
+class Watch:
+    """Which running trials are silent: their heartbeats stand still by this process's own clock.
+
+    The time of a heartbeat is compared with nothing but an earlier look at it, so a clock that
+    is set, here or on the server, makes no living trial look dead, nor a dead one alive.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no trial seen."""
+        self._seen: dict[int, tuple[object, float]] = {}
+
+    def silent(self, storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
+        """Return those of the running trials whose heartbeat did not change for long.
+
+        Args:
+            storage: of the trials.
+            trial_ids: of all running trials; others are forgotten.
+        """
+        query = sqlalchemy.text(
+            "SELECT trial_id, heartbeat FROM trial_heartbeats WHERE trial_id IN :ids"
+        ).bindparams(sqlalchemy.bindparam("ids", expanding=True))
+        with storage.engine.connect() as connection:
+            rows = connection.execute(query, {"ids": list(trial_ids)}).tuples().all()
+        now = time.monotonic()
+        before, self._seen = self._seen, {}
+        for trial_id, beat in rows:
+            known, since = before.get(trial_id, (None, now))
+            self._seen[trial_id] = (beat, since if known == beat else now)
+        return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
 def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
@@ -59,16 +92,6 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
     raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
 
 
-def count_states(study: optuna.Study) -> Counter[str]:
-    """Return the number of trials in each state, by its lower-case name."""
-    return Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-
-
-def count_finished(study: optuna.Study) -> int:
-    """Return the number of complete and pruned trials."""
-    return len(study.get_trials(deepcopy=False, states=FINISHED))
-
-
 def claim(
     study: optuna.Study,
     storage: RDBStorage,
@@ -78,6 +101,7 @@ def claim(
     seed: int,
     accept: Accept,
     only_queued: bool,
+    watch: Watch,
 ) -> optuna.Trial | None:
     """Take the next trial to run: a queued one first, else a new one.
 
@@ -89,6 +113,7 @@ def claim(
         seed: of the study.
         accept: which trials count and are taken.
         only_queued: begin no trial that is not queued.
+        watch: of this process, which has seen the earlier claims.
 
     Returns:
         The trial, running; None when all that are asked for are finished or running.
@@ -96,7 +121,7 @@ def claim(
     with study_lock(storage, study.study_name), warnings.catch_warnings():
         # Optuna wants its heartbeat used with `optimize`; `heartbeat` in workers.py beats.
         warnings.simplefilter("ignore")
-        _queue_lost_trials(study, storage)
+        _queue_lost_trials(study, storage, watch)
         trials = study.get_trials(deepcopy=False)
         mine = [trial for trial in trials if accept(trial)]
         counts = Counter(trial.state for trial in mine)
@@ -188,11 +213,11 @@ def check_failures(study: optuna.Study) -> None:
     """Stop a study whose latest trials all failed by an exception.
 
     Raises:
-        TooManyFailuresError: the last three ended trials failed; names the last reason.
+        TooManyFailuresError: the newest three of the ended trials failed; names the last reason.
     """
+    # By number, not by time: a clock that was set back would hide them.
     ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
-    ended.sort(key=lambda t: (t.datetime_complete is not None, t.datetime_complete or 0, t.number))
-    last = ended[-MAX_FAILURES:]
+    last = sorted(ended, key=lambda t: t.number)[-MAX_FAILURES:]
     if len(last) == MAX_FAILURES and all(t.user_attrs.get("failed") for t in last):
         raise TooManyFailuresError(
             f"{MAX_FAILURES} trials in a row failed, the study stops here; the last one: "
@@ -201,16 +226,24 @@ def check_failures(study: optuna.Study) -> None:
         )
 
 
-def _queue_lost_trials(study: optuna.Study, storage: RDBStorage) -> None:
+def is_deleted(study: optuna.Study) -> bool:
+    """Whether the study is no longer in its storage, as after a click in the dashboard."""
+    try:
+        return study._storage.get_study_id_from_name(study.study_name) != study._study_id
+    except KeyError:
+        return True
+
+
+def _queue_lost_trials(study: optuna.Study, storage: RDBStorage, watch: Watch) -> None:
     """Queue trials whose worker is gone; call it under the lock.
 
-    It is silent for the grace period, or dead on this host, or died while it claimed the trial:
+    It was silent for long enough, or is dead on this host, or died while it claimed the trial:
     whoever holds the lock sees no living claimer, and a claim ends with the worker's name.
     """
     running = study.get_trials(deepcopy=True, states=(TrialState.RUNNING,))
     if not running:
         return
-    silent = set(storage._get_stale_trial_ids(study._study_id))
+    silent = watch.silent(storage, (trial._trial_id for trial in running))
     lost = [
         trial
         for trial in running
@@ -223,9 +256,9 @@ def _queue_lost_trials(study: optuna.Study, storage: RDBStorage) -> None:
         # A silent worker may end its trial at this very moment: then nothing was lost.
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
             storage.set_trial_user_attr(trial._trial_id, "failure", "its worker was lost")
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-            if trial.number not in replaced:
+            if trial.number not in replaced:  # queued first: who dies in between loses nothing
                 queue_again(study, trial, "its worker was lost")
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def _find_replaced(trials: Sequence[FrozenTrial]) -> set[int]:

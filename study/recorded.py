@@ -25,7 +25,7 @@ def read_recorded(path: Path | str) -> pd.DataFrame:
         DataError: it is not a recording.
     """
     recording = read_recording(Path(path))
-    objective = str(recording.identity.get("objective", "f1_macro"))
+    objective = recording.identity["objective"]
     rows = [_row(number, trial, objective) for number, trial in enumerate(recording.trials)]
     table = pd.DataFrame(rows)
     table.attrs["study"] = Path(path).stem

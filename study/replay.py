@@ -18,15 +18,18 @@ import optuna
 from optuna.trial import TrialState
 
 from ecg.errors import DataError, UsageError
+from ecg.metrics import SCORES
 from ecg.training import Epoch, TrainConfig, TrainResult
 from ecg.training.early_stopping import EarlyStopping
 from search_spaces import Space
 from search_spaces.space import Choice, Real
+from study.cell_checks import check_confusion
 from study.files import write_text
 from study.storage import find_identity
 
 OnEpoch = Callable[[Epoch], bool | None]
 CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")
+NAMED = ("space", "source", "split", "budget")  # by the identity of a recording, as texts
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,31 @@ class Recording:
     """The recorded trials of one study.
 
     Attributes:
+        path: of the file.
         identity: of the study they come from.
         trials: complete ones only.
         digest: SHA-256 (hex) of the file.
     """
 
+    path: Path
     identity: Mapping[str, Any]
     trials: tuple[RecordedTrial, ...]
     digest: str
+
+    def check(self, space: Space) -> None:
+        """Refuse parameters that the space does not have, or that are out of its ranges.
+
+        Raises:
+            DataError: names the line and the parameter.
+        """
+        for number, trial in enumerate(self.trials, start=2):
+            for parameter in space.parameters:
+                value = trial.params.get(parameter.name)
+                if value is not None and not parameter.contains(value):
+                    raise DataError(
+                        f"{self.path}, line {number}: {parameter.name} = {value!r:.60} is not in "
+                        f"{parameter}, as the space '{space.name}' has it"
+                    )
 
     def nearest(self, space: Space, params: Mapping[str, Any]) -> RecordedTrial:
         """Return the recorded trial nearest to some parameters, the earlier one of two."""
@@ -153,26 +173,38 @@ def read_recording(path: Path) -> Recording:
         try:
             item = json.loads(line)
             if number == 1:
-                identity = dict(item["identity"])
-                continue
-            trials.append(_checked(RecordedTrial(dict(item["params"]), dict(item["curves"]))))
-        except (ValueError, KeyError, TypeError) as error:
+                identity = _checked_identity(dict(item["identity"]))
+            else:
+                trials.append(_checked_trial(dict(item["params"]), item["curves"]))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number}: not a line of a recording ({type(error).__name__}: "
                 f"{error}); make one with `python -m study record STUDY FILE`"
             ) from None
     if not trials:
         raise DataError(f"{path}: the recording holds no trial")
-    return Recording(identity, tuple(trials), hashlib.sha256(content).hexdigest())
+    return Recording(path, identity, tuple(trials), hashlib.sha256(content).hexdigest())
 
 
-def _checked(trial: RecordedTrial) -> RecordedTrial:
-    if not trial.epochs(patience=1):
-        raise ValueError("it has no epoch")
+def _checked_identity(identity: dict[str, Any]) -> dict[str, Any]:
+    for name in NAMED:
+        if not isinstance(identity[name], str):
+            raise ValueError(f"its {name} is not a text")
+    if identity.setdefault("objective", "f1_macro") not in SCORES:
+        raise ValueError("its objective is not known")
+    return identity
+
+
+def _checked_trial(params: dict[str, Any], curves: Mapping[str, Any]) -> RecordedTrial:
+    for name, value in params.items():
+        if not isinstance(value, str | int | float | None):
+            raise ValueError(f"its {name} is no plain value")
+    trial = RecordedTrial(params, {name: list(curves[name]) for name in CURVES})
     for name in CURVES[:3]:
         if not all(math.isfinite(value) for value in trial.curves[name]):
             raise ValueError(f"its {name} is not finite everywhere")
     for matrix in trial.curves["confusion"]:
-        if len(matrix) != 5 or any(len(row) != 5 or min(row) < 0 for row in matrix):
-            raise ValueError("a confusion matrix is not 5 by 5 counts")
+        check_confusion(matrix, "a confusion matrix")
+    if not trial.epochs(patience=1):
+        raise ValueError("it has no epoch")
     return trial

@@ -15,27 +15,30 @@ from rich.console import Console
 from ecg import sources
 from ecg.budget import Budget, find_budget
 from ecg.errors import EcgError, UsageError
+from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
-from ecg.training import find_device
+from ecg.training import find_device, find_precision
 from search_spaces import Space, find_space
 from search_spaces.paper import TABLES, configurations
+from study.capacity import fitting_jobs
+from study.database import hide_password, parse_url
 from study.plan import Cell, count_complete, plan_cells, queue_missing
+from study.processes import sigterm_as_interrupt, work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
 from study.replay import read_recording
 from study.storage import (
     Identity,
-    hide_password,
     open_storage,
     open_study,
-    parse_url,
     study_lock,
 )
-from study.workers import Task, sigterm_as_interrupt, work, work_in_processes
+from study.workers import Task, work
 
 ALL_TABLES = "paper"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
+MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
@@ -53,6 +56,7 @@ class RunOptions:
     split: str
     budget: str | None
     device: str
+    precision: str = "auto"
     seed: int
     jobs: int
     sampler: str
@@ -74,6 +78,8 @@ class Setting:
         split: name.
         budget: limits of a training run.
         device: where trainings run.
+        precision: in which they compute.
+        beats: the heartbeats, None for a replay.
     """
 
     source: str
@@ -83,6 +89,8 @@ class Setting:
     split: str
     budget: Budget
     device: torch.device
+    precision: str
+    beats: Heartbeats | None = None
 
 
 def run_study(options: RunOptions, console: Console) -> str:
@@ -113,7 +121,7 @@ def run_study(options: RunOptions, console: Console) -> str:
             options, setting, cells, kind="tables", reason="a published table", console=console
         )
     task = _search_task(options, setting, space)
-    storage = open_storage(task.storage)
+    storage = open_storage(task.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
         _queue_first_trials(study, space, task)
@@ -122,7 +130,7 @@ def run_study(options: RunOptions, console: Console) -> str:
         "the test part is not touched"
     )
     _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, options.jobs, study, storage, console)
+    _work(task, setting, options.jobs, study, storage, console)
     return task.study
 
 
@@ -158,7 +166,7 @@ def run_cells(
         test_reason=reason,
         pruning=PruningPolicy(pruner="none"),
     )
-    storage = open_storage(task.storage)
+    storage = open_storage(task.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, identity)
         queued = queue_missing(study, cells)
@@ -167,7 +175,7 @@ def run_cells(
         "by the protocol and then measured on the test part"
     )
     _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, options.jobs, study, storage, console)
+    _work(task, setting, options.jobs, study, storage, console)
     missing = len(cells) - count_complete(study, cells)
     if missing and options.timeout is None:
         raise EcgError(
@@ -199,6 +207,8 @@ def resolve_setting(options: RunOptions, console: Console) -> Setting:
         split=options.split,
         budget=budget,
         device=device,
+        precision=find_precision(options.precision, device),
+        beats=beats,
     )
 
 
@@ -216,6 +226,7 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
             f"the recording {options.replay} is of the space '{recorded.get('space')}', "
             f"not '{space.name}'"
         )
+    recording.check(space)
     return Setting(
         source=f"replay of {recorded['source']}",
         fingerprint=recording.digest,
@@ -224,6 +235,7 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
         split=recorded["split"],
         budget=find_budget(recorded["budget"]),
         device=torch.device("cpu"),
+        precision="fp32",
     )
 
 
@@ -244,6 +256,9 @@ def check_options(options: RunOptions) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise UsageError(f"--{name} must be at least 1, not {value:g}")
+    for name, most in MOST.items():
+        if getattr(options, name) > most:
+            raise UsageError(f"--{name} must be at most {most}, not {getattr(options, name)}")
     parse_url(options.storage)
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
@@ -285,8 +300,9 @@ def _task(
         test_reason="",
         data=setting.data,
         device=str(setting.device),
+        precision=setting.precision,
         target=target,
-        deadline=None if options.timeout is None else time.time() + options.timeout,
+        deadline=None if options.timeout is None else time.monotonic() + options.timeout,
         sampler=options.sampler,
         pruning=options.pruning,
         threads=None,
@@ -344,15 +360,20 @@ def _announce(task: Task, setting: Setting, begun: str, header: str, console: Co
     lines = (
         f"{begun} '{task.study}' in {hide_password(task.storage)}",
         f"data {task.identity.source} ({setting.described}), split "
-        f"{task.identity.split}, budget {setting.budget.describe()}, device {task.device}, "
-        f"seed {task.identity.seed}",
+        f"{task.identity.split}, budget {setting.budget.describe()}, "
+        f"device {task.device} ({task.precision}), seed {task.identity.seed}",
         header,
     )
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
 def _work(
-    task: Task, jobs: int, study: optuna.Study, storage: RDBStorage, console: Console
+    task: Task,
+    setting: Setting,
+    jobs: int,
+    study: optuna.Study,
+    storage: RDBStorage,
+    console: Console,
 ) -> None:
     mine = [trial for trial in study.get_trials(deepcopy=False) if task.accepts(trial)]
     best = best_value([trial for trial in mine if trial.state == TrialState.COMPLETE])
@@ -365,9 +386,10 @@ def _work(
         console.print(f"all {task.target} are finished already", highlight=False)
         return
     storage.remove_session()
+    jobs = fitting_jobs(jobs, torch.device(task.device), console)
     with make_view(tally, task.identity.objective, console) as view, sigterm_as_interrupt():
         if jobs == 1:
-            work(task, view)
+            work(task, view, setting.beats)
         else:
             share = max(1, torch.get_num_threads() // jobs)
             work_in_processes(replace(task, threads=share), jobs, view)

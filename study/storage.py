@@ -1,10 +1,9 @@
 """Opening a storage, locking a study, and checking that it is the one asked for."""
 
-import os
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -15,21 +14,27 @@ import optuna
 import sqlalchemy
 from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from ecg.errors import EcgError, UsageError
+from ecg.errors import UsageError
+from study.attributes import leave_out_large
+from study.database import (
+    SQLITE_WAIT_SECONDS,
+    StorageError,
+    check_sqlite_file,
+    hide_password,
+    parse_url,
+    storage_errors,
+)
 
-DEFAULT_URL = "sqlite:///results/study.db"
 # Raised when a study of an older version can no longer be read or continued.
 FORMAT = 1
 HEARTBEAT_SECONDS = 15
-GRACE_SECONDS = 60  # a worker silent for so long is taken for dead
+GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is taken for dead
 LOCK_SECONDS = 300
-
-
-class StorageError(EcgError):
-    """The storage cannot be opened, read or written."""
+LONGEST_NAME = 512  # of a study, in Optuna's tables
+IDENTITY_KEY = "identity"
 
 
 @dataclass(frozen=True)
@@ -56,32 +61,7 @@ class Identity:
         ]
 
 
-def hide_password(url: str) -> str:
-    """Return the URL as it may be shown to anyone."""
-    try:
-        parsed = sqlalchemy.make_url(url)
-        secrets = {name: "***" for name in parsed.query if "password" in name.lower()}
-        return parsed.update_query_dict(secrets).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url.split("://", maxsplit=1)[0] + "://..." if "://" in url else "(not a URL)"
-
-
-def parse_url(url: str) -> sqlalchemy.URL:
-    """Return the parts of a database URL.
-
-    Raises:
-        UsageError: it is none; the message has examples.
-    """
-    try:
-        return sqlalchemy.make_url(url)
-    except ArgumentError:
-        raise UsageError(
-            f"--storage {hide_password(url)} is not a database URL; use one such as {DEFAULT_URL} "
-            "or postgresql+psycopg://user@host/database"
-        ) from None
-
-
-def open_storage(url: str, *, create: bool = True) -> RDBStorage:
+def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBStorage:
     """Open an Optuna storage in which several processes can work at once.
 
     SQLite has no row locks, so every transaction takes the write lock when it begins
@@ -90,43 +70,34 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
     Args:
         url: of SQLAlchemy, such as sqlite:///results/study.db.
         create: make the database where there is none.
+        lean: let trials be read without their large attributes, see `leave_out_large`.
 
     Raises:
         UsageError: the URL is malformed, its driver is missing, or there is no database.
         StorageError: the database cannot be reached, read or written.
     """
-    shown = hide_password(url)
-    parsed = parse_url(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
+    is_sqlite = parse_url(url).get_backend_name() == "sqlite"
     if is_sqlite:
-        _check_sqlite_file(parsed.database, shown, create=create)
-    arguments = {"timeout": 60} if is_sqlite else {}
-    try:
-        with warnings.catch_warnings(), _lock_file(url, "open"):
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            storage = RDBStorage(
-                url,
-                engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_sqlite},
-                heartbeat_interval=HEARTBEAT_SECONDS,
-                grace_period=GRACE_SECONDS,
-            )
-            if is_sqlite:
-                _take_write_lock_first(storage.engine)
-    except ImportError:
-        raise UsageError(
-            f"the driver for --storage {shown} is not installed; "
-            "for PostgreSQL: pip install -e '.[postgres]'"
-        ) from None
-    except sqlalchemy.exc.NoSuchModuleError:
-        raise UsageError(f"--storage {shown}: no such kind of database") from None
-    except (SQLAlchemyError, OSError, RuntimeError) as error:
-        raise _unreachable(shown, error) from None
+        check_sqlite_file(url, create=create)
+    arguments = {"timeout": SQLITE_WAIT_SECONDS} if is_sqlite else {}
+    with storage_errors(url), warnings.catch_warnings(), _lock_file(url, "open"):
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = RDBStorage(
+            url,
+            engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_sqlite},
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+        )
+        if is_sqlite:
+            _set_up_sqlite(storage.engine)
+        if lean:
+            leave_out_large(storage)
     return storage
 
 
 def find_identity(study: optuna.Study) -> dict[str, Any]:
     """Return the stored identity of a study, empty for one that this project did not make."""
-    identity: dict[str, Any] = study.user_attrs.get("identity", {})
+    identity: dict[str, Any] = study.user_attrs.get(IDENTITY_KEY, {})
     return identity
 
 
@@ -137,18 +108,24 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         The study, and whether it is new.
 
     Raises:
-        UsageError: a study of this name exists and is another one; the message says in what.
+        UsageError: a study of this name exists and is another one; the message says in what. Or
+            it is no name for a study.
     """
-    known = optuna.get_all_study_names(storage)
-    if name not in known:
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"{name!r:.80} cannot be the name of a study; use 1 to {LONGEST_NAME} printable "
+            "characters"
+        )
+    try:
+        study = optuna.load_study(storage=storage, study_name=name)
+    except KeyError:
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-        study.set_user_attr("identity", asdict(identity))
+        study.set_user_attr(IDENTITY_KEY, asdict(identity))
         return study, True
-    study = optuna.load_study(storage=storage, study_name=name)
     stored = find_identity(study)
     if not stored and not study.get_trials(deepcopy=False) and not study.user_attrs:
         # Whoever made it died before it could say what it is.
-        study.set_user_attr("identity", asdict(identity))
+        study.set_user_attr(IDENTITY_KEY, asdict(identity))
         return study, True
     if not stored:
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
@@ -173,18 +150,28 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
         UsageError: there is none of that name (the message names the nearest ones), or it is
             not of this project.
     """
-    import difflib
-
-    with suppress(KeyError):  # asked for by name: listing all studies reads all their notes
+    # Asked for by name: listing all studies reads all their notes.
+    with suppress(KeyError, UnicodeError):
         study = optuna.load_study(storage=storage, study_name=name)
         if not find_identity(study):
-            raise UsageError(f"the study '{name}' was not made by this tool")
+            raise foreign_study(name)
         return study
-    known = optuna.get_all_study_names(storage)
+    raise unknown_study(name, optuna.get_all_study_names(storage))
+
+
+def foreign_study(name: str) -> UsageError:
+    """Return the error that a study is not of this project."""
+    return UsageError(f"the study '{name}' was not made by this tool")
+
+
+def unknown_study(name: str, known: Collection[str]) -> UsageError:
+    """Return the error that there is no study of that name, the nearest ones in its message."""
+    import difflib
+
     if not known:
-        raise UsageError("the storage holds no study yet; begin one with: python -m study run")
+        return UsageError("the storage holds no study yet; begin one with: python -m study run")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
-    raise UsageError(f"no study is named '{name}'; did you mean: {', '.join(near)}?")
+    return UsageError(f"no study is named '{name}'; did you mean: {', '.join(near)}?")
 
 
 @contextmanager
@@ -207,13 +194,17 @@ def study_lock(storage: RDBStorage, name: str) -> Iterator[None]:
         try:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
         except OperationalError as error:
+            if error.connection_invalidated:
+                raise
             raise _not_locked(hide_password(storage.url), error) from None
         connection.commit()
         try:
             yield
         finally:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-            connection.commit()
+            with suppress(OperationalError):  # a server that is gone has let the lock go
+                unlock = sqlalchemy.text("SELECT pg_advisory_unlock(:key)")
+                connection.execute(unlock, {"key": key})
+                connection.commit()
 
 
 def _not_locked(what: str, error: Exception) -> StorageError:
@@ -237,16 +228,22 @@ def _lock_file(url: str, name: str) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise _not_locked(str(path), error) from None
+    except OSError as error:  # as a database says it that cannot be written
+        raise OperationalError("the study's lock", None, error) from None
     try:
         yield
     finally:
         lock.release()
 
 
-def _take_write_lock_first(engine: sqlalchemy.Engine) -> None:
+def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.execute("PRAGMA journal_mode = WAL")
+        # A commit is not forced to the disk: that would be most of its cost. A process may die
+        # at any moment all the same; a power cut can take back the last seconds, never a part
+        # of a transaction, and trials lost to it are run again with the same result.
+        connection.execute("PRAGMA synchronous = NORMAL")
 
     def begun(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -254,36 +251,3 @@ def _take_write_lock_first(engine: sqlalchemy.Engine) -> None:
     sqlalchemy.event.listen(engine, "connect", connected)
     sqlalchemy.event.listen(engine, "begin", begun)
     engine.dispose()  # connections from before do not know these rules
-
-
-def _check_sqlite_file(database: str | None, shown: str, *, create: bool) -> None:
-    if not database or database == ":memory:":
-        raise UsageError(f"--storage {shown} is kept in memory only; name a file")
-    path = Path(database)
-    if not path.exists():
-        if not create:
-            raise UsageError(
-                f"there is no storage {shown} yet; begin a study with: python -m study run"
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make the folder of {shown}: {error.strerror}") from None
-    elif path.is_dir():
-        raise UsageError(f"--storage {shown} is a folder; name a file in it")
-    for place in (path, path.parent):
-        if place.exists() and not os.access(place, os.W_OK):
-            raise StorageError(
-                f"the storage {shown} cannot be written ({place} is read-only for this user); "
-                "change its permissions or use --storage with another place"
-            )
-
-
-def _unreachable(shown: str, error: Exception) -> StorageError:
-    original = getattr(error, "orig", None) or error
-    reason = (
-        str(original).strip().splitlines()[0] if str(original).strip() else type(error).__name__
-    )
-    if isinstance(error, OperationalError):
-        return StorageError(f"cannot reach or open the storage {shown}: {reason}")
-    return StorageError(f"the storage {shown} is not a usable Optuna database: {reason}")

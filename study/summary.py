@@ -1,20 +1,26 @@
 """What a study found, in a few lines for a terminal: `list`, `show`, and the end of `run`."""
 
-import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_NAMES, CLASSES
 from study.progress import format_seconds
+from study.reading import Row, StudyRows, best_row
 
 if TYPE_CHECKING:
     from search_spaces import Space
 
+# Attributes of trials that are read for a line a study, and for one study.
+LISTED = ("baseline",)
+SHOWN = (
+    *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "best_epoch",
+    "last_epoch", "seconds",
+)  # fmt: skip
 FIGURES = {
     "f1_macro": "F1(M)",
     "f1_weighted": "F1(W)",
@@ -23,108 +29,44 @@ FIGURES = {
 }
 
 
-def best_record(records: pd.DataFrame) -> pd.Series | None:
-    """Return the complete trial with the best objective, None where there is none."""
-    complete = records[records["state"] == "complete"]
-    if complete.empty:
-        return None
-    return complete.iloc[int(complete["value"].astype(float).argmax())]
-
-
-def baseline_record(records: pd.DataFrame) -> pd.Series | None:
-    """Return the finished baseline trial, None where there is none."""
-    found = records[(records["state"] == "complete") & records["baseline"]]
-    return None if found.empty else found.iloc[0]
-
-
-def describe_params(record: pd.Series) -> str:
-    """Return the parameters of a trial as "alpha=0.25, ratio=0.5"."""
-    params = {
-        str(name).removeprefix("param_"): value
-        for name, value in record.items()
-        if str(name).startswith("param_") and not _is_missing(value)
-    }
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in params.items()
-    )
-
-
-def show_study(records: pd.DataFrame, *, trials: int = 10) -> RenderableType:
+def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
     """Draw what a study found.
 
     Args:
-        records: of one study.
+        study: with the attributes `SHOWN`.
         trials: so many of the best trials.
     """
-    identity = records.attrs["identity"]
+    identity = study.identity
     parts: list[RenderableType] = [
-        Text(f"study {records.attrs['study']}", style="bold"),
+        Text(f"study {study.name}", style="bold"),
         Text(
             f"space {identity.get('space')}, data {identity.get('source')} "
             f"({str(identity.get('data'))[:12]}), split {identity.get('split')}, "
             f"budget {identity.get('budget')}, seed {identity.get('seed')}"
         ),
-        Text(describe_states(records)),
-        Text(describe_test_reads(records)),
+        Text(_describe_states(study.rows)),
+        Text(_describe_test_reads(study.rows)),
     ]
-    best, baseline = best_record(records), baseline_record(records)
+    best = best_row(study.rows)
     if best is None:
         return Group(*parts, Text("no trial is complete yet"))
-    parts += [compare(best, baseline), _per_class(best), _best_trials(records, trials)]
-    return Group(*parts)
+    compared = _compare(best, _find_baseline(study.rows))
+    return Group(*parts, compared, _per_class(best), _best_trials(study.rows, trials))
 
 
-def describe_states(records: pd.DataFrame) -> str:
-    """Return "12 trials: 9 complete, 3 pruned; 5 min of training"."""
-    counts = records["state"].value_counts()
-    states = ", ".join(f"{count} {state}" for state, count in counts.items())
-    spent = records["seconds"].sum() if "seconds" in records else 0
-    return f"{len(records)} trials: {states or 'none'}; {format_seconds(spent)} of training"
-
-
-def describe_test_reads(records: pd.DataFrame) -> str:
-    """Return how often the test part was read, and why."""
-    reads = records["test_read"].dropna() if "test_read" in records else pd.Series(dtype=object)
-    if reads.empty:
-        return "the test part was never read"
-    reasons = ", ".join(sorted({read["reason"] for read in reads}))
-    return f"the test part was read {len(reads)} times, once a trial: {reasons}"
-
-
-def compare(best: pd.Series, baseline: pd.Series | None) -> RenderableType:
-    """Draw the best configuration's validation figures beside the baseline's."""
-    table = Table(title="validation figures at the best epoch", title_justify="left")
-    for column in ("", *FIGURES.values()):
-        table.add_column(column)
-    chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
-    figures = {
-        title: [float(record[f"validation_{name}"]) for name in FIGURES]
-        for title, record in chosen.items()
-    }
-    for title, values in figures.items():
-        table.add_row(f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in values))
-    if baseline is not None:
-        pairs = zip(figures["best"], figures["baseline"], strict=True)
-        table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
-    lines = [Text(f"{title}: {describe_params(record)}") for title, record in chosen.items()]
-    return Group(*lines, table)
-
-
-def list_studies(studies: Sequence[pd.DataFrame]) -> Table:
-    """Draw one row a study."""
+def list_studies(studies: Sequence[StudyRows]) -> Table:
+    """Draw one row a study, of which the attributes `LISTED` are needed."""
     table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
     for column in ("study", "data", "split", "budget", "finished", "best", "baseline"):
         table.add_column(column, overflow="fold")
-    for records in studies:
-        identity = records.attrs["identity"]
-        best, baseline = best_record(records), baseline_record(records)
-        finished = records["state"].isin(("complete", "pruned")).sum()
+    for study in studies:
+        finished = sum(row["state"] in ("complete", "pruned") for row in study.rows)
+        found = (best_row(study.rows), _find_baseline(study.rows))
         table.add_row(
-            Text(records.attrs["study"]),
-            *(str(identity.get(key, "?")) for key in ("source", "split", "budget")),
-            f"{finished}/{len(records)}",
-            *("-" if found is None else f"{found['value']:.4f}" for found in (best, baseline)),
+            Text(study.name),
+            *(str(study.identity.get(key, "?")) for key in ("source", "split", "budget")),
+            f"{finished}/{len(study.rows)}",
+            *("-" if row is None else f"{row['value']:.4f}" for row in found),
         )
     table.caption = "finished: complete or pruned; best and baseline on validation"
     return table
@@ -149,7 +91,61 @@ def list_spaces(spaces: Sequence["Space"]) -> RenderableType:
     return Group(*parts)
 
 
-def _per_class(best: pd.Series) -> Table:
+def _find_baseline(rows: Sequence[Row]) -> Row | None:
+    """Return the complete baseline trial, None where there is none."""
+    return next((row for row in rows if row["baseline"] and row["state"] == "complete"), None)
+
+
+def _describe_params(row: Row) -> str:
+    """Return the parameters of a trial as "alpha=0.25, ratio=0.5"."""
+    params = {
+        name.removeprefix("param_"): value
+        for name, value in row.items()
+        if name.startswith("param_") and value is not None
+    }
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in params.items()
+    )
+
+
+def _describe_states(rows: Sequence[Row]) -> str:
+    """Return "12 trials: 9 complete, 3 pruned; 5 min of training"."""
+    counts = Counter(row["state"] for row in rows).most_common()
+    states = ", ".join(f"{count} {state}" for state, count in counts)
+    spent = sum(row.get("seconds", 0) for row in rows)
+    return f"{len(rows)} trials: {states or 'none'}; {format_seconds(spent)} of training"
+
+
+def _describe_test_reads(rows: Sequence[Row]) -> str:
+    """Return how often the test part was read, and why."""
+    reasons = [row["test_read"]["reason"] for row in rows if "test_read" in row]
+    if not reasons:
+        return "the test part was never read"
+    told = ", ".join(sorted(set(reasons)))
+    return f"the test part was read {len(reasons)} times, once a trial: {told}"
+
+
+def _compare(best: Row, baseline: Row | None) -> RenderableType:
+    """Draw the best configuration's validation figures beside the baseline's."""
+    table = Table(title="validation figures at the best epoch", title_justify="left")
+    for column in ("", *FIGURES.values()):
+        table.add_column(column)
+    chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
+    figures = {
+        title: [float(row[f"validation_{name}"]) for name in FIGURES]
+        for title, row in chosen.items()
+    }
+    for title, values in figures.items():
+        table.add_row(f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in values))
+    if baseline is not None:
+        pairs = zip(figures["best"], figures["baseline"], strict=True)
+        table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
+    lines = [Text(f"{title}: {_describe_params(row)}") for title, row in chosen.items()]
+    return Group(*lines, table)
+
+
+def _per_class(best: Row) -> Table:
     table = Table(title=f"trial {best['number']} per class (validation)", title_justify="left")
     figures = best["per_class"]
     for column in ("class", *figures, "beats"):
@@ -161,24 +157,21 @@ def _per_class(best: pd.Series) -> Table:
     return table
 
 
-def _best_trials(records: pd.DataFrame, number: int) -> Table:
-    finished = records[records["state"].isin(("complete", "pruned"))]
-    ordered = finished.sort_values(["state", "value"], ascending=[True, False]).head(number)
-    table = Table(title=f"the best {len(ordered)} finished trials", title_justify="left")
+def _best_trials(rows: Sequence[Row], number: int) -> Table:
+    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
+    finished = [row for row in ended if row["value"] is not None]
+    finished.sort(key=lambda row: (row["state"], -row["value"]))
+    table = Table(title=f"the best {len(finished[:number])} finished trials", title_justify="left")
     for column in ("trial", "value", "stopped by", "epochs", "time", "parameters"):
         table.add_column(column, overflow="fold")
-    for _, record in ordered.iterrows():
+    for row in finished[:number]:
         table.add_row(
-            str(record["number"]),
-            f"{record['value']:.4f}",
-            str(record["stop_reason"]),
-            f"{record['best_epoch']:.0f}/{record['last_epoch']:.0f}",
-            format_seconds(record["seconds"]),
-            describe_params(record),
+            str(row["number"]),
+            f"{row['value']:.4f}",
+            str(row["stop_reason"]),
+            f"{row['best_epoch']}/{row['last_epoch']}",
+            format_seconds(row["seconds"]),
+            _describe_params(row),
         )
     table.caption = "epochs: best/last"
     return table
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

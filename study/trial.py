@@ -27,8 +27,10 @@ from ecg.training import (
 from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.artifacts import FOLDER, attach_artifacts, save_note
+from study.attributes import get_attribute, set_attributes
 from study.environment import describe_device, versions
 from study.examples import pick_examples
+from study.news import Emit, Progress
 from study.notes import trial_note
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.replay import RecordedTrial, Recording, follow
@@ -37,28 +39,6 @@ from study.storage import Identity
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """News of one trial, for the person who watches.
-
-    Attributes:
-        trial: its number.
-        state: "running", "complete", "pruned", "failed" or "interrupted".
-        epoch: the last finished epoch.
-        max_epochs: at most so many.
-        value: the objective as it stands.
-        message: what else there is to say, such as why it failed.
-    """
-
-    trial: int
-    state: str
-    epoch: int = 0
-    max_epochs: int = 0
-    value: float | None = None
-    message: str = ""
-
-
-Emit = Callable[[Progress], None]
 OnEpoch = Callable[[Epoch], bool]
 
 
@@ -70,6 +50,7 @@ class Bench:
         identity: of the study.
         space: what is searched; None for planned cells.
         budget: limits of a training run.
+        precision: in which it computes.
         data: training and validation parts on the device; None for a replay.
         test: the test part, for studies of planned cells; a search never has it.
         test_reason: why the test part is read, for the record.
@@ -83,6 +64,7 @@ class Bench:
     identity: Identity
     space: Space | None
     budget: Budget
+    precision: str
     data: TrainingData | None
     test: Part | None
     test_reason: str
@@ -112,7 +94,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
     """
     config = _configure(trial, bench)
-    _store(trial, describe_start(config, bench))
+    set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
 
@@ -155,13 +137,13 @@ def _train(
         return result
     assert bench.data is not None
     checkpoint = _checkpoint(config, bench)
-    result = train(config, bench.data, on_epoch, checkpoint)
+    result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
     found = describe_result(result)
     if bench.test is not None:
-        found |= describe_test(result, bench.test, bench.test_reason)
+        found |= describe_test(result, bench)
     if result.weights and result.stop_reason != "pruned":
         # Small beside the training: one more pass over the validation part, one transaction.
-        predicted = predict(config, result.weights, bench.data.validation)
+        predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted)
     _keep(trial, result, found, bench)
     checkpoint.remove()
@@ -170,7 +152,7 @@ def _train(
 
 def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
     """Store what a training run found: attributes, files and a note."""
-    _store(trial, found)
+    set_attributes(trial, found)
     objective = bench.identity.objective
     folder = bench.checkpoints.parent / FOLDER
     attach_artifacts(trial, result, found, objective=objective, folder=folder)
@@ -191,14 +173,14 @@ def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> Reco
         return bench.recording.nearest(bench.space, trial.params)
     for twin in trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if twin.user_attrs.get("config") == config.to_fields():
-            _store(trial, {"same_as": twin.number})
-            return RecordedTrial(twin.params, twin.user_attrs["curves"])
+            set_attributes(trial, {"same_as": twin.number})
+            return RecordedTrial(twin.params, get_attribute(trial.study, twin, "curves"))
     return None
 
 
 def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
     """Return the checkpoint of this configuration in this study, whichever trial runs it."""
-    key = json.dumps([asdict(bench.identity), config.to_fields()], sort_keys=True)
+    key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     path = bench.checkpoints / f"{name}.safetensors"
     return Checkpoint(path, key, bench.checkpoint_seconds)
@@ -214,6 +196,7 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
         "split": bench.identity.split,
         "budget": bench.identity.budget,
         "device": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
+        "precision": bench.precision,
         "versions": versions(),
     }
 
@@ -240,16 +223,15 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
     }
 
 
-def describe_test(result: TrainResult, test: Part, reason: str) -> dict[str, Any]:
+def describe_test(result: TrainResult, bench: Bench) -> dict[str, Any]:
     """Measure the best weights on the test part; the reading itself is put on record."""
-    confusion = measure(result.config, result.weights, test)
+    assert bench.test is not None
+    confusion = measure(result.config, result.weights, bench.test, bench.precision)
     return {
         "test": scores(confusion),
         "test_confusion": confusion,
-        "test_read": {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": reason},
+        "test_read": {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "reason": bench.test_reason,
+        },
     }
-
-
-def _store(trial: optuna.Trial, attributes: dict[str, Any]) -> None:
-    for name, value in attributes.items():
-        trial.set_user_attr(name, value)

@@ -1,18 +1,13 @@
-"""Workers: this process, or several on this machine; others join from elsewhere."""
+"""One worker: it claims trials of a study and runs them, until enough are finished."""
 
-import multiprocessing
-import os
-import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty
-from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 import torch
@@ -22,17 +17,27 @@ from optuna.trial import FrozenTrial, TrialState
 from ecg import sources
 from ecg.budget import find_budget
 from ecg.errors import EcgError
+from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
+from study.database import hide_password
+from study.news import Emit, Notice, Progress
+from study.outage import STORAGE_ERRORS, is_outage, outlast, reason_of
 from study.plan import key_of
 from study.pruning import PruningPolicy
-from study.queue import check_failures, claim, interrupt, is_exhausted
+from study.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
 from study.replay import read_recording
 from study.storage import HEARTBEAT_SECONDS, Identity, open_storage
-from study.trial import Bench, Emit, Progress, run_trial
+from study.trial import Bench, run_trial
+
+T = TypeVar("T")
 
 WAIT_SECONDS = 1.0  # between two looks at trials that others run
+
+
+class DeviceError(EcgError):
+    """The GPU failed; no other trial can use it in this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +53,9 @@ class Task:
         data: where the heartbeats are, as for `ecg.sources.load`.
         test_reason: why the test part is read; cells only.
         device: as for `ecg.training.find_device`.
+        precision: as for `ecg.training.find_precision`.
         target: finished trials asked for.
-        deadline: `time.time()` after which no trial is begun, None for no end.
+        deadline: `time.monotonic()` of this machine after which none is begun, None for no end.
         sampler: of new trials.
         pruning: when trials are pruned.
         threads: CPU threads of a worker, None for PyTorch's choice.
@@ -67,6 +73,7 @@ class Task:
     test_reason: str
     data: str
     device: str
+    precision: str
     target: int
     deadline: float | None
     sampler: str
@@ -87,21 +94,37 @@ class Task:
         return self.cells is None or key_of(trial) in self.cells
 
 
-def work(task: Task, emit: Emit) -> None:
+def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
     """Run trials until as many as asked for are finished, in this process.
+
+    A storage that fails meanwhile is waited for, and the running trial queued again.
+
+    Args:
+        task: what to work on.
+        emit: where news go.
+        beats: of the task, where this process has loaded them already.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; the running trial is queued again first.
         TooManyFailuresError: several trials in a row failed.
+        DeviceError: the GPU failed; the running trial is queued again first.
+        StorageError: the storage failed for long.
+        EcgError: the study was deleted.
     """
     if task.threads is not None:
         torch.set_num_threads(task.threads)
-    storage = open_storage(task.storage, create=False)
-    bench = _prepare(task, emit)
+    storage = open_storage(task.storage, create=False, lean=True)
+    bench = _prepare(task, emit, beats)
     pruner = task.pruning.build(bench.budget.max_epochs)
-    study = optuna.load_study(storage=storage, study_name=task.study, pruner=pruner)
-    study.get_trials(deepcopy=False)  # seconds, in a large study: not under the lock of a claim
-    while task.deadline is None or time.time() < task.deadline:
+    watch = Watch()
+
+    def load() -> optuna.Study:
+        study = optuna.load_study(storage=storage, study_name=task.study, pruner=pruner)
+        study.get_trials(deepcopy=False)  # seconds, in a large study: not under a claim's lock
+        return study
+
+    def step() -> bool:
+        """Run one trial, or wait a moment; return whether all is done."""
         trial = claim(
             study,
             storage,
@@ -110,80 +133,30 @@ def work(task: Task, emit: Emit) -> None:
             seed=task.identity.seed,
             accept=task.accepts,
             only_queued=task.only_queued,
+            watch=watch,
         )
         if trial is not None:
-            _run(trial, study, storage, bench, debug=task.debug)
+            _run(trial, study, storage, bench, task)
             check_failures(study)
         elif is_exhausted(
             study, target=task.target, accept=task.accepts, only_queued=task.only_queued
         ):
-            return
+            return True
         else:
             time.sleep(WAIT_SECONDS)
+        return False
 
-
-def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
-    """Run `work` in several processes of this machine and pass their news on.
-
-    Raises:
-        KeyboardInterrupt: after every worker has queued its trial again.
-        EcgError: a worker stopped with an error.
-    """
-    context = multiprocessing.get_context("spawn")
-    news: Any = context.Queue()
-    workers = [
-        context.Process(target=_work_for_parent, args=(task, news), name=f"worker-{number}")
-        for number in range(jobs)
-    ]
-    errors: list[str] = []
+    study = _outlast(load, task, emit)
     try:
-        with _deferred_interrupt():
-            for worker in workers:
-                worker.start()
-        # A list: asking every one buries those that died, and only a buried worker is known dead.
-        while [worker for worker in workers if worker.is_alive()]:
-            _pass_on(news, emit, errors)
-    except KeyboardInterrupt:
-        for worker in workers:
-            if worker.pid is not None and worker.is_alive():
-                worker.terminate()
-        raise
-    finally:
-        for worker in workers:
-            if worker.pid is not None:
-                worker.join()
-        _pass_on(news, emit, errors)
-    if errors:
-        raise EcgError(errors[0])
-    if died := [w for w in workers if w.exitcode]:
+        while task.deadline is None or time.monotonic() < task.deadline:
+            if _outlast(step, task, emit):
+                return
+    except Exception as error:
+        if isinstance(error, EcgError) or not is_deleted(study):
+            raise
         raise EcgError(
-            f"{len(died)} of {jobs} workers died (exit code {died[0].exitcode}); their trials "
-            "will be run again: type the same command once more"
-        )
-
-
-@contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM (a scheduler ends the job) like Ctrl-C while this lasts."""
-
-    def interrupt_main(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt_main)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _deferred_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait; processes started meanwhile never see it, however early it comes."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            f"the study '{task.study}' was deleted while it ran; the same command begins it anew"
+        ) from error
 
 
 @contextmanager
@@ -207,13 +180,14 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
         thread.join()
 
 
-def _prepare(task: Task, emit: Emit) -> Bench:
+def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
     space = find_space(task.space) if task.space is not None else None
     budget = find_budget(task.identity.budget)
     shared: dict[str, Any] = {
         "identity": task.identity,
         "space": space,
         "budget": budget,
+        "precision": task.precision,
         "test_reason": task.test_reason,
         "pruning": task.pruning,
         "checkpoints": task.checkpoints,
@@ -222,7 +196,8 @@ def _prepare(task: Task, emit: Emit) -> Bench:
     }
     if task.replay is not None:
         return Bench(data=None, test=None, recording=read_recording(task.replay), **shared)
-    beats = sources.load(task.data)
+    if beats is None:
+        beats = sources.load(task.data)
     if beats.fingerprint != task.identity.data:
         raise EcgError(f"the data in {task.data} changed while the study was being opened")
     split = make_split(task.identity.split, beats)
@@ -234,74 +209,77 @@ def _prepare(task: Task, emit: Emit) -> Bench:
     )
 
 
+def _outlast(action: Callable[[], T], task: Task, emit: Emit) -> T:
+    return outlast(action, hide_password(task.storage), lambda text: emit(Notice(text)))
+
+
 def _run(
-    trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: Bench, *, debug: bool
+    trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: Bench, task: Task
 ) -> None:
+    """Run a trial and store how it ended; one that ends by no fault of its own is queued again."""
+
+    def again(reason: str) -> None:
+        _outlast(lambda: interrupt(study, trial, reason), task, bench.emit)
+        bench.emit(Progress(trial.number, "interrupted", message=f"{reason}, queued again"))
+
     try:
         with heartbeat(storage, trial._trial_id):
-            value = run_trial(trial, bench)
+            _attempt(trial, study, bench, task)
     except KeyboardInterrupt:
-        interrupt(study, trial)
+        with suppress(*STORAGE_ERRORS):  # then it is found as that of a lost worker
+            interrupt(study, trial)
         bench.emit(Progress(trial.number, "interrupted"))
         raise
     except optuna.exceptions.UpdateFinishedTrialError:
         # This worker was silent for so long (asleep, cut off) that the trial was queued again.
         bench.emit(Progress(trial.number, "interrupted", message="taken for lost, queued again"))
-        return
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        reason = str(error) if isinstance(error, EcgError) else f"{type(error).__name__}: {error}"
-        trial.set_user_attr("failed", True)
-        trial.set_user_attr("failure", reason)
-        study.tell(trial, state=TrialState.FAIL)
-        bench.emit(Progress(trial.number, "failed", message=reason))
-        return
-    if value is None:
-        study.tell(trial, state=TrialState.PRUNED)
-        bench.emit(Progress(trial.number, "pruned"))
-    else:
-        study.tell(trial, value)
-        bench.emit(Progress(trial.number, "complete", value=value))
-
-
-def _work_for_parent(task: Task, news: Any) -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on
-    with sigterm_as_interrupt():
-        _end_with_parent(news)
-        try:
-            work(task, news.put)
-        except KeyboardInterrupt:
-            pass
-        except EcgError as error:
-            news.put(str(error))
-        except Exception as error:
-            if task.debug:
-                traceback.print_exc()
-            news.put(f"a worker stopped: {type(error).__name__}: {error}")
-
-
-def _end_with_parent(news: Any) -> None:
-    """Interrupt this worker when its parent is gone, as Ctrl-C would have."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            news.cancel_join_thread()  # nobody reads the news any more
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _pass_on(news: Any, emit: Emit, errors: list[str]) -> None:
-    while True:
-        try:
-            item = news.get(timeout=0.2)
-        except Empty:
-            return
-        if isinstance(item, Progress):
-            emit(item)
+        if is_outage(error):
+            again(f"the storage failed ({reason_of(error)})")
+        elif is_device_failure(error):
+            again("the GPU failed")
+            raise DeviceError(
+                f"the GPU failed in trial {trial.number}: {str(error).splitlines()[0]}; the trial "
+                "is queued again. See whether nvidia-smi shows the GPU, then run the same command "
+                "again, here or on another machine, or with --device cpu"
+            ) from error
         else:
-            errors.append(item)
+            raise
+
+
+def _attempt(trial: optuna.Trial, study: optuna.Study, bench: Bench, task: Task) -> None:
+    """Run a trial to its end: complete, pruned, or failed by an error of its own."""
+    state, message = TrialState.COMPLETE, ""
+    value: float | None = None
+    try:
+        value = run_trial(trial, bench)
+        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise
+    except Exception as error:
+        if is_outage(error) or is_device_failure(error) or is_deleted(study):
+            raise
+        if task.debug:
+            traceback.print_exc()
+        message = str(error) if isinstance(error, EcgError) else f"{type(error).__name__}: {error}"
+        trial.set_user_attr("failed", True)
+        trial.set_user_attr("failure", message)
+        state = TrialState.FAIL
+
+    def tell() -> TrialState:
+        return study.tell(trial, value, state, skip_if_finished=True).state
+
+    # Told again after an outage: the training is not done twice for want of its last word.
+    if _outlast(tell, task, bench.emit) != state:
+        raise optuna.exceptions.UpdateFinishedTrialError
+    name = "failed" if state == TrialState.FAIL else state.name.lower()
+    bench.emit(Progress(trial.number, name, value=value, message=message))
+
+
+def is_device_failure(error: BaseException) -> bool:
+    """Whether the GPU failed, rather than the trial: a full memory is the trial's own fault."""
+    return (
+        isinstance(error, RuntimeError)
+        and not isinstance(error, torch.OutOfMemoryError)
+        and "CUDA" in str(error)
+    )
