@@ -223,6 +223,54 @@ def test_output_that_cannot_be_written_ends_with_2(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_prepared_heartbeats_are_one_file_that_stands_for_the_data(
+    run: Runner, records: Path, tmp_path: Path
+) -> None:
+    # The file is carried to a machine without the records; it holds the same heartbeats.
+    file = tmp_path / "folder" / "beats.npz"
+    assert f"written: {file}" in run("prepare", "--data", records, "--output", file).out
+    expected, found = ecg.sources.load(records), ecg.sources.load(file)
+    assert found.fingerprint == expected.fingerprint
+    assert (found.symbol == expected.symbol).all()
+    assert run("describe", "--data", file).code == 0
+
+
+def test_a_damaged_prepared_file_is_refused_by_name(
+    run: Runner, records: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "beats.npz"
+    run("prepare", "--data", records, "--output", file)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    ended = run("describe", "--data", file)
+    assert ended.code == 1
+    assert f"{file}: no prepared heartbeats, or damaged" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_file_of_the_cache_is_no_prepared_file(run: Runner, records: Path) -> None:
+    # Its key stands for files that were read elsewhere.
+    from ecg.sources.cache import cache_folder
+
+    ecg.sources.load(records)
+    ended = run("describe", "--data", next(cache_folder().glob("*.npz")))
+    assert (ended.code, "no prepared heartbeats" in ended.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("beats.csv", "must end in .npz"), ("taken/beats.npz", "cannot write")],
+)
+def test_an_output_that_cannot_be_is_refused(
+    run: Runner, records: Path, tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "taken").touch()
+    ended = run("prepare", "--data", records, "--output", tmp_path / name)
+    assert ended.code in (1, 2)
+    assert message in ended.err
+
+
 @pytest.mark.parametrize("command", ["prepare", "describe", "audit"])
 def test_damaged_record_ends_with_1_and_its_name(
     run: Runner, command: str, damaged: Path, tmp_path: Path

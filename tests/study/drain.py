@@ -12,13 +12,15 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from ecg.budget import find_budget
 from study import workers
+from study.news import Emit
 from study.pruning import PruningPolicy
-from study.trial import Bench, Emit
+from study.trial import Bench
 from study.workers import Task, work
 from tests.study.setting import IDENTITY, open_new
 
@@ -46,31 +48,27 @@ def make_task(url: str, target: int) -> Task:
     study, storage = open_new(url)
     study.enqueue_trial({"x": 0.5}, user_attrs={"baseline": True})
     storage.engine.dispose()  # a connection must not be shared by processes
-    return Task(
-        storage=url,
-        study="s",
-        identity=IDENTITY,
-        space=None,
-        cells=None,
-        test_reason="",
-        data="",
-        device="cpu",
-        target=target,
-        deadline=None,
-        sampler="random",
-        pruning=PruningPolicy(),
-        threads=None,
-        checkpoints=Path("none"),
-        checkpoint_seconds=30.0,
-    )
+    return plain_task(url, target)
 
 
-def prepare(task: Task, emit: Emit) -> Bench:
+def plain_task(url: str, target: int, **changes: Any) -> Task:
+    """Return the task to work on the study "s" of that storage."""
+    plain: dict[str, Any] = {
+        "identity": IDENTITY, "space": None, "cells": None, "test_reason": "", "data": "",
+        "precision": "fp32", "device": "cpu", "deadline": None, "sampler": "random",
+        "pruning": PruningPolicy(), "threads": None, "checkpoints": Path("none"),
+        "checkpoint_seconds": 30.0,
+    }  # fmt: skip
+    return Task(storage=url, study="s", target=target, **{**plain, **changes})
+
+
+def prepare(task: Task, emit: Emit, beats: None) -> Bench:
     """Return a bench without data."""
     return Bench(
         identity=task.identity,
         space=None,
         budget=find_budget("smoke"),
+        precision="fp32",
         data=None,
         test=None,
         test_reason="",

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import per_class, scores
+from ecg.training import TrainConfig
 from study.examples import Example
 from study.storage import open_storage
 from tests.study.fake_cells import fake_confusion
@@ -60,7 +61,9 @@ def _facts(rng: np.random.Generator, params: dict[str, Any], *, pruned: bool) ->
     losses = [1 / (e + 1) for e in range(epochs)]
     curves = {name: [scores(m)[name] for m in matrices] for name in ("f1_macro", "f1_weighted")}
     return {
-        "config": {"alpha": params.get("alpha", 0.0), "ratio": params.get("ratio")},
+        "config": TrainConfig(
+            alpha=params.get("alpha", 0.0), ratio=params.get("ratio")
+        ).to_fields(),
         "validation": scores(matrices[-1]),
         "confusion": matrices[-1],
         "per_class": {k: v.tolist() for k, v in per_class(matrices[-1]).items()},

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
 
 from study.environment import is_dead, worker_name
-from study.queue import claim
+from study.queue import FINISHED, Watch, claim
 from study.storage import Identity, open_storage, open_study, study_lock
+from tests.soak import SOAK
 
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 120.0  # after which a process counts as stuck
+SECONDS = 600.0 if SOAK else 120.0  # after which a process counts as stuck
 IDENTITY = Identity(
     space="tiny",
     space_digest="12345678",
@@ -69,7 +72,10 @@ def take(
     study: optuna.Study, storage: RDBStorage, *, target: int = 100, **changes: Any
 ) -> optuna.Trial | None:
     """Claim the next trial as a worker does."""
-    options = {"sampler": "random", "seed": 7, "accept": lambda _: True, "only_queued": False}
+    options = {
+        "sampler": "random", "seed": 7, "accept": lambda _: True, "only_queued": False,
+        "watch": Watch(),
+    }  # fmt: skip
     return claim(study, storage, target=target, **{**options, **changes})
 
 
@@ -80,12 +86,37 @@ def taken(study: optuna.Study, storage: RDBStorage, **changes: Any) -> optuna.Tr
     return trial
 
 
-def start(*words: object, script: tuple[str, ...] = ("-m", "study")) -> subprocess.Popen[str]:
+FOUND = (
+    *("config", "seed", "curves", "validation", "confusion", "per_class", "best_epoch"),
+    *("last_epoch", "stop_reason", "data", "split", "budget"),
+)
+
+
+def found(trial: FrozenTrial) -> tuple[Any, ...]:
+    """Return all that a training run found, clocks left out; of a cell with its test figures."""
+    attributes = {name: trial.user_attrs[name] for name in FOUND}
+    attributes |= {k: v for k, v in trial.user_attrs.items() if k in ("test", "test_confusion")}
+    return trial.params, trial.value, trial.intermediate_values, attributes
+
+
+def count_states(study: optuna.Study) -> Counter[str]:
+    """Return the number of trials in each state, by its lower-case name."""
+    return Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
+
+
+def count_finished(study: optuna.Study) -> int:
+    """Return the number of complete and pruned trials."""
+    return len(study.get_trials(deepcopy=False, states=FINISHED))
+
+
+def start(
+    *words: object, script: tuple[str, ...] = ("-m", "study"), folder: Path = REPOSITORY
+) -> subprocess.Popen[str]:
     """Start a Python process in a group of its own; by default `python -m study WORDS`."""
     return subprocess.Popen(
         [sys.executable, *script, *map(str, words)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,9 +126,13 @@ def start(*words: object, script: tuple[str, ...] = ("-m", "study")) -> subproce
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Typed:
-    """Wait for a process to end."""
-    out, err = process.communicate(timeout=SECONDS)
+def finish(process: subprocess.Popen[str], seconds: float = SECONDS) -> Typed:
+    """Wait for a process to end; one that is stuck is killed with its children."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return Typed(process.returncode, out, err)
 
 

@@ -86,6 +86,8 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--jobs", "0"), "--jobs must be at least 1, not 0"),
         (("--trials", "0"), "--trials must be at least 1, not 0"),
         (("--seeds", "0"), "--seeds must be at least 1, not 0"),
+        (("--jobs", "1000000"), "--jobs must be at most 256, not 1000000"),
+        (("--seeds", "9" * 20), "--seeds must be at most 1000, not 9"),
         (("--timeout", "nan"), "--timeout must be at least 1, not nan"),
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
         (("--checkpoint-every", "-1"), "--checkpoint-every must be 0 or more seconds"),

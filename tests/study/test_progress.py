@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from study import progress
+from study.news import Notice, Progress
 from study.progress import LiveView, PlainView, Tally, format_seconds, make_view
-from study.trial import Progress
 
 
 @pytest.fixture
@@ -123,3 +123,24 @@ def test_the_live_view_scrolls_ended_trials_above_itself(clock: list[float]) -> 
     text = console.export_text()
     assert text.count("trial 0 failed: [red]no[/red] (0/2 finished)") == 1
     assert "0/2 trials" in text
+
+
+@pytest.mark.parametrize("kind", [PlainView, LiveView])
+def test_what_all_workers_notice_is_said_once(kind: type[PlainView] | type[LiveView]) -> None:
+    # Rule: a notice is said by the first worker that has it; after a trial that ended well the
+    # next one is news again. It is no trial: nothing is counted.
+    console = paper(terminal=kind is LiveView)
+    tally = Tally(target=3, finished=0, best=None)
+    with kind(tally, "f1_macro", console) as view:
+        view(Progress(0, "running", 1, 2))
+        view(Notice("the storage [fails] (one reason)"))
+        view(Progress(1, "running", 1, 2))
+        view(Notice("the storage [fails] (another reason)"))
+        view(Progress(0, "interrupted"))
+        view(Progress(1, "complete", value=0.5))
+        view(Notice("the storage [fails] once more"))
+    said = console.export_text()
+    assert said.count("the storage [fails]") == 2
+    assert "the storage [fails] (one reason)\n" in said
+    assert "the storage [fails] once more\n" in said
+    assert tally.counts == {"interrupted": 1, "complete": 1}

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -17,9 +18,10 @@ from ecg.metrics import scores
 from ecg.training import Checkpoint, Epoch, Part, TrainConfig, TrainingData, TrainResult
 from search_spaces import find_space
 from study import trial as trial_module
+from study.news import Progress
 from study.pruning import PRUNERS, MonitoredCurve, PruningPolicy, best_value
 from study.storage import Identity
-from study.trial import Bench, Progress
+from study.trial import Bench
 from study.workers import _run
 from tests.ecg.toy import rule
 from tests.study.curves import Curve, Walk, curve_epochs, make_study, walk_curves
@@ -284,6 +286,7 @@ def train_by(curve: Curve) -> Train:
         data: TrainingData,
         on_epoch: Callable[[Epoch], bool | None],
         checkpoint: Checkpoint,
+        precision: str,
     ) -> TrainResult:
         epochs = []
         reason = "max-epochs"
@@ -310,6 +313,7 @@ def bench(tmp_path: Path) -> Bench:
         identity=identity,
         space=space,
         budget=Budget("tiny", EPOCHS, 3, None, None, trials=3),
+        precision="fp32",
         data=TrainingData(part, part),
         test=None,
         test_reason="",
@@ -326,7 +330,8 @@ def run_by(
     """Run the study's next trial, as a worker does, along a curve."""
     monkeypatch.setattr(trial_module, "train", train_by(curve))
     trial = study.ask()
-    _run(trial, study, study._storage, bench, debug=True)
+    task = SimpleNamespace(storage="sqlite:///study.db", debug=True)
+    _run(trial, study, study._storage, bench, task)
     return study.trials[trial.number]
 
 

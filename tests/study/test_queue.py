@@ -1,5 +1,6 @@
 """Rules of the queue: which trial is next, what counts, and what becomes of interrupted ones."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,17 +18,23 @@ from study.queue import (
     FINISHED,
     SAMPLERS,
     TooManyFailuresError,
+    Watch,
     check_failures,
-    count_finished,
-    count_states,
     interrupt,
     is_exhausted,
     make_sampler,
     queue_failed,
 )
-from study.storage import HEARTBEAT_SECONDS
+from study.storage import GRACE_SECONDS, HEARTBEAT_SECONDS, load_study
 from study.workers import heartbeat
-from tests.study.setting import open_new, take, taken, wait_until
+from tests.study.setting import (
+    count_finished,
+    count_states,
+    open_new,
+    take,
+    taken,
+    wait_until,
+)
 
 Opened = tuple[optuna.Study, RDBStorage]
 HOST = worker_name().rpartition(":")[0]
@@ -45,6 +52,24 @@ def shared_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 def opened(shared_url: str) -> Opened:
     """A new study and its storage."""
     return open_new(shared_url, uuid4().hex)
+
+
+class Clock:
+    """The clock of this process, which goes when it is told to."""
+
+    seconds = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which heartbeats are watched."""
+    clock = Clock()
+    monkeypatch.setattr("study.queue.time", clock)
+    return clock
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
@@ -164,24 +189,76 @@ def test_a_trial_whose_worker_died_is_queued_again_once(
     assert queue_failed(study) == 0
 
 
-def test_a_silent_worker_elsewhere_loses_its_trial(opened: Opened) -> None:
-    # Rule: of another host only the heartbeat tells; a fresh one keeps the trial, one older
-    # than the grace period does not.
+def test_a_silent_worker_elsewhere_loses_its_trial(opened: Opened, clock: Clock) -> None:
+    # Rule: of another host only the heartbeat tells; who has seen it stand still for longer
+    # than the grace period takes the trial.
     study, storage = opened
     trial = taken(study, storage)
     drawn = suggest(trial)
     abandon(trial, "elsewhere:1")
-    assert taken(study, storage).number == 1
-    with storage.engine.begin() as connection:
-        connection.execute(
-            sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :old WHERE trial_id = :id"),
-            {"old": "2001-01-01 00:00:00.000000", "id": trial._trial_id},
-        )
-    again = taken(study, storage)
+    watch = Watch()
+    assert taken(study, storage, watch=watch).number == 1
+    clock.seconds += GRACE_SECONDS - 1
+    assert take(study, storage, watch=watch, target=2) is None
+    assert take(study, storage, watch=Watch(), target=2) is None
+    storage.record_heartbeat(study.trials[1]._trial_id)  # the other one is alive
+    clock.seconds += 2
+    again = taken(study, storage, watch=watch, target=2)
     assert again.user_attrs["again"]["trial"] == 0
     assert suggest(again) == drawn
-    assert take(study, storage, target=2) is None
+    assert take(study, storage, watch=watch, target=2) is None
     assert len(study.trials) == 3
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_jumps_steals_no_living_trial(
+    opened: Opened, clock: Clock, hours: int
+) -> None:
+    # Rule: where the clock of the storage is set forward or back, a trial whose heart beats is
+    # kept, and one whose heart stands still is taken, both as if the clock had not been touched.
+    study, storage = opened
+    living, dead = taken(study, storage), taken(study, storage)
+    for trial in (living, dead):
+        abandon(trial, "elsewhere:1")
+    watch = Watch()
+    assert take(study, storage, watch=watch, target=2) is None
+    jump(storage, living, hours)  # as every later heartbeat sees it
+    jump(storage, dead, -hours)  # as if beaten before, by a clock that is now elsewhere
+    for beat in range(8):
+        assert take(study, storage, watch=watch, target=2) is None, beat
+        clock.seconds += GRACE_SECONDS / 8
+        jump(storage, living, hours, seconds=beat + 1)
+    clock.seconds += 1
+    again = taken(study, storage, watch=watch, target=2)
+    assert again.user_attrs["again"]["trial"] == dead.number
+    assert study.trials[living.number].state == TrialState.RUNNING
+
+
+def jump(storage: RDBStorage, trial: optuna.Trial, hours: int, seconds: int = 0) -> None:
+    """Let the last heartbeat of a trial be of another time."""
+    at = datetime.now(UTC) + timedelta(hours=hours, seconds=seconds)
+    with storage.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = :at WHERE trial_id = :id"),
+            {"at": at.strftime("%Y-%m-%d %H:%M:%S.%f"), "id": trial._trial_id},
+        )
+
+
+def test_failures_in_a_row_are_seen_after_the_clock_was_set_back(opened: Opened) -> None:
+    # Rule: trials are in a row by their numbers: a study that only fails stops, though an
+    # earlier success seems to be the latest.
+    study, storage = opened
+    study.tell(taken(study, storage), 0.5)
+    with storage.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("UPDATE trials SET datetime_complete = :at WHERE study_id = :id"),
+            {"at": "2099-01-01 00:00:00.000000", "id": study._study_id},
+        )
+    study = load_study(storage, study.study_name)
+    for _ in range(3):
+        fail(study, taken(study, storage))
+    with pytest.raises(TooManyFailuresError):
+        check_failures(study)
 
 
 def test_a_trial_whose_claimer_died_is_queued_again(opened: Opened) -> None:
@@ -232,6 +309,31 @@ def test_an_interruption_cut_short_queues_nothing_twice(
         with pytest.raises(SystemExit):
             interrupt(study, trial)
     abandon(trial, GONE)
+    assert suggest(taken(study, storage)) == drawn
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
+
+
+@pytest.mark.parametrize("last", ["add_trial", "set_trial_state_values"])
+def test_a_rescuer_that_dies_too_loses_nothing(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    # Rule: a lost trial is queued again exactly once, though the process that queues it is
+    # killed after any of its writes.
+    study, storage = opened
+    trial = taken(study, storage)
+    drawn = suggest(trial)
+    abandon(trial, GONE)
+    owner = study if last == "add_trial" else storage
+    write = getattr(owner, last)
+
+    def die(*arguments: Any, **more: Any) -> None:
+        write(*arguments, **more)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, last, die)
+        with pytest.raises(SystemExit):
+            take(study, storage)
     assert suggest(taken(study, storage)) == drawn
     assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
 

@@ -1,6 +1,5 @@
 """Recorded curves in place of training."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from study.trial import configure
 from tests.study.setting import REPOSITORY, Typed
 
 RECORDING = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+HEADER, FIRST = RECORDING.read_text().splitlines()[:2]
 SPACE = find_space("imbalance")
 
 
@@ -74,10 +74,25 @@ def test_a_recording_of_another_space_is_refused(
 
 @pytest.mark.parametrize(
     ("line", "text"),
-    [(1, "{}"), (2, "not json"), (3, '{"params": {}, "curves": {}}'), (2, "[1]")],
+    [
+        (1, "{}"),
+        (1, '{"identity": {"space": "imbalance"}}'),
+        (1, HEADER.replace('"f1_macro"', '"luck"')),
+        (2, "not json"),
+        (2, "[" * 100_000),
+        (2, "[1]"),
+        (2, FIRST.replace('"none"', '["none"]')),
+        (2, FIRST.replace("0.001", "NaN", 1)),
+        (2, FIRST.replace("0.001", "9" * 400, 1)),
+        (2, FIRST.replace("0.001, ", "", 1)),
+        (2, FIRST.replace("[[1646, ", "[[1e400, ")),
+        (2, FIRST.replace("[[1646, ", '[["1", ')),
+        (3, '{"params": {}, "curves": {}}'),
+    ],
 )
 def test_a_damaged_recording_names_the_line(tmp_path: Path, line: int, text: str) -> None:
     lines = RECORDING.read_text().splitlines()
+    assert lines[line - 1] != text
     lines[line - 1] = text
     path = tmp_path / "damaged.jsonl"
     path.write_text("\n".join(lines))
@@ -85,10 +100,20 @@ def test_a_damaged_recording_names_the_line(tmp_path: Path, line: int, text: str
         read_recording(path)
 
 
+def test_a_recorded_parameter_outside_the_space_is_refused(
+    typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text("\n".join([HEADER, FIRST, FIRST.replace('"strategy"', '"ratio"')]))
+    refused = typed("run", "--replay", path, "--storage", sqlite_url)
+    assert refused.code == 1
+    assert f"{path}, line 3: ratio = 'none' is not in 0.05 .. 1" in refused.err
+
+
 def test_a_recording_without_trials_or_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the recording"):
         read_recording(tmp_path / "none.jsonl")
     path = tmp_path / "empty.jsonl"
-    path.write_text(json.dumps({"identity": {}}) + "\n")
+    path.write_text(RECORDING.read_text().splitlines()[0] + "\n")
     with pytest.raises(DataError, match="holds no trial"):
         read_recording(path)

@@ -1,11 +1,15 @@
 """The report: what it tells, of studies in every state."""
 
+import html
+import re
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
+from markdown_it import MarkdownIt
 
 from study.dashboard import describe_study, exposure
 from study.dashboard_speed import index_by_trial
@@ -26,6 +30,37 @@ def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
     assert "One run each" in page
     assert "predicted as Ventricular" in page
     assert "Not drawn" not in page
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes' names, and the texts of its headings."""
+
+    def __init__(self, page: str) -> None:
+        """Read the page."""
+        super().__init__()
+        self.found: list[tuple[str, ...]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it."""
+        self.found.append((tag, *(name for name, _ in attrs)))
+
+
+def test_no_name_adds_a_tag(sqlite_url: str) -> None:
+    # Rule: the tags of report and note are the same whatever a study is named.
+    name = (
+        "</script></style></title><script>alert(1)</script> --> ]]> <img src=x onerror=y> <!-- "
+        "\" onmouseover='x' &lt;b&gt; **b** [a](javascript:x) | `c` # h"
+    )
+    plain, named = (study_records(fill(sqlite_url, each)) for each in ("plain", name))
+    report = render_report([named])
+    assert html.escape(name) in report
+    assert Tags(report).found == Tags(render_report([plain])).found
+    notes = [
+        MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(describe_study(records))
+        for records in (plain, named)
+    ]
+    assert Tags(notes[1]).found == Tags(notes[0]).found
 
 
 def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None:
@@ -68,6 +103,25 @@ def test_bad_names_are_told(typed: Callable[..., Typed], sqlite_url: str, tmp_pa
     assert (tmp_path / "r.html").stat().st_size < 20e6
     wrong = typed("plots", "heartbeats", "--storage", sqlite_url, "--format", "gif")
     assert (wrong.code, "known: svg, png" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize("opens", [(), ("--open",)])
+def test_the_page_is_opened_on_demand(
+    typed: Callable[..., Typed],
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    opens: tuple[str, ...],
+) -> None:
+    # Rule: --open opens the address that is told, which is of this machine only.
+    fill(sqlite_url, trials=1)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("study.dashboard._Server.serve_forever", lambda _: None)
+    ended = typed("dashboard", "--storage", sqlite_url, "--port", 0, *opens)
+    assert ended.code == 0
+    told = re.findall(r"http://127\.0\.0\.1:\d+/", ended.out)
+    assert opened == (told if opens else [])
+    assert len(told) == 1
 
 
 def test_public_hosts_are_warned_about() -> None:

@@ -6,18 +6,18 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from ecg.training.checkpoint import _digest
 from study.environment import is_dead
 from study.storage import load_study, open_storage
-from tests.study.setting import TINY, Typed, finish, start, wait_until
+from tests.study.setting import TINY, Typed, finish, found, start, wait_until
 
 NAME = "tiny-synthetic-paper-quick"
-FOUND = ("config", "seed", "curves", "validation", "confusion", "per_class")
-FOUND_TOO = ("best_epoch", "last_epoch", "stop_reason", "data", "split", "budget")
 
 
 class Run:
@@ -61,12 +61,6 @@ class Run:
         trials = load_study(storage, NAME).get_trials(states=states or None)
         storage.engine.dispose()
         return trials
-
-
-def found(trial: FrozenTrial) -> tuple[Any, ...]:
-    """Return all that a training run found, clocks left out."""
-    attributes = {name: trial.user_attrs[name] for name in (*FOUND, *FOUND_TOO)}
-    return trial.params, trial.value, trial.intermediate_values, attributes
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +120,9 @@ class Epochs:
     def __init__(self, path: Path) -> None:
         """Read the file's state."""
         self.path = path
-        content = path.read_bytes()
-        self.length = int.from_bytes(content[:8], "little")
-        self.header = json.loads(content[8 : 8 + self.length])
-        self.tensors = content[8 + self.length :]
-        self.state = json.loads(self.header["__metadata__"]["state"])
+        with safe_open(path, "pt") as file:
+            self.tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            self.state = json.loads(file.metadata()["state"])
 
     @property
     def number(self) -> int:
@@ -140,10 +132,9 @@ class Epochs:
     def mark(self) -> None:
         """Let the saved epochs have taken hours."""
         self.state["seconds"] = self.HOURS
-        self.header["__metadata__"]["state"] = json.dumps(self.state)
-        header = json.dumps(self.header).encode()
-        header += b" " * (-len(header) % 8)
-        self.path.write_bytes(len(header).to_bytes(8, "little") + header + self.tensors)
+        text = json.dumps(self.state)
+        signed = {"state": text, "digest": _digest(text, self.tensors)}
+        save_file(self.tensors, self.path, metadata=signed)
 
 
 def test_a_scheduler_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError
 
 from ecg.budget import find_budget
 from ecg.imbalance import class_weights
@@ -18,7 +19,7 @@ from ecg.training import step as step_module
 from ecg.training.step import evaluate
 from search_spaces import find_space
 from search_spaces.paper import TABLES, configurations
-from study import workers
+from study import load_records, workers
 from study.storage import load_study, open_storage
 from study.trial import configure
 from tests.ecg.toy import toy_data as toy_parts
@@ -29,7 +30,8 @@ from tests.study.setting import Typed, finish, start
 Command = Callable[..., Typed]
 NAME = "tiny-synthetic-paper-smoke"
 STORED = {
-    *("config", "seed", "data", "source", "split", "budget", "device", "versions", "worker"),
+    *("config", "seed", "data", "source", "split", "budget", "device", "precision"),
+    *("versions", "worker"),
     *("validation", "per_class", "confusion", "curves", "best_epoch", "last_epoch"),
     *("stop_reason", "seconds", "finished_at"),
 }
@@ -272,6 +274,26 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     )
 
 
+def test_the_precision_asked_for_is_computed_in_and_stored(run: Command, sqlite_url: str) -> None:
+    # Rule: `--precision` reaches the training, is named at the start and kept with every trial.
+    names = (f"{NAME}-{precision}" for precision in ("fp32", "bf16"))
+    plain, half = (run("--trials", 1, "--study", n, "--precision", n[-4:]) for n in names)
+    assert "device cpu (fp32)" in plain.out
+    assert "device cpu (bf16)" in half.out
+    one, other = (trials_of(sqlite_url, f"{NAME}-{p}")[0] for p in ("fp32", "bf16"))
+    assert (one.user_attrs["precision"], other.user_attrs["precision"]) == ("fp32", "bf16")
+    assert one.user_attrs["config"] == other.user_attrs["config"]
+    assert list(load_records(sqlite_url, f"{NAME}-bf16")["precision"]) == ["bf16"]
+    assert one.user_attrs["curves"]["train_loss"] != other.user_attrs["curves"]["train_loss"]
+
+
+def test_tf32_on_a_cpu_is_refused(run: Command) -> None:
+    # Rule: a precision that the device does not have ends with code 2 before anything is made.
+    refused = run("--device", "cpu", "--precision", "tf32")
+    assert refused.code == 2
+    assert "tf32 needs a CUDA device" in refused.err
+
+
 def test_three_failures_in_a_row_end_the_study(
     run: Command, typed: Command, failing: list[Any], sqlite_url: str
 ) -> None:
@@ -381,3 +403,52 @@ def test_evaluation_out_of_memory_is_tried_with_half_the_batch() -> None:
     assert torch.allclose(losses, halved_losses)
     with pytest.raises(torch.OutOfMemoryError):
         evaluate(tiny, part, weights)
+
+
+@pytest.mark.parametrize("text", ["CUDA error: device-side assert", "CUDA error: no device\nmore"])
+def test_a_gpu_that_fails_costs_no_trial(
+    run: Command, failing: list[Any], sqlite_url: str, text: str
+) -> None:
+    # Rule: an error of CUDA itself ends this worker with code 1 and what to do, and queues the
+    # trial again: it is not the trial that failed.
+    failing += [None, RuntimeError(text)]
+    ended = run("--trials", 3)
+    assert ended.code == 1
+    assert ended.err.startswith("error: the GPU failed in trial 1: CUDA error: ")
+    assert "nvidia-smi" in ended.err
+    assert len(ended.err.splitlines()) == 1
+    trials = trials_of(sqlite_url)
+    assert states(trials) == ["complete", "fail", "waiting"]
+    assert trials[2].params == trials[1].params
+    assert "failed" not in trials[1].user_attrs
+    assert run("--trials", 3).code == 0
+
+
+def test_a_gpu_without_memory_left_fails_the_trial(
+    run: Command, failing: list[Any], sqlite_url: str
+) -> None:
+    # Rule: what does not fit into the GPU would never fit: that trial failed, the next begins.
+    failing += [None, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")]
+    assert run("--trials", 2).code == 0
+    assert states(trials_of(sqlite_url)) == ["complete", "fail", "complete"]
+
+
+def test_ctrl_c_ends_a_run_whose_storage_is_gone(
+    run: Command, failing: list[Any], monkeypatch: pytest.MonkeyPatch, sqlite_url: str
+) -> None:
+    # Rule: Ctrl-C ends a run as ever though the storage cannot be told; the trial is found as
+    # one whose worker was lost, and run again.
+    failing += [KeyboardInterrupt()]
+
+    def gone(*_: Any) -> None:
+        raise OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "interrupt", gone)
+        ended = run("--trials", 1)
+    assert ended.code == 130
+    assert "go on with the same command" in ended.out
+    assert states(trials_of(sqlite_url)) == ["running"]
+    monkeypatch.setattr("study.queue.is_dead", lambda _: True)
+    assert run("--trials", 1).code == 0
+    assert states(trials_of(sqlite_url)) == ["fail", "complete"]

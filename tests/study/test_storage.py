@@ -15,10 +15,10 @@ import sqlalchemy
 
 from ecg.errors import UsageError
 from study import storage as storage_module
+from study.cli import app
+from study.database import StorageError, hide_password
 from study.storage import (
     FORMAT,
-    StorageError,
-    hide_password,
     load_study,
     open_storage,
     open_study,
@@ -80,6 +80,18 @@ def test_a_foreign_study_is_refused(sqlite_url: str) -> None:
     with pytest.raises(UsageError, match="not made by this tool"):
         load_study(storage, "s")
     assert optuna.load_study(storage=storage, study_name="s").user_attrs == {}
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31mred", "\udcff", "a" * 513])
+def test_a_name_that_no_study_can_have_is_refused(sqlite_url: str, name: str) -> None:
+    # Rule: a name fits the tables of every database and can be printed; looking for another one
+    # finds none.
+    storage = open_storage(sqlite_url)
+    with pytest.raises(UsageError, match="cannot be the name of a study; use 1 to 512 printable"):
+        open_study(storage, name, IDENTITY)
+    open_study(storage, "é 心電図 " + "a" * 500, IDENTITY)
+    with pytest.raises(UsageError, match="no study is named"):
+        load_study(storage, name)
 
 
 def test_a_study_whose_maker_died_at_once_is_adopted(sqlite_url: str) -> None:
@@ -179,27 +191,91 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("debug", [(), ("--debug",)])
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("list",),
-        ("show", "s"),
-        ("retry", "s"),
-        ("confirm", "s"),
-        ("run", "--space", "imbalance", "--data", "synthetic", "--budget", "smoke"),
-    ],
-)
-def test_no_command_prints_the_password(
-    typed: Callable[..., Typed], toy_data: None, words: tuple[str, ...], debug: tuple[str, ...]
+COMMANDS = {
+    "run": ("--space", "imbalance", "--data", "synthetic", "--budget", "smoke"),
+    "retry": ("s",),
+    "record": ("s", "out"),
+    "confirm": ("s",),
+    "export-records": (),
+    "export-tables": (),
+    "list": (),
+    "show": ("s",),
+    "dashboard": (),
+    "report": ("-o", "out"),
+    "plots": ("s",),
+}
+
+
+def test_every_command_with_a_storage_is_tried() -> None:
+    # Rule: a new command cannot be forgotten below.
+    known = {str(one.name or one.callback.__name__) for one in app.registered_commands}  # type: ignore[union-attr]
+    assert known - {"spaces"} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("query", ["", f"?sslpassword={SECRET}", f"?passfile=/{SECRET}&password=x"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_tells_the_password(
+    typed: Callable[..., Typed],
+    toy_data: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    command: str,
+    query: str,
 ) -> None:
-    # Rule: a password in the URL reaches neither output, with and without tracebacks.
+    # Rule: a password in the URL reaches neither output, nor a log, nor a file, not even where
+    # tracebacks are asked for.
     pytest.importorskip("psycopg")
-    result = typed(*words, "--storage", NOWHERE, *debug)
+    monkeypatch.chdir(tmp_path)
+    result = typed(command, *COMMANDS[command], "--storage", NOWHERE + query, "--debug")
     assert result.code == 1
     assert "127.0.0.1" in result.err
-    assert ("Traceback" in result.err) == bool(debug)
-    assert SECRET not in result.out + result.err
+    assert "Traceback" in result.err
+    assert SECRET not in result.out + result.err + caplog.text
+    assert not any(SECRET in str(path) for path in tmp_path.rglob("*"))
+    assert not any(SECRET.encode() in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_password_that_works_is_told_nowhere(
+    typed: Callable[..., Typed],
+    toy_data: None,
+    tiny: Path,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Rule: neither in what is printed, nor in files, nor anywhere in the database.
+    monkeypatch.chdir(tmp_path)
+    place = sqlalchemy.make_url(url).set(password=SECRET).render_as_string(hide_password=False)
+    assert SECRET in place
+    monkeypatch.setattr("study.dashboard._Server.serve_forever", lambda _: None)
+    run = ("--space", tiny, "--data", "synthetic", "--budget", "smoke", "--study", "s")
+    for words in (
+        ("run", *run, "--trials", 2),
+        ("confirm", "s", "--top", 1, "--seeds", 1, "--data", "synthetic"),
+        ("list",),
+        ("show", "s"),
+        ("record", "s", "out"),
+        ("retry", "s"),
+        ("report",),
+        ("dashboard", "--port", 0),
+    ):
+        ended = typed(*words, "--storage", place)
+        assert ended.code == 0, ended.err
+        assert SECRET not in ended.out + ended.err + caplog.text
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"out", "report.html", "weights.safetensors"} & {path.name for path in written}
+    assert not any(SECRET.encode() in path.read_bytes() for path in written)
+    engine = sqlalchemy.create_engine(url)
+    tables = sqlalchemy.MetaData()
+    tables.reflect(engine)
+    with engine.connect() as connection:
+        held = [repr(connection.execute(t.select()).all()) for t in tables.tables.values()]
+    engine.dispose()
+    assert "identity" in "".join(held)
+    assert SECRET not in "".join(held)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +286,10 @@ def test_no_command_prints_the_password(
         f"postgresql+psycopg:///x?host=h&user=u&sslpassword={SECRET}",
         f"://user:{SECRET}@host/x",
         f"user:{SECRET}@host/x",
+        f"postgresql+psycopg://user:an@{SECRET}@host/x",
+        f"postgresql+psycopg://user@host:{SECRET}/x",
+        f"mysql+pymysql://host/x?passwd={SECRET}",
+        f"mssql+pyodbc:///?odbc_connect=PWD%3D{SECRET}",
     ],
 )
 def test_no_form_of_url_shows_its_password(url: str) -> None:
@@ -223,6 +303,8 @@ def test_sqlite_transactions_take_the_write_lock_first(sqlite_url: str, tmp_path
     study, storage = open_new(sqlite_url)
     other = sqlite3.connect(tmp_path / "study.db", timeout=0, isolation_level=None)
     assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with storage.engine.connect() as ours:
+        assert ours.exec_driver_sql("PRAGMA synchronous").scalar() == 1  # NORMAL
     with storage.engine.begin():
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")

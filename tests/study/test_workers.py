@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError
-from study import workers
+from study import processes
 from study.storage import load_study, open_storage
 from tests.study.setting import die_or_watch, finish, start
 
@@ -61,9 +61,9 @@ def test_a_killed_worker_is_known_dead_at_once(
 ) -> None:
     # Rule: the parent buries a killed worker while others live, so that they see at once that
     # it is dead and take its trial; when they have ended, the command says that one died.
-    monkeypatch.setattr(workers, "_work_for_parent", die_or_watch)
+    monkeypatch.setattr(processes, "_work_for_parent", die_or_watch)
     with pytest.raises(EcgError, match=r"1 of 2 workers died \(exit code -9\)"):
-        workers.work_in_processes(str(tmp_path), 2, print)  # type: ignore[arg-type]
+        processes.work_in_processes(str(tmp_path), 2, print)  # type: ignore[arg-type]
 
 
 OPEN = """

@@ -123,7 +123,7 @@ def test_what_is_not_data_is_answered_with_what_is_accepted(tmp_path: Path) -> N
     for path, found in (
         (tmp_path, "a folder that holds empty, notes.txt and no heartbeats"),
         (tmp_path / "empty", "a folder that holds nothing"),
-        (tmp_path / "notes.txt", "a file that is not a ZIP"),
+        (tmp_path / "notes.txt", "a file that is neither a ZIP nor an .npz"),
         (tmp_path / "missing", "no such file or folder"),
         ("sinthetic", "no such file or folder"),
     ):

@@ -1,5 +1,6 @@
 """A run that was interrupted and resumed is the run that was not, to the bit."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -56,7 +57,13 @@ def test_resumed_run_trains_only_what_was_left(data: TrainingData, tmp_path: Pat
     assert len(early.epochs) == 5  # the saved 4, and one more that was pruned
 
 
-@pytest.mark.parametrize("damage", ["truncated", "noise", "pickle", "other key", "other config"])
+DAMAGES = (
+    "truncated", "noise", "pickle", "flipped bit", "huge header", "huge shape", "other shape",
+    "other key", "other config",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_unfit_checkpoint_is_not_used(
     data: TrainingData, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,6 +76,13 @@ def test_unfit_checkpoint_is_not_used(
         path.write_bytes(bytes(range(256)) * 10)
     elif damage == "pickle":
         torch.save({"model": torch.zeros(3)}, path)
+    elif damage == "flipped bit":
+        content = path.read_bytes()
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    elif damage == "huge header":
+        path.write_bytes((2**62).to_bytes(8, "little") + path.read_bytes()[8:])
+    elif "shape" in damage:
+        reshape(path, [2**40] if damage == "huge shape" else [1])
     elif damage == "other key":
         checkpoint = Checkpoint(path, "another", every_seconds=0)
     else:
@@ -77,6 +91,16 @@ def test_unfit_checkpoint_is_not_used(
         result = train(config, data, None, checkpoint)
     assert "is not used" in caplog.text
     assert result == train(config, data)
+
+
+def reshape(path: Path, shape: list[int]) -> None:
+    """Let the header tell another shape of a bias than the file holds."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    next(entry for name, entry in header.items() if name.endswith(".bias"))["shape"] = shape
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
 
 
 def test_unwritable_folder_costs_the_checkpoint_not_the_run(

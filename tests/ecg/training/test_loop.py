@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import cross_entropy, dropout
 
 from ecg import models
+from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.training import (
     DivergedError,
@@ -95,13 +96,13 @@ def test_every_epoch_drops_other_units(data: TrainingData, monkeypatch: pytest.M
     # The same seed for every epoch would drop the same units at the same steps of each.
     masks: list[torch.Tensor] = []
 
-    def spy(layer: torch.nn.Dropout, x: torch.Tensor) -> torch.Tensor:
+    def spy(layer: Dropout, x: torch.Tensor) -> torch.Tensor:
         mask = dropout(torch.ones_like(x), layer.p, layer.training)
         if layer.training:
             masks.append(mask)
         return x * mask
 
-    monkeypatch.setattr(torch.nn.Dropout, "forward", spy)
+    monkeypatch.setattr(Dropout, "forward", spy)
     train(NOISY, data)
     first, second = masks[: len(masks) // 2], masks[len(masks) // 2 :]
     assert len(first) == len(second) >= 3  # the network's three dropouts at each step

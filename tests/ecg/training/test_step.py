@@ -45,7 +45,7 @@ def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha
     optimizer = make_optimizer(config.replace(learning_rate=0.0), model)
     order = epoch_order(data.train.labels, None, 0, 1)
     weights = loss_weights(config, data.train)
-    total, weight = train_epoch(model, optimizer, data.train, order, weights, batch).tolist()
+    total, weight = train_epoch(model, optimizer, data.train, weights, batch, order).tolist()
     used = order[:-1] if len(order) % batch == 1 else order
     expected = mean_loss(model, Part(data.train.signals[used], data.train.labels[used]), weights)
     assert total / weight == pytest.approx(expected, rel=1e-5)
@@ -79,7 +79,7 @@ def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
         model = models.build("simple", width_multiplier=0.1)
         order = epoch_order(data.train.labels, None, 0, 1)[:beats]
         optimizer = make_optimizer(TrainConfig(model="simple"), model)
-        train_epoch(model, optimizer, data.train, order, torch.ones(5), 239)
+        train_epoch(model, optimizer, data.train, torch.ones(5), 239, order)
         results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(*results)
 
@@ -101,7 +101,7 @@ def test_the_hot_loop_never_waits_for_the_device(model_name: str) -> None:
     order = epoch_order(parts[0].labels, None, 0, 1)
 
     def epoch() -> None:
-        train_epoch(model, optimizer, parts[0], order, weights, config.batch_size)
+        train_epoch(model, optimizer, parts[0], weights, config.batch_size, order)
         evaluate(model, parts[1], weights)
 
     epoch()  # the libraries set themselves up, and may wait, once

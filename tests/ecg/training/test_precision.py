@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from ecg.errors import UsageError
+from ecg.training import TrainConfig, TrainingData, measure, predict, train
+from ecg.training.precision import computing_in, find_precision
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+FAST = TrainConfig(model="simple", width_multiplier=0.25, max_epochs=2)
+
+
+def test_auto_is_tf32_on_cuda_and_float32_on_a_cpu() -> None:
+    assert find_precision("auto", CUDA) == "tf32"
+    assert find_precision("auto", CPU) == "fp32"
+
+
+@pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])
+def test_a_precision_of_cuda_is_taken_by_its_name(name: str) -> None:
+    assert find_precision(name, CUDA) == name
+
+
+def test_an_unknown_precision_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown precision 'fp8'; use auto, fp32, tf32, bf16"):
+        find_precision("fp8", CPU)
+
+
+def test_tf32_on_a_cpu_is_refused(data: TrainingData) -> None:
+    with pytest.raises(UsageError, match="tf32 needs a CUDA device"):
+        train(FAST, data, precision="tf32")
+
+
+def test_bf16_computes_products_in_bfloat16_and_keeps_float32_weights(data: TrainingData) -> None:
+    plain, half = (train(FAST, data, precision=name) for name in ("fp32", "bf16"))
+    assert {weights.dtype for weights in half.weights.values()} == {torch.float32}
+    assert half.epochs != plain.epochs
+    assert half.best.validation_loss == pytest.approx(plain.best.validation_loss, rel=0.05)
+
+
+def test_measurements_are_taken_in_the_precision_asked_for(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = train(FAST, data).weights
+    seen: list[torch.dtype] = []
+    real = torch.nn.Linear.forward
+
+    def spy(layer: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        found = real(layer, x)
+        seen.append(found.dtype)
+        return found
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", spy)
+    measure(FAST, weights, data.validation, "bf16")
+    predict(FAST, weights, data.validation, "bf16")
+    assert set(seen) == {torch.bfloat16}
+    seen.clear()
+    measure(FAST, weights, data.validation)
+    assert set(seen) == {torch.float32}
+
+
+@pytest.mark.parametrize(("name", "flag"), [("fp32", "ieee"), ("tf32", "tf32")])
+def test_settings_hold_while_computing_and_go_back_afterwards(name: str, flag: str) -> None:
+    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    before = (matmul.fp32_precision, conv.fp32_precision)
+    with computing_in(name, CPU):
+        assert (matmul.fp32_precision, conv.fp32_precision) == (flag, flag)
+        assert not torch.is_autocast_enabled("cpu")
+    assert (matmul.fp32_precision, conv.fp32_precision) == before

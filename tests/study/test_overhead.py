@@ -1,0 +1,61 @@
+"""What a study costs beside its training: nothing is loaded twice, little is written singly."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from ecg.heartbeats import Heartbeats
+from study.storage import open_storage
+from tests.ecg.toy import toy_heartbeats
+from tests.study.conftest import TOY_BEATS
+from tests.study.setting import Typed
+
+SMOKE = ("--data", "synthetic", "--budget", "smoke")
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+def test_heartbeats_are_loaded_once(
+    typed: Callable[..., Typed], tiny: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: a command that trains by itself loads the data once: to know the study by it and to
+    # train on it.
+    loaded: list[int] = []
+
+    def generate() -> Heartbeats:
+        loaded.append(1)
+        return toy_heartbeats(TOY_BEATS)
+
+    monkeypatch.setattr("ecg.sources.synthetic.generate", generate)
+    result = typed("run", "--space", tiny, *SMOKE, "--trials", 2, "--storage", sqlite_url)
+    assert result.code == 0
+    assert len(loaded) == 1
+
+
+def test_a_trial_writes_few_times(
+    typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
+) -> None:
+    # Rule: a trial writes once a parameter, once an epoch and twelve times besides: to begin
+    # (3), what is known of it before and after its training (2), files (4), note (2), end (1).
+    transactions: list[list[str]] = [[]]
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith(WRITES):
+            transactions[-1].append(statement)
+
+    def committed(_: object) -> None:
+        if transactions[-1]:
+            transactions.append([])
+
+    words = ("run", "--space", tiny, *SMOKE, "--storage", sqlite_url, "--trials")
+    assert typed(*words, 1).code == 0
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", note)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", committed)
+    try:
+        assert typed(*words, 2).code == 0
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
+        sqlalchemy.event.remove(sqlalchemy.Engine, "commit", committed)
+    last = open_storage(sqlite_url).get_all_trials(1)[-1]
+    assert len(last.params) + last.user_attrs["last_epoch"] + 12 >= len(transactions) - 1 > 0
