@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: study test lint clean
+.PHONY: study test soak lint clean
 
 study: .venv/installed
 	$(BIN)/python -m study run --space imbalance $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
+
+# The long tests: processes killed, disks filled, load; what they did is in results/reliability.md.
+soak: .venv/installed
+	ECG_SOAK=1 $(BIN)/python -m pytest -m soak $(ARGS)
+	$(BIN)/python -m tests.soak
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Everything worth doing in half an hour of a GPU, in pieces of under 9 minutes.
+#
+# On a machine with a network and the records (writes gpu/, about 55 MB):
+#   tests/benchmarks/gpu_session.sh pack
+# On the GPU machine (PyTorch and scientific Python installed, no network), in a copy of the
+# working tree with gpu/ in it, one piece after another; each can be run again:
+#   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
+#   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks
+#   tests/benchmarks/gpu_session.sh precisions   # fp32 and bf16
+#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
+#   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time
+# What comes out lies in $OUT (default gpu/out): reports, records, tables and the study itself.
+# To go on elsewhere, put the study.db of $OUT into gpu/ before `tables`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+GPU=$PWD/gpu
+OUT=${OUT:-$GPU/out}
+PYTHON=${PYTHON:-python3}
+PYTHON_VERSION=${PYTHON_VERSION:-3.12}
+DEVICE=${DEVICE:-cuda}
+SECONDS_A_PIECE=${SECONDS_A_PIECE:-530}
+# What a machine with PyTorch and scientific Python lacks.
+PACKAGES=(alembic bottle colorlog greenlet mako optuna optuna-dashboard plotly sqlalchemy)
+
+pack() {
+  local python=${1:-.venv/bin/python}
+  mkdir -p "$GPU/wheels"
+  "$python" -m ecg prepare --output "$GPU/beats.npz"
+  "$python" -m pip download --quiet --no-deps --only-binary :all: --python-version "$PYTHON_VERSION" \
+    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
+    --dest "$GPU/wheels" "${PACKAGES[@]}"
+  du -sh "$GPU"
+}
+
+# A virtual environment that sees the machine's own packages; made once.
+environment() {
+  mkdir -p "$OUT"
+  if [ ! -e "$GPU/venv/ready" ]; then
+    "$PYTHON" -m venv --system-site-packages "$GPU/venv"
+    # A Python that is itself in a virtual environment hands on only its base's packages.
+    "$PYTHON" -c 'import site; print("\n".join(site.getsitepackages()))' \
+      >"$(echo "$GPU"/venv/lib/python3*/site-packages)/machine.pth"
+    "$GPU/venv/bin/python" -m pip install --quiet --no-index --no-deps "$GPU"/wheels/*.whl
+    touch "$GPU/venv/ready"
+  fi
+  run() { timeout -k 30 "$SECONDS_A_PIECE" "$GPU/venv/bin/python" -m "$@"; }
+  export ECG_DATA=$GPU/beats.npz ECG_CACHE=$GPU/cache
+}
+
+check() {
+  run pytest -q -rs -p no:cacheprovider tests/ecg/training 2>&1 | tee "$OUT/check.txt"
+}
+
+yardstick() { run tests.benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
+
+speed() { yardstick --jobs; }
+
+precisions() {
+  for precision in fp32 bf16; do
+    yardstick --jobs --no-variants --precision "$precision" --name "training-cuda-$precision"
+  done
+}
+
+jobs_at_once() {
+  yardstick --models coupled --repeats 3 --no-variants --name training-cuda-jobs \
+    --jobs 1 2 4 8 16
+}
+
+tables() {
+  local storage=sqlite:///$GPU/work/study.db
+  mkdir -p "$GPU/work"
+  [ -e "$GPU/work/study.db" ] || [ ! -e "$GPU/study.db" ] || cp "$GPU/study.db" "$GPU/work/"
+  # The end of the time queues the running cells again; they go on from their checkpoints.
+  run study run --space paper --seeds 10 --budget paper --device "$DEVICE" --jobs "${JOBS:-8}" \
+    --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
+  run study export-records --storage "$storage" --output "$OUT/tables"
+  run study export-tables --storage "$storage" --output "$OUT/tables"
+  "$GPU/venv/bin/python" - "$GPU/work/study.db" "$OUT/study.db" <<'END'
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as study, sqlite3.connect(sys.argv[2]) as copy:
+    study.backup(copy)
+END
+}
+
+piece=${1:-}
+case $piece in
+pack) shift && pack "$@" ;;
+check | speed | precisions | tables) environment && "$piece" ;;
+jobs) environment && jobs_at_once ;;
+*) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" && exit 2 ;;
+esac

@@ -1,0 +1,52 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecg import models
+from ecg.training import TrainConfig
+from ecg.training.run import build_model
+from tests.benchmarks import training
+from tests.benchmarks.plain import plain_network
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_the_plain_network_is_the_same_function(name: str) -> None:
+    # The baseline is the same network in PyTorch's usual layers, not an easier or harder one.
+    config = TrainConfig(model=name, width_multiplier=0.25)
+    torch.manual_seed(0)
+    ours = build_model(config).eval()
+    torch.manual_seed(0)
+    plain = plain_network(config).eval()
+    beats = torch.randn(9, 1, 187)
+    torch.testing.assert_close(plain(beats), ours(beats), rtol=1e-4, atol=1e-5)
+    kinds = {type(module) for module in plain.modules()}
+    assert torch.nn.Conv1d in kinds
+    assert not kinds & {torch.nn.Conv2d, torch.nn.BatchNorm2d, training.Dropout}
+    assert models.count_parameters(plain) == models.count_parameters(ours)
+
+
+def test_the_yardstick_measures_and_writes_what_it_measured(tmp_path: Path) -> None:
+    words = "--data synthetic --budget smoke --device cpu --models simple --repeats 2 --jobs 2"
+    training.main([*words.split(), "--no-variants", "--out", str(tmp_path)])
+    report = json.loads((tmp_path / "training-cpu.json").read_text())
+    (measured,) = report["models"]
+    loops = measured["loops"]
+    assert list(loops) == ["plain", "ours"]
+    # 3 convolutions and a dense layer, forward and backward; the first has no input gradient.
+    macs = 187 * 5 * (32 + 32 * 64 + 64 * 128) + 128 * 5
+    first = 187 * 5 * 32
+    assert measured["flops_a_step"] == 2 * 64 * (3 * macs - first)
+    for row in loops.values():
+        assert len(row["seconds_an_epoch"]) == len(row["ratio"]) == 2
+        assert 64 / row["training_beats_a_second"] == pytest.approx(row["ms_a_step"] / 1e3)
+        assert row["peak_memory_bytes"] > 50 * 2**20
+    assert loops["plain"]["ratio"] == [1, 1]
+    pairs = zip(loops["plain"]["seconds_an_epoch"], loops["ours"]["seconds_an_epoch"], strict=True)
+    assert loops["ours"]["ratio"] == [plain / ours for plain, ours in pairs]
+    (together,) = report["jobs"]
+    assert (together["jobs"], len(together["ratio"])) == (2, 2)
+    text = (tmp_path / "training-cpu.md").read_text()
+    assert "## Simple CNN" in text
+    assert "budget `smoke`: 512 training and 512 validation beats" in text
