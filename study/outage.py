@@ -8,6 +8,7 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from study.database import StorageError
+from study.interrupts import interrupts_allowed
 from study.progress import format_seconds
 
 T = TypeVar("T")
@@ -59,5 +60,6 @@ def outlast(action: Callable[[], T], shown: str, say: Callable[[str], None]) -> 
                 f"the storage {shown} failed for {format_seconds(OUTAGE_SECONDS)} ({reason}); "
                 "what it holds is kept. Mend it, then run the same command again"
             )
-        time.sleep(pause)
+        with interrupts_allowed():
+            time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Empty
-from types import FrameType
 from typing import Any
 
 import optuna
 
 from ecg.errors import EcgError
+from study.interrupts import taking_interrupts
 from study.news import Emit
 from study.workers import Task, work
 
@@ -59,20 +59,6 @@ def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
 
 
 @contextmanager
-def sigterm_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM (a scheduler ends the job) like Ctrl-C while this lasts."""
-
-    def interrupt_main(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt_main)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def _deferred_interrupt() -> Iterator[None]:
     """Let Ctrl-C wait; processes started meanwhile never see it, however early it comes."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -85,7 +71,7 @@ def _deferred_interrupt() -> Iterator[None]:
 def _work_for_parent(task: Task, news: Any) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on
-    with sigterm_as_interrupt():
+    with taking_interrupts():
         _end_with_parent(news)
         try:
             work(task, news.put)

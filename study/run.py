@@ -22,8 +22,9 @@ from search_spaces import Space, find_space
 from search_spaces.paper import TABLES, configurations
 from study.capacity import fitting_jobs
 from study.database import hide_password, parse_url
+from study.interrupts import taking_interrupts
 from study.plan import Cell, count_complete, plan_cells, queue_missing
-from study.processes import sigterm_as_interrupt, work_in_processes
+from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
@@ -387,7 +388,7 @@ def _work(
         return
     storage.remove_session()
     jobs = fitting_jobs(jobs, torch.device(task.device), console)
-    with make_view(tally, task.identity.objective, console) as view, sigterm_as_interrupt():
+    with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, setting.beats)
         else:

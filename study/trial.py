@@ -30,6 +30,7 @@ from study.artifacts import FOLDER, attach_artifacts, save_note
 from study.attributes import get_attribute, set_attributes
 from study.environment import describe_device, versions
 from study.examples import pick_examples
+from study.interrupts import interrupts_allowed, interrupts_held
 from study.news import Emit, Progress
 from study.notes import trial_note
 from study.pruning import MonitoredCurve, PruningPolicy
@@ -99,16 +100,17 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
-        prune = curve(epoch)
-        bench.emit(
-            Progress(
-                trial=trial.number,
-                state="running",
-                epoch=epoch.number,
-                max_epochs=config.max_epochs,
-                value=curve.values[epoch.best_epoch - 1],
+        with interrupts_held():
+            prune = curve(epoch)
+            bench.emit(
+                Progress(
+                    trial=trial.number,
+                    state="running",
+                    epoch=epoch.number,
+                    max_epochs=config.max_epochs,
+                    value=curve.values[epoch.best_epoch - 1],
+                )
             )
-        )
         return prune
 
     bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
@@ -137,7 +139,8 @@ def _train(
         return result
     assert bench.data is not None
     checkpoint = _checkpoint(config, bench)
-    result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
+    with interrupts_allowed():
+        result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
     found = describe_result(result)
     if bench.test is not None:
         found |= describe_test(result, bench)

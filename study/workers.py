@@ -22,6 +22,7 @@ from ecg.splits import make_split
 from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
 from study.database import hide_password
+from study.interrupts import interrupts_allowed, interrupts_held
 from study.news import Emit, Notice, Progress
 from study.outage import STORAGE_ERRORS, is_outage, outlast, reason_of
 from study.plan import key_of
@@ -143,20 +144,23 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         ):
             return True
         else:
-            time.sleep(WAIT_SECONDS)
+            with interrupts_allowed():
+                time.sleep(WAIT_SECONDS)
         return False
 
-    study = _outlast(load, task, emit)
-    try:
-        while task.deadline is None or time.monotonic() < task.deadline:
-            if _outlast(step, task, emit):
-                return
-    except Exception as error:
-        if isinstance(error, EcgError) or not is_deleted(study):
-            raise
-        raise EcgError(
-            f"the study '{task.study}' was deleted while it ran; the same command begins it anew"
-        ) from error
+    with interrupts_held():
+        study = _outlast(load, task, emit)
+        try:
+            while task.deadline is None or time.monotonic() < task.deadline:
+                if _outlast(step, task, emit):
+                    return
+        except Exception as error:
+            if isinstance(error, EcgError) or not is_deleted(study):
+                raise
+            raise EcgError(
+                f"the study '{task.study}' was deleted while it ran; the same command begins it "
+                "anew"
+            ) from error
 
 
 @contextmanager
