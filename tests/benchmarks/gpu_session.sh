@@ -8,8 +8,10 @@
 #   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
 #   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks
 #   tests/benchmarks/gpu_session.sh precisions   # fp32 and bf16
-#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
-#   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time
+#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16: processes, threads, fused
+#   MPS=1 tests/benchmarks/gpu_session.sh jobs   # processes under NVIDIA's Multi-Process Service
+#   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time;
+#                                                   # with MPS=1 where that was faster
 # What comes out lies in $OUT (default gpu/out): reports, records, tables and the study itself.
 # To go on elsewhere, put the study.db of $OUT into gpu/ before `tables`.
 set -euo pipefail
@@ -21,6 +23,7 @@ PYTHON=${PYTHON:-python3}
 PYTHON_VERSION=${PYTHON_VERSION:-3.12}
 DEVICE=${DEVICE:-cuda}
 SECONDS_A_PIECE=${SECONDS_A_PIECE:-530}
+MPS=${MPS:-}
 # What a machine with PyTorch and scientific Python lacks.
 PACKAGES=(alembic bottle colorlog greenlet mako optuna optuna-dashboard plotly sqlalchemy)
 
@@ -45,6 +48,12 @@ environment() {
     "$GPU/venv/bin/python" -m pip install --quiet --no-index --no-deps "$GPU"/wheels/*.whl
     touch "$GPU/venv/ready"
   fi
+  if [ -n "$MPS" ]; then
+    CUDA_MPS_PIPE_DIRECTORY=$(mktemp -d) && export CUDA_MPS_PIPE_DIRECTORY
+    export CUDA_MPS_LOG_DIRECTORY=$CUDA_MPS_PIPE_DIRECTORY
+    nvidia-cuda-mps-control -d
+    trap 'echo quit | nvidia-cuda-mps-control' EXIT
+  fi
   run() { timeout -k 30 "$SECONDS_A_PIECE" "$GPU/venv/bin/python" -m "$@"; }
   export ECG_DATA=$GPU/beats.npz ECG_CACHE=$GPU/cache
 }
@@ -64,8 +73,10 @@ precisions() {
 }
 
 jobs_at_once() {
-  yardstick --models coupled --repeats 3 --no-variants --name training-cuda-jobs \
-    --jobs 1 2 4 8 16
+  local ways="processes threads fused"
+  [ -z "$MPS" ] || ways=processes
+  yardstick --models coupled --repeats 3 --no-variants --name "training-cuda-jobs${MPS:+-mps}" \
+    --jobs 1 2 4 8 16 --ways $ways
 }
 
 tables() {

@@ -3,12 +3,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from ecg import models
+from ecg.dropout import Dropout
 from ecg.training import TrainConfig
-from ecg.training.run import build_model
+from ecg.training.run import Run, build_model
 from tests.benchmarks import training
+from tests.benchmarks.loops import FusedLoop
 from tests.benchmarks.plain import plain_network
+from tests.ecg.toy import toy_data
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -22,9 +26,38 @@ def test_the_plain_network_is_the_same_function(name: str) -> None:
     beats = torch.randn(9, 1, 187)
     torch.testing.assert_close(plain(beats), ours(beats), rtol=1e-4, atol=1e-5)
     kinds = {type(module) for module in plain.modules()}
-    assert torch.nn.Conv1d in kinds
-    assert not kinds & {torch.nn.Conv2d, torch.nn.BatchNorm2d, training.Dropout}
+    assert nn.Conv1d in kinds
+    assert not kinds & {nn.Conv2d, nn.BatchNorm2d, Dropout}
     assert models.count_parameters(plain) == models.count_parameters(ours)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of a pool's small output
+@pytest.mark.parametrize("name", models.MODELS)
+def test_fused_trials_learn_what_single_ones_do(name: str) -> None:
+    # What is timed as fused is the same work: each member's losses are those of its own trial.
+    data = toy_data(300, 100)
+    config = TrainConfig(model=name, width_multiplier=0.25, dropout_multiplier=0)
+    configs = [config.replace(seed=seed, alpha=seed) for seed in range(2)]
+    fused, alone = FusedLoop(configs, data, "fp32"), [Run(config, data) for config in configs]
+
+    def losses() -> tuple[Tensor, Tensor]:
+        signals, labels = data.train.signals, data.train.labels
+        single = [
+            nn.functional.cross_entropy(run.model.train()(signals), labels, run._loss_weights)
+            for run in alone
+        ]
+        fused._model.train()
+        together = fused.losses(signals.expand(2, *signals.shape), labels.expand(2, *labels.shape))
+        return together, torch.stack(single)
+
+    first, single = losses()
+    torch.testing.assert_close(first, single, rtol=1e-5, atol=0)
+    fused.epoch()
+    for run in alone:
+        run.next_epoch()
+    after, single = losses()
+    torch.testing.assert_close(after, single, rtol=1e-2, atol=0)
+    assert (after < first).all()
 
 
 def test_the_yardstick_measures_and_writes_what_it_measured(tmp_path: Path) -> None:
@@ -45,8 +78,10 @@ def test_the_yardstick_measures_and_writes_what_it_measured(tmp_path: Path) -> N
     assert loops["plain"]["ratio"] == [1, 1]
     pairs = zip(loops["plain"]["seconds_an_epoch"], loops["ours"]["seconds_an_epoch"], strict=True)
     assert loops["ours"]["ratio"] == [plain / ours for plain, ours in pairs]
-    (together,) = report["jobs"]
-    assert (together["jobs"], len(together["ratio"])) == (2, 2)
+    together = report["jobs"]
+    assert [row["way"] for row in together] == ["processes", "threads", "fused"]
+    for row in together:
+        assert row["jobs"] == len(row["ratio"]) == 2
     text = (tmp_path / "training-cpu.md").read_text()
     assert "## Simple CNN" in text
     assert "budget `smoke`: 512 training and 512 validation beats" in text

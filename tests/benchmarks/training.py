@@ -9,171 +9,40 @@ ratios are of neighbouring measurements, with median and range. Writes `training
 
 import argparse
 import json
-import resource
+import os
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch._dynamo
-from torch import multiprocessing, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ecg import models, sources
-from ecg.budget import find_budget
-from ecg.dropout import Dropout
-from ecg.splits import make_split
-from ecg.training import TrainConfig, TrainingData, find_device, find_precision, training_data
+from ecg.training import TrainConfig, TrainingData, find_device, find_precision
 from ecg.training.precision import computing_in
 from ecg.training.run import Run
-from ecg.training.step import batch_sizes, evaluate, train_epoch
+from ecg.training.step import batch_sizes
 from study.environment import describe_device, versions
 from study.files import write_text
-from tests.benchmarks.plain import BATCH, PlainLoop
+from tests.benchmarks.loops import (
+    FUSED,
+    OURS,
+    PLAIN,
+    PROCESSES,
+    THREADS,
+    VARIANTS,
+    WAYS,
+    Remote,
+    Setting,
+    seconds_of,
+)
+from tests.benchmarks.plain import BATCH
 from tests.benchmarks.training_report import render
-
-PLAIN, OURS = "plain", "ours"
-Change = Callable[[Run], object]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is trained where; plain values, so that it can cross processes."""
-
-    data: str
-    split: str
-    budget: str
-    device: str
-    precision: str
-
-    def load(self) -> TrainingData:
-        """Put the beats on the device."""
-        beats = sources.load(self.data)
-        split = make_split(self.split, beats)
-        return training_data(beats, split, find_budget(self.budget), find_device(self.device))
-
-
-class OurLoop:
-    """The shared trainer, with one thing changed where a change is given."""
-
-    def __init__(
-        self, config: TrainConfig, data: TrainingData, precision: str, change: Change | None = None
-    ) -> None:
-        self.run, self.precision = Run(config, data), precision
-        if change is not None:
-            change(self.run)
-
-    def epoch(self) -> None:
-        """Train and validate one epoch."""
-        with computing_in(self.precision, self.run.data.device):
-            self.run.next_epoch()
-
-    def validate(self) -> None:
-        """Measure the validation part."""
-        with computing_in(self.precision, self.run.data.device):
-            evaluate(self.run.model, self.run.data.validation, self.run._loss_weights)
-
-
-def contiguous(run: Run) -> None:
-    """Keep the channels first in memory, as PyTorch does by default."""
-    run.model.to(memory_format=torch.contiguous_format)
-
-
-def compiled(run: Run) -> None:
-    """Let TorchInductor write the kernels."""
-    torch._dynamo.config.recompile_limit = 64  # blocks of all shapes share one method
-    run.model.compile()
-
-
-def torch_dropout(run: Run) -> None:
-    """Draw dropout as PyTorch does."""
-    for module in run.model.modules():
-        if isinstance(module, Dropout):
-            module.__class__ = nn.Dropout
-
-
-def without_graphs(run: Run) -> None:
-    """Launch every kernel from Python."""
-    run._train_epoch = partial(
-        train_epoch, run.model, run.optimizer, run.data.train, run._loss_weights, BATCH
-    )
-
-
-VARIANTS: dict[str, dict[str, Change]] = {
-    "cpu": {
-        "ours, channels first": contiguous,
-        "ours, PyTorch's dropout": torch_dropout,
-        "ours, torch.compile": compiled,
-    },
-    "cuda": {
-        "ours, without graphs": without_graphs,
-        "ours, channels first": contiguous,
-        "ours, torch.compile": compiled,
-    },
-}
-
-
-class Remote:
-    """A loop in a process of its own, so that none profits from what another one set up."""
-
-    def __init__(self, title: str, model: str, setting: Setting, threads: int) -> None:
-        """Start the process; `ready` waits until the loop can be timed."""
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        arguments = (other, title, model, setting, threads)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        self._process.start()
-        other.close()
-
-    def ready(self) -> None:
-        """Wait for the end of the first epoch, which is not counted."""
-        self._pipe.recv()
-
-    def begin(self, what: str) -> None:
-        """Let it do an "epoch" (validation included), or a "validate" alone."""
-        self._pipe.send(what)
-
-    def seconds(self) -> float:
-        """Wait for what was begun, and return how long it took."""
-        return float(self._pipe.recv())
-
-    def time(self, what: str) -> float:
-        """Do it and return how long it took."""
-        self.begin(what)
-        return self.seconds()
-
-    def end(self) -> int:
-        """End the process and return its peak memory in bytes, see `_peak_memory`."""
-        self._pipe.send("end")
-        peak = int(self._pipe.recv())
-        self._process.join()
-        return peak
-
-
-def _serve(pipe: Any, title: str, model: str, setting: Setting, threads: int) -> None:
-    torch.set_num_threads(threads)
-    data, config = setting.load(), TrainConfig(model=model)
-    if title == PLAIN:
-        loop: Any = PlainLoop(config, data.train, data.validation, setting.device)
-    else:
-        changes = {OURS: None, **VARIANTS[data.device.type]}
-        loop = OurLoop(config, data, setting.precision, changes[title])
-    loop.epoch()
-    pipe.send(None)
-    while (what := pipe.recv()) != "end":
-        pipe.send(_seconds(getattr(loop, what), data.device))
-    pipe.send(_peak_memory(data.device))
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Return the most bytes so far: of the whole process on a CPU, of the tensors on CUDA."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def measure_model(
@@ -223,43 +92,49 @@ def measure_matmul(device: torch.device, precision: str) -> float:
     with computing_in(precision, device):
         product = partial(torch.mm, a, b)
         product()
-        return 2 * size**3 / statistics.median(_seconds(product, device) for _ in range(7))
+        return 2 * size**3 / statistics.median(seconds_of(product, device) for _ in range(7))
 
 
-def measure_jobs(model: str, jobs: int, setting: Setting, repeats: int) -> dict[str, Any]:
-    """Time epochs of `jobs` trials at once, a process each, against the plain loop alone."""
-    threads = max(1, torch.get_num_threads() // jobs)
-    plain = Remote(PLAIN, model, setting, torch.get_num_threads())
-    ours = [Remote(OURS, model, setting, threads) for _ in range(jobs)]
-    for loop in (plain, *ours):
+def measure_jobs(
+    model: str, jobs: int, ways: Sequence[str], setting: Setting, repeats: int
+) -> list[dict[str, Any]]:
+    """Time epochs of `jobs` trials at once, in some of the `WAYS`, against the plain loop alone."""
+    threads = torch.get_num_threads()
+    share = max(1, threads // jobs)
+    plain = Remote(PLAIN, model, setting, threads)
+    loops = {
+        PROCESSES: lambda: [Remote(OURS, model, setting, share) for _ in range(jobs)],
+        THREADS: lambda: [Remote(THREADS, model, setting, share, jobs)],
+        FUSED: lambda: [Remote(FUSED, model, setting, threads, jobs)],
+    }
+    ours = {way: loops[way]() for way in ways}
+    for loop in chain([plain], *ours.values()):
         loop.ready()
-    alone, together = [], []
+    alone: list[float] = []
+    together: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(repeats):
         alone.append(plain.time("epoch"))
-        began = time.perf_counter()
-        for loop in ours:
-            loop.begin("epoch")
-        for loop in ours:
-            loop.seconds()
-        together.append(time.perf_counter() - began)
-    for loop in (plain, *ours):
+        for way in ways:
+            began = time.perf_counter()
+            for loop in ours[way]:
+                loop.begin("epoch")
+            for loop in ours[way]:
+                loop.seconds()
+            together[way].append(time.perf_counter() - began)
+    for loop in chain([plain], *ours.values()):
         loop.end()
-    return {
-        "model": model,
-        "jobs": jobs,
-        "threads_a_job": threads,
-        "plain_seconds_an_epoch": alone,
-        "seconds_of_an_epoch_of_all_jobs": together,
-        "ratio": [jobs * one / all_ for one, all_ in zip(alone, together, strict=True)],
-    }
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    began = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - began
+    return [
+        {
+            "model": model,
+            "jobs": jobs,
+            "way": way,
+            "threads_a_job": threads if way == FUSED else share,
+            "plain_seconds_an_epoch": alone,
+            "seconds_of_an_epoch_of_all_jobs": together[way],
+            "ratio": [jobs * one / all_ for one, all_ in zip(alone, together[way], strict=True)],
+        }
+        for way in ways
+    ]
 
 
 def main(words: list[str] | None = None) -> None:
@@ -275,6 +150,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--models", nargs="+", default=models.MODELS, choices=models.MODELS)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--jobs", type=int, nargs="*", help="default: 2 on a CPU, 1 to 16 on CUDA")
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS, help="of many trials")
     parser.add_argument("--no-variants", action="store_true")
     parser.add_argument("--name", help="of the files, default: training-DEVICE")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
@@ -302,6 +178,7 @@ def main(words: list[str] | None = None) -> None:
             "split": setting.split,
             "budget": setting.budget,
             "precision": setting.precision,
+            "mps": on_cuda and "CUDA_MPS_PIPE_DIRECTORY" in os.environ,
         },
         "beats": {"train": len(data.train), "validation": len(data.validation)},
         "repeats": options.repeats,
@@ -314,7 +191,7 @@ def main(words: list[str] | None = None) -> None:
             measure_model(model, setting, data, options.repeats, variants=not options.no_variants)
         )
         for number in jobs:
-            report["jobs"].append(measure_jobs(model, number, setting, options.repeats))
+            report["jobs"] += measure_jobs(model, number, options.ways, setting, options.repeats)
         name = options.name or f"training-{device.type}"
         write_text(options.out / f"{name}.json", json.dumps(report, indent=1) + "\n")
         write_text(options.out / f"{name}.md", render(report))

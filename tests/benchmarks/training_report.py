@@ -20,7 +20,8 @@ def render(report: dict[str, Any]) -> str:
         "",
         f"`{report['command']}`, {report['date']}",
         "",
-        f"- {report['device']}, precision {setting['precision']}; Python {known['python']}, "
+        f"- {report['device']}{', under MPS' if setting['mps'] else ''}, precision "
+        f"{setting['precision']}; Python {known['python']}, "
         f"PyTorch {known['torch']}, commit {known['commit']}",
         f"- budget `{setting['budget']}`: {beats['train']:,} training and "
         f"{beats['validation']:,} validation beats, batch {BATCH}, AdamW; data {report['source']}",
@@ -64,17 +65,17 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
     lines = [
         "## Trials at once",
         "",
-        "Trials an hour with `--jobs N`, a process each, over those of one plain loop that has the "
-        "machine to itself.",
+        "Trials an hour, so many at once, over those of one plain loop that has the machine to "
+        "itself: as processes (what `--jobs N` does), as threads of one process (on CUDA with a "
+        "stream each), and fused into one model (stacked weights under `torch.func.vmap`).",
         "",
-        "| network | jobs | threads a job | ratio |",
-        "|---|---|---|---|",
+        "| network | trials at once | way | CPU threads of each | ratio |",
+        "|---|---|---|---|---|",
     ]
     for row in rows:
         title = models.TITLES[row["model"]]
-        lines.append(
-            f"| {title} | {row['jobs']} | {row['threads_a_job']} | {_spread(row['ratio'])} |"
-        )
+        cells = (title, str(row["jobs"]), row["way"], str(row["threads_a_job"]))
+        lines.append(f"| {' | '.join(cells)} | {_spread(row['ratio'])} |")
     return [*lines, ""]
 
 
