@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.dropout import Dropout
+from ecg.models import GlobalAveragePool
 from ecg.training import Part, TrainConfig
 from ecg.training.run import build_model
 
@@ -92,7 +93,7 @@ _REPLACED: dict[type, Callable[..., nn.Module]] = {
     nn.Conv2d: _conv,
     nn.BatchNorm2d: _norm,
     nn.MaxPool2d: lambda layer: nn.MaxPool1d(layer.kernel_size[1]),
-    nn.AdaptiveAvgPool2d: lambda layer: nn.AdaptiveAvgPool1d(1),
+    GlobalAveragePool: lambda layer: nn.AdaptiveAvgPool1d(1),
     nn.Unflatten: lambda layer: nn.Identity(),
     Dropout: lambda layer: nn.Dropout(layer.p),
 }

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH
-from ecg.models import MODELS, TITLES, Shape, build, count_parameters
+from ecg.models import MODELS, TITLES, GlobalAveragePool, Shape, build, count_parameters
 from tests.ecg.toy import rule
 
 PARAMETERS = {  # as published, to the last one
@@ -118,17 +118,37 @@ def test_only_the_coupled_cnn_pools_by_maximum() -> None:
     # Twice by 2: 187 -> 93 -> 46 samples, flattened to 128 * 46.
     assert [layer.kernel_size for layer in layers("coupled", nn.MaxPool2d)] == [(1, 2)] * 2
     assert [layer.stride for layer in layers("coupled", nn.MaxPool2d)] == [(1, 2)] * 2
-    assert not layers("coupled", nn.AdaptiveAvgPool2d)
+    assert not layers("coupled", GlobalAveragePool)
     assert [layer.in_features for layer in layers("coupled", nn.Linear)] == [128 * 46, 256, 128]
     for name in ("simple", "four-layer", "residual"):
         assert not layers(name, nn.MaxPool2d)
-        assert [layer.output_size for layer in layers(name, nn.AdaptiveAvgPool2d)] == [1]
+        assert len(layers(name, GlobalAveragePool)) == 1
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_the_global_pool_is_pytorch_s_to_the_bit(memory_format: torch.memory_format) -> None:
+    # Rule: its mean and its gradient are those of nn.AdaptiveAvgPool2d(1), and what comes before
+    # it gets a gradient in the memory layout it works in.
+    beats = torch.randn(64, 128, 1, 187).to(memory_format=memory_format)
+    inputs, means = [], []
+    for pool in (GlobalAveragePool(), nn.AdaptiveAvgPool2d(1)):
+        x = beats.detach().requires_grad_()
+        before = x.relu()
+        before.register_hook(inputs.append)
+        mean = pool(before)
+        (mean * torch.linspace(-1, 1, 128)[:, None, None]).sum().backward()
+        assert x.grad is not None
+        assert x.grad.is_contiguous(memory_format=memory_format)
+        means.append((mean, x.grad))
+    for ours, theirs in zip(*means, strict=True):
+        assert torch.equal(ours, theirs)
+    assert inputs[0].stride()[-1] == 0  # spread over time without a copy in some other layout
 
 
 IMAGE = ["Unflatten"]  # a beat becomes an image of height 1
 CONV, STAGE = ["Conv2d", "ReLU"], ["Conv2d", "BatchNorm2d", "ReLU"]
 DENSE = ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
-POOL = ["AdaptiveAvgPool2d", "Flatten"]
+POOL = ["GlobalAveragePool", "Flatten"]
 ORDER = {
     "simple": [*IMAGE, *CONV * 3, *POOL, "Linear"],
     "four-layer": [
