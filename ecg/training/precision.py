@@ -38,10 +38,12 @@ def computing_in(precision: str, device: torch.device) -> Iterator[None]:
         precision: as `find_precision` returned it.
         device: on which to compute.
     """
-    matmul = torch.backends.cuda.matmul
+    rounded = device.type == "cuda" and precision != "fp32"
     conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = matmul.fp32_precision, conv.fp32_precision
-    matmul.fp32_precision = conv.fp32_precision = "ieee" if precision == "fp32" else "tf32"
+    before = torch.get_float32_matmul_precision(), conv.fp32_precision
+    # Not cuda.matmul.fp32_precision: torch.compile asks for what this older name sets.
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
+    conv.fp32_precision = "tf32" if rounded else "ieee"
     try:
         # Without the cache of cast weights: a CUDA graph would read what was cast before it.
         with torch.autocast(
@@ -49,4 +51,5 @@ def computing_in(precision: str, device: torch.device) -> Iterator[None]:
         ):
             yield
     finally:
-        matmul.fp32_precision, conv.fp32_precision = before
+        torch.set_float32_matmul_precision(before[0])
+        conv.fp32_precision = before[1]

@@ -57,11 +57,20 @@ def test_measurements_are_taken_in_the_precision_asked_for(
     assert set(seen) == {torch.float32}
 
 
-@pytest.mark.parametrize(("name", "flag"), [("fp32", "ieee"), ("tf32", "tf32")])
-def test_settings_hold_while_computing_and_go_back_afterwards(name: str, flag: str) -> None:
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")  # of an autocast that is off
+@pytest.mark.parametrize(
+    ("name", "device", "flag"),
+    [("fp32", CUDA, "ieee"), ("tf32", CUDA, "tf32"), ("fp32", CPU, "ieee"), ("bf16", CPU, "ieee")],
+)
+def test_settings_hold_while_computing_and_go_back_afterwards(
+    name: str, device: torch.device, flag: str
+) -> None:
     matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-    before = (matmul.fp32_precision, conv.fp32_precision)
-    with computing_in(name, CPU):
+    before = (torch.get_float32_matmul_precision(), conv.fp32_precision)
+    with computing_in(name, device):
         assert (matmul.fp32_precision, conv.fp32_precision) == (flag, flag)
-        assert not torch.is_autocast_enabled("cpu")
-    assert (matmul.fp32_precision, conv.fp32_precision) == before
+        # What torch.compile reads; it refuses to say where old and new names contradict.
+        assert torch.get_float32_matmul_precision() == ("high" if flag == "tf32" else "highest")
+        assert torch.backends.cuda.matmul.allow_tf32 == (flag == "tf32")
+        assert torch.is_autocast_enabled("cpu") == (name == "bf16")
+    assert (torch.get_float32_matmul_precision(), conv.fp32_precision) == before
