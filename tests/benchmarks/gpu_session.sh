@@ -6,7 +6,8 @@
 # On the GPU machine (PyTorch and scientific Python installed, no network), in a copy of the
 # working tree with gpu/ in it, one piece after another; each can be run again:
 #   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
-#   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks
+#   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
+#                                            # speed --models coupled --name training-cuda-coupled
 #   tests/benchmarks/gpu_session.sh precisions   # fp32 and bf16
 #   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16: processes, threads, fused
 #   MPS=1 tests/benchmarks/gpu_session.sh jobs   # processes under NVIDIA's Multi-Process Service
@@ -64,7 +65,7 @@ check() {
 
 yardstick() { run tests.benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
 
-speed() { yardstick --jobs; }
+speed() { yardstick --jobs "$@"; }
 
 precisions() {
   for precision in fp32 bf16; do
@@ -98,7 +99,7 @@ END
 piece=${1:-}
 case $piece in
 pack) shift && pack "$@" ;;
-check | speed | precisions | tables) environment && "$piece" ;;
+check | speed | precisions | tables) environment && "$piece" "${@:2}" ;;
 jobs) environment && jobs_at_once ;;
 *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" && exit 2 ;;
 esac

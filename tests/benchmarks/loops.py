@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any, Protocol
 
 import torch
-import torch._dynamo
 from torch import Tensor, multiprocessing, nn
 from torch.func import functional_call, stack_module_state, vmap
 
@@ -181,6 +180,8 @@ def contiguous(run: Run) -> None:
 
 def compiled(run: Run) -> None:
     """Let TorchInductor write the kernels."""
+    import torch._dynamo  # takes seconds
+
     torch._dynamo.config.recompile_limit = 64  # blocks of all shapes share one method
     run.model.compile()
 
@@ -239,9 +240,15 @@ class Remote:
         self._process.start()
         other.close()
 
-    def ready(self) -> None:
-        """Wait for the end of the first epoch, which is not counted."""
-        self._pipe.recv()
+    def ready(self) -> str | None:
+        """Wait for the end of the first epoch, which is not counted; return why it failed."""
+        try:
+            failure: str | None = self._pipe.recv()
+        except EOFError:
+            failure = "its process died"
+        if failure is not None:
+            self._process.join()
+        return failure
 
     def begin(self, what: str) -> None:
         """Let it do an "epoch" (validation included), or a "validate" alone."""
@@ -292,8 +299,13 @@ def make_loop(
 def _serve(pipe: Any, title: str, model: str, setting: Setting, threads: int, trials: int) -> None:
     torch.set_num_threads(threads)
     data = setting.load()
-    loop = make_loop(title, model, setting, data, threads, trials)
-    loop.epoch()
+    try:
+        loop = make_loop(title, model, setting, data, threads, trials)
+        loop.epoch()
+    except Exception as error:  # such as a full GPU, or no compiler on this machine
+        first, *_ = str(error).splitlines() or [""]
+        pipe.send(f"{type(error).__name__}: {first}"[:200])
+        return
     pipe.send(None)
     while (what := pipe.recv()) != "end":
         pipe.send(seconds_of(getattr(loop, what), data.device))

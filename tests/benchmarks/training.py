@@ -12,7 +12,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -51,9 +51,9 @@ def measure_model(
     """Time one network in all loops, in turns."""
     titles = [PLAIN, OURS, *(VARIANTS[data.device.type] if variants else ())]
     loops = {title: Remote(title, name, setting, torch.get_num_threads()) for title in titles}
-    for loop in loops.values():
-        loop.ready()
-    times: dict[str, list[tuple[float, float]]] = {title: [] for title in titles}
+    failed = _wait_for({title: [loop] for title, loop in loops.items()})
+    loops = {title: loop for title, loop in loops.items() if title not in failed}
+    times: dict[str, list[tuple[float, float]]] = {title: [] for title in loops}
     for _ in range(repeats):
         for title, loop in loops.items():
             times[title].append((loop.time("epoch"), loop.time("validate")))
@@ -71,7 +71,7 @@ def measure_model(
             "peak_memory_bytes": loops[title].end(),
             "ratio": [one / epoch for (one, _), epoch in zip(times[PLAIN], epochs, strict=True)],
         }
-    return {"model": name, "flops_a_step": flops, "loops": rows}
+    return {"model": name, "flops_a_step": flops, "loops": rows, "failed": failed}
 
 
 def count_flops(config: TrainConfig, data: TrainingData) -> int:
@@ -108,20 +108,19 @@ def measure_jobs(
         FUSED: lambda: [Remote(FUSED, model, setting, threads, jobs)],
     }
     ours = {way: loops[way]() for way in ways}
-    for loop in chain([plain], *ours.values()):
-        loop.ready()
+    failed = _wait_for({PLAIN: [plain], **ours})
     alone: list[float] = []
-    together: dict[str, list[float]] = {way: [] for way in ways}
+    together: dict[str, list[float]] = {way: [] for way in ways if way not in failed}
     for _ in range(repeats):
         alone.append(plain.time("epoch"))
-        for way in ways:
+        for way, times in together.items():
             began = time.perf_counter()
             for loop in ours[way]:
                 loop.begin("epoch")
             for loop in ours[way]:
                 loop.seconds()
-            together[way].append(time.perf_counter() - began)
-    for loop in chain([plain], *ours.values()):
+            times.append(time.perf_counter() - began)
+    for loop in chain([plain], *(ours[way] for way in together)):
         loop.end()
     return [
         {
@@ -133,8 +132,30 @@ def measure_jobs(
             "seconds_of_an_epoch_of_all_jobs": together[way],
             "ratio": [jobs * one / all_ for one, all_ in zip(alone, together[way], strict=True)],
         }
-        for way in ways
+        for way in together
+    ] + [
+        {"model": model, "jobs": jobs, "way": way, "failed": reason}
+        for way, reason in failed.items()
     ]
+
+
+def _wait_for(loops: Mapping[str, Sequence[Remote]]) -> dict[str, str]:
+    """Wait until all loops are ready; return why some are not, and end what goes with them.
+
+    Raises:
+        RuntimeError: the plain loop failed.
+    """
+    failed = {}
+    for title, group in loops.items():
+        reasons = [loop.ready() for loop in group]
+        if found := [reason for reason in reasons if reason]:
+            failed[title] = found[0]
+            for loop, reason in zip(group, reasons, strict=True):
+                if reason is None:
+                    loop.end()
+    if PLAIN in failed:
+        raise RuntimeError(f"the plain loop failed: {failed[PLAIN]}")
+    return failed
 
 
 def main(words: list[str] | None = None) -> None:

@@ -58,6 +58,8 @@ def _render_model(measured: dict[str, Any], peak: float) -> list[str]:
             _spread(row["ratio"]),
         )
         lines.append(f"| {' | '.join(cells)} |")
+    for title, reason in measured["failed"].items():
+        lines.append(f"| {title} | failed: {reason} |")
     return [*lines, ""]
 
 
@@ -74,6 +76,9 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
     ]
     for row in rows:
         title = models.TITLES[row["model"]]
+        if "failed" in row:
+            lines.append(f"| {title} | {row['jobs']} | {row['way']} | failed: {row['failed']} |")
+            continue
         cells = (title, str(row["jobs"]), row["way"], str(row["threads_a_job"]))
         lines.append(f"| {' | '.join(cells)} | {_spread(row['ratio'])} |")
     return [*lines, ""]
