@@ -152,6 +152,8 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         study = _outlast(load, task, emit)
         try:
             while task.deadline is None or time.monotonic() < task.deadline:
+                with interrupts_allowed():
+                    pass  # between two trials
                 if _outlast(step, task, emit):
                     return
         except Exception as error:

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
+from study import workers
 from study.interrupts import interrupts_allowed, interrupts_held, taking_interrupts
 from study.storage import load_study, open_storage
 from tests.soak import SOAK, record
@@ -95,6 +96,22 @@ def test_handlers_are_given_back() -> None:
         assert signal.getsignal(signal.SIGTERM) == terminated
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_after_a_trial_begins_no_other(
+    typed: Callable[..., Typed],
+    toy_data: None,
+    tiny: Path,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Rule: an interrupt that comes while the end of a trial is stored ends the run before the
+    # next trial is begun.
+    monkeypatch.setattr(workers, "check_failures", lambda _: receive(signal.SIGTERM))
+    setting = ("--data", "synthetic", "--budget", "smoke", "--trials", 2, "--storage", sqlite_url)
+    assert typed("run", "--space", tiny, *setting).code == 130
+    trials = load_study(open_storage(sqlite_url), NAME).trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE]
 
 
 class Commits:
