@@ -42,8 +42,8 @@ def _run_app() -> None:
     try:
         app(standalone_mode=True)
     except Exception as error:
-        from study.database import StorageError
-        from study.outage import STORAGE_ERRORS, reason_of
+        from study.database import StorageError, reason_of
+        from study.outage import STORAGE_ERRORS
 
         if not isinstance(error, STORAGE_ERRORS):
             raise

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from ecg.errors import EcgError, UsageError
@@ -103,11 +104,15 @@ def check_sqlite_file(url: str, *, create: bool) -> None:
             )
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what the database said, in one line and without the statement."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    said = str(getattr(cause, "orig", None) or cause).strip()
+    return said.splitlines()[0] if said else type(cause).__name__
+
+
 def _unreachable(shown: str, error: Exception) -> StorageError:
-    original = getattr(error, "orig", None) or error
-    reason = (
-        str(original).strip().splitlines()[0] if str(original).strip() else type(error).__name__
-    )
+    reason = reason_of(error)
     if isinstance(error, OperationalError):
         return StorageError(f"cannot reach or open the storage {shown}: {reason}")
     return StorageError(f"the storage {shown} is not a usable Optuna database: {reason}")

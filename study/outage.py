@@ -7,7 +7,7 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from study.database import StorageError
+from study.database import StorageError, reason_of
 from study.interrupts import interrupts_allowed
 from study.progress import format_seconds
 
@@ -22,13 +22,6 @@ def is_outage(error: BaseException) -> bool:
     """Whether the storage may work again later: the server is gone, a disk full, a file locked."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return isinstance(cause, OperationalError | InterfaceError)
-
-
-def reason_of(error: BaseException) -> str:
-    """Return what the database said, in one line and without the statement."""
-    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    said = str(getattr(cause, "orig", None) or cause).strip()
-    return said.splitlines()[0] if said else type(cause).__name__
 
 
 def outlast(action: Callable[[], T], shown: str, say: Callable[[str], None]) -> T:

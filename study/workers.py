@@ -21,10 +21,10 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
-from study.database import hide_password
+from study.database import hide_password, reason_of
 from study.interrupts import interrupts_allowed, interrupts_held
 from study.news import Emit, Notice, Progress
-from study.outage import STORAGE_ERRORS, is_outage, outlast, reason_of
+from study.outage import STORAGE_ERRORS, is_outage, outlast
 from study.plan import key_of
 from study.pruning import PruningPolicy
 from study.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted

@@ -9,8 +9,8 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from study import outage
-from study.database import StorageError
-from study.outage import is_outage, outlast, reason_of
+from study.database import StorageError, reason_of
+from study.outage import is_outage, outlast
 from tests.study.setting import Typed, open_new
 
 FULL = OperationalError("INSERT secret", {}, sqlite3.OperationalError("disk is full\nmore"))
