@@ -150,19 +150,12 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
 
     with interrupts_held():
         study = _outlast(load, task, emit)
-        try:
+        with _deletion_said(study):
             while task.deadline is None or time.monotonic() < task.deadline:
                 with interrupts_allowed():
                     pass  # between two trials
                 if _outlast(step, task, emit):
                     return
-        except Exception as error:
-            if isinstance(error, EcgError) or not is_deleted(study):
-                raise
-            raise EcgError(
-                f"the study '{task.study}' was deleted while it ran; the same command begins it "
-                "anew"
-            ) from error
 
 
 @contextmanager
@@ -184,6 +177,24 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def _deletion_said(study: optuna.Study) -> Iterator[None]:
+    """Turn whatever fails for want of a deleted study into an error for people.
+
+    Raises:
+        EcgError: the study was deleted.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, EcgError) or not is_deleted(study):
+            raise
+        raise EcgError(
+            f"the study '{study.study_name}' was deleted while it ran; the same command begins "
+            "it anew"
+        ) from error
 
 
 def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
