@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from ecg.heartbeats import CLASSES
 from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
@@ -25,7 +24,11 @@ def train(
     checkpoint: Checkpoint | None = None,
     precision: str = "auto",
 ) -> TrainResult:
-    """Train one network by the published protocol (early stopping on the validation loss).
+    """Train one network by the published protocol.
+
+    Early stopping, the scheduler and the choice of weights watch the unweighted validation loss,
+    whatever the class weights: the published code averages batches that nearly all hold one
+    class, so that its weights cancel, and the losses of all trials are on one scale.
 
     The same configuration on the same CPU with as many threads gives the same result to the
     bit, interrupted and resumed or not. The host waits for the device once an epoch.
@@ -77,10 +80,9 @@ def measure(
 ) -> Confusion:
     """Return the (5, 5) confusion matrix of trained weights on a part."""
     device = part.labels.device
-    plain = torch.ones(len(CLASSES), device=device)
     model = _trained(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return as_confusion(evaluate(model, part, plain)[1])
+        return as_confusion(evaluate(model, part)[1])
 
 
 def predict(

@@ -18,7 +18,7 @@ class Epoch:
     Attributes:
         number: counted from 1.
         train_loss: mean weighted cross-entropy over the epoch's training beats.
-        validation_loss: the same over the validation part.
+        validation_loss: mean unweighted cross-entropy over the validation part.
         learning_rate: with which the epoch was trained.
         confusion: (5, 5) validation counts, rows true, columns predicted.
         best_epoch: the epoch of the lowest validation loss so far.
@@ -35,7 +35,7 @@ class Epoch:
 
     @property
     def scores(self) -> dict[str, float]:
-        """The validation figures, see `ecg.metrics.scores`."""
+        """The validation scores, see `ecg.metrics.scores`."""
         return scores(self.confusion)
 
 

@@ -13,9 +13,11 @@ from ecg.imbalance import class_weights
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData
 from ecg.training.early_stopping import EarlyStopping
+from ecg.training.fusion import for_training
 from ecg.training.graphs import GraphedSteps
 from ecg.training.memory import keep_freed_memory
 from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
+from ecg.training.precision import is_bf16_on_cpu
 from ecg.training.result import Confusion, Epoch
 from ecg.training.step import evaluate, make_optimizer, train_epoch
 
@@ -73,7 +75,7 @@ class Run:
         seed_device(data.device, derive_seed(config.seed, "dropout", number))
         order = epoch_order(data.train.labels, self._beat_weights, config.seed, number)
         trained = self._train_epoch(order)
-        validated, cells = evaluate(self.model, data.validation, self._loss_weights)
+        validated, cells = evaluate(self.model, data.validation)
         train_loss, validation_loss, confusion = _to_host(trained, validated, cells)
         _check_finite(number, train_loss, validation_loss)
         if self.stopping.update(number, validation_loss):
@@ -95,13 +97,12 @@ class Run:
     def _make_train_epoch(self) -> Callable[[Tensor], Tensor]:
         """Return what trains one epoch in a given order: CUDA graphs on a GPU, else the steps."""
         part, batch_size = self.data.train, self.config.batch_size
+        model = for_training(self.model) if is_bf16_on_cpu() else self.model
         if self.data.device.type == "cuda":
             return GraphedSteps(
                 self.model, self.optimizer, part, self._loss_weights, batch_size
             ).train_epoch
-        return partial(
-            train_epoch, self.model, self.optimizer, part, self._loss_weights, batch_size
-        )
+        return partial(train_epoch, model, self.optimizer, part, self._loss_weights, batch_size)
 
 
 def build_model(config: TrainConfig) -> nn.Module:
@@ -146,11 +147,12 @@ def _loss_weights(config: TrainConfig, part: Part) -> Tensor:
 
 
 def _to_host(trained: Tensor, validated: Tensor, cells: Tensor) -> tuple[float, float, Confusion]:
-    """Bring an epoch's figures over in one transfer: the one time the host waits."""
-    figures = torch.cat([trained, validated, cells.flatten().double()]).cpu()
-    train_sum, train_weight, validation_sum, validation_weight = figures[:4].tolist()
-    confusion = as_confusion(figures[4:].view(cells.shape).long())
-    return train_sum / train_weight, validation_sum / validation_weight, confusion
+    """Bring an epoch's losses and counts over in one transfer: the one time the host waits."""
+    values = torch.cat([trained, validated.view(1), cells.flatten().double()]).cpu()
+    train_sum, train_weight, validation_sum = values[:3].tolist()
+    confusion = as_confusion(values[3:].view(cells.shape).long())
+    beats = sum(map(sum, confusion))
+    return train_sum / train_weight, validation_sum / beats, confusion
 
 
 def _check_finite(epoch: int, train_loss: float, validation_loss: float) -> None:

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from ecg.heartbeats import CLASSES
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part
+from ecg.training.fusion import for_evaluation
+from ecg.training.precision import is_bf16_on_cpu
 
-# On a CPU a small batch stays in the cache; a GPU wants to be filled.
+# On a CPU a small batch stays in the cache, which bfloat16 needs less of; a GPU wants to be filled.
 EVALUATION_BATCH = {"cpu": 64, "cuda": 4096}
+BF16_EVALUATION_BATCH = 512
 Found = TypeVar("Found")
 
 
@@ -101,19 +104,18 @@ def train_epoch(
     return totals
 
 
-def evaluate(model: nn.Module, part: Part, class_weights: Tensor) -> tuple[Tensor, Tensor]:
+def evaluate(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
     """Measure a model on a part; where memory runs out, once more with half the batch.
 
     Args:
         model: in any mode; left in evaluation mode.
         part: the part to measure.
-        class_weights: (5,) float32 weights in the cross-entropy.
 
     Returns:
-        (2,) float64 sum of weighted losses and sum of weights, and the (5, 5) int64 confusion
-        matrix (rows true, columns predicted), both on the device.
+        () float64 sum of the unweighted losses, and the (5, 5) int64 confusion matrix (rows true,
+        columns predicted), both on the device.
     """
-    return _sparing(partial(_evaluate, model, part, class_weights), part.labels.device)
+    return _sparing(partial(_evaluate, model, part), part.labels.device)
 
 
 def predict_labels(model: nn.Module, part: Part) -> Tensor:
@@ -131,33 +133,35 @@ def predict_labels(model: nn.Module, part: Part) -> Tensor:
 
 def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
     """Do work that is given a batch size; where memory runs out, once more with half of it."""
-    size = EVALUATION_BATCH[device.type]
+    size = BF16_EVALUATION_BATCH if is_bf16_on_cpu() else EVALUATION_BATCH[device.type]
     try:
         return work(size)
     except torch.OutOfMemoryError:
         return work(size // 2)
 
 
+def _evaluating(model: nn.Module) -> nn.Module:
+    """Return what predicts as the model does: itself in evaluation mode, or its faster form."""
+    return for_evaluation(model) if is_bf16_on_cpu() else model.eval()
+
+
 @torch.inference_mode()
 def _predict(model: nn.Module, part: Part, size: int) -> Tensor:
-    model.eval()
+    network = _evaluating(model)
     batches = torch.split(part.signals, size)
-    return torch.cat([model(signals).argmax(1) for signals in batches])
+    return torch.cat([network(signals).argmax(1) for signals in batches])
 
 
 @torch.inference_mode()
-def _evaluate(
-    model: nn.Module, part: Part, class_weights: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    model.eval()
+def _evaluate(model: nn.Module, part: Part, size: int) -> tuple[Tensor, Tensor]:
+    network = _evaluating(model)
     device = part.labels.device
-    totals = torch.zeros(2, dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=torch.float64, device=device)
     cells = torch.zeros(len(CLASSES) ** 2, dtype=torch.int64, device=device)
     batches = torch.split(part.signals, size)
     for signals, labels in zip(batches, torch.split(part.labels, size), strict=True):
-        logits = model(signals)  # (batch, 5)
-        loss = nn.functional.cross_entropy(logits, labels, class_weights, reduction="sum")
-        totals += torch.stack([loss, class_weights[labels].sum()])
+        logits = network(signals)  # (batch, 5)
+        total += nn.functional.cross_entropy(logits, labels, reduction="sum")
         cell = labels * len(CLASSES) + logits.argmax(1)
         cells.index_add_(0, cell, torch.ones_like(cell))
-    return totals, cells.view(len(CLASSES), len(CLASSES))
+    return total, cells.view(len(CLASSES), len(CLASSES))

@@ -12,7 +12,6 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import OperationalError
 
 from ecg.budget import find_budget
-from ecg.imbalance import class_weights
 from ecg.splits import make_split
 from ecg.training import TrainConfig
 from ecg.training import step as step_module
@@ -393,16 +392,15 @@ def test_evaluation_out_of_memory_is_tried_with_half_the_batch() -> None:
     # Rule: where a batch does not fit, the part is measured once more from its start with half
     # the batch, with the same figures; where that does not fit either, the error stays.
     part = toy_parts(300, 150).validation
-    weights = torch.from_numpy(class_weights(np.bincount(part.labels, minlength=5), 0.0)).float()
     roomy, narrow, tiny = Hungry(64), Hungry(32), Hungry(31)
-    losses, confusion = evaluate(roomy, part, weights)
-    halved_losses, halved_confusion = evaluate(narrow, part, weights)
+    losses, confusion = evaluate(roomy, part)
+    halved_losses, halved_confusion = evaluate(narrow, part)
     assert roomy.sizes == [64, 64, 22]
     assert narrow.sizes == [64, 32, 32, 32, 32, 22]
     assert torch.equal(confusion, halved_confusion)
     assert torch.allclose(losses, halved_losses)
     with pytest.raises(torch.OutOfMemoryError):
-        evaluate(tiny, part, weights)
+        evaluate(tiny, part)
 
 
 @pytest.mark.parametrize("text", ["CUDA error: device-side assert", "CUDA error: no device\nmore"])

@@ -18,6 +18,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _float32() -> Iterator[None]:
+    """Let "auto" be float32 whatever this CPU is good at: rules are held to its rounding."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ecg.training.precision.is_bf16_fast", lambda: False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def data() -> TrainingData:
     return toy_data(360, validation=120)

@@ -3,15 +3,57 @@ import torch
 
 from ecg.errors import UsageError
 from ecg.training import TrainConfig, TrainingData, measure, predict, train
-from ecg.training.precision import computing_in, find_precision
+from ecg.training.precision import bf16_gain, computing_in, find_precision, is_bf16_fast
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 FAST = TrainConfig(model="simple", width_multiplier=0.25, max_epochs=2)
 
 
-def test_auto_is_tf32_on_cuda_and_float32_on_a_cpu() -> None:
+@pytest.mark.parametrize(
+    ("known", "limit", "gain", "fast"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, None, None, True),
+        ({"amx_bf16": True, "avx512_bf16": True}, "AVX512_CORE", 0.5, False),
+        ({"amx_bf16": False, "avx512_bf16": True}, None, 1.9, True),
+        ({"amx_bf16": False, "avx512_bf16": True}, None, 1.0, False),
+        ({"amx_bf16": False, "avx512_bf16": False}, None, None, False),
+        ({"arm_bf16": True}, None, 1.9, True),
+        ({"avx512_bf16": "?"}, None, None, False),
+    ],
+)
+def test_auto_takes_bfloat16_where_the_cpu_is_known_or_measured_to_be_faster_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+    known: dict[str, object],
+    limit: str | None,
+    gain: float | None,
+    fast: bool,
+) -> None:
+    # Without a gain, nothing may be timed: the capabilities alone decide.
+    def timed() -> float:
+        assert gain is not None
+        return gain
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    monkeypatch.setattr("ecg.training.precision.bf16_gain", timed)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert is_bf16_fast() == fast
+    monkeypatch.setattr("ecg.training.precision.is_bf16_fast", is_bf16_fast)
+    assert find_precision("auto", CPU) == ("bf16" if fast else "fp32")
     assert find_precision("auto", CUDA) == "tf32"
-    assert find_precision("auto", CPU) == "fp32"
+
+
+def test_the_gain_of_bfloat16_is_measured_once_and_leaves_the_threads_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bf16_gain.cache_clear()
+    threads = torch.get_num_threads()
+    gain = bf16_gain()
+    assert gain > 0
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr("ecg.training.precision._time_convolution", lambda kind: 1 / 0)
+    assert bf16_gain() == gain
 
 
 @pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])

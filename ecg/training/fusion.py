@@ -1,0 +1,209 @@
+"""The same network in fewer passes over memory, for bfloat16 on a CPU.
+
+With a matrix unit the products of a bfloat16 step are so quick that batch norm, ReLU, dropout and
+pooling are most of it. `for_training` runs each such chain as one function, and `for_evaluation`
+folds batch norm into the weights before it. The plain network stays the one that is kept, saved
+and trained in float32: both forms share or copy its weights, and tests compare them with it.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from ecg.dropout import DRAWS, Dropout, draw
+
+PAIR = (1, 2)  # the kernel of the only max pool with a fused form
+Layers = Iterable[nn.Module]
+
+
+def for_training(model: nn.Module) -> nn.Module:
+    """Return the network with every chain that `FusedChain` knows as one layer.
+
+    Args:
+        model: any network; its parameters and buffers are shared, so training one trains both.
+    """
+    return _rebuilt(model, _fuse_chains)
+
+
+def for_evaluation(model: nn.Module) -> nn.Module:
+    """Return a bfloat16 copy of the network for predictions, batch norm folded into the weights.
+
+    Args:
+        model: any network; it is not changed.
+    """
+    return _rebuilt(copy.deepcopy(model).eval(), _fold_norms).to(torch.bfloat16)
+
+
+class FusedChain(nn.Module):
+    """Batch norm, then ReLU, dropout and a max pool of pairs where the chain has them.
+
+    Args:
+        chain: layers in this order, the batch norm first.
+    """
+
+    def __init__(self, chain: list[nn.Module]) -> None:
+        """Keep the plain layers: they hold the parameters, and run what is not bfloat16."""
+        super().__init__()
+        self.plain = nn.Sequential(*chain)
+        self._has_relu = any(map(_is_relu, chain))
+        self._has_pool = any(map(_is_pool, chain))
+        self._dropped = sum(layer.dropped for layer in chain if isinstance(layer, Dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, 1, length) -> the same, or (batch, channels, 1, length // 2)."""
+        norm = self.plain[0]
+        if not self.training or x.dtype != torch.bfloat16 or x.device.type != "cpu":
+            return self.plain(x)  # type: ignore[no-any-return]
+        norm.num_batches_tracked.add_(1)  # type: ignore[operator]
+        return _Chain.apply(  # type: ignore[no-any-return, no-untyped-call]
+            x, norm.weight, norm.bias, norm, self._has_relu, self._dropped, self._has_pool
+        )
+
+
+class _Chain(torch.autograd.Function):
+    """Works on bfloat16 as 16-bit integers: those of values of 0 or more have the same order.
+
+    A value times a 0 or 1 that is drawn, or that a comparison gave, is then a product of
+    integers, which a CPU does 16 or 32 at a time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        norm: nn.BatchNorm2d,
+        has_relu: bool,
+        dropped: int,
+        has_pool: bool,
+    ) -> Tensor:
+        # What dropout keeps is scaled, and so may be the affine part of the norm before it.
+        scale = DRAWS / (DRAWS - dropped)
+        y, mean, deviation = torch.native_batch_norm(
+            x, weight * scale, bias * scale, norm.running_mean, norm.running_var,
+            True, norm.momentum or 0.0, norm.eps,
+        )  # fmt: skip
+        bits = y.view(torch.int16)
+        kept = None
+        if has_relu:
+            y.clamp_min_(0)
+        if dropped:
+            kept = draw(y, dropped)
+            bits.mul_(kept)
+        # With ReLU, what is not above 0 has no gradient, dropped or not.
+        mask_of = bits if has_relu else kept
+        ctx.save_for_backward(x, weight, mean, deviation, mask_of)
+        ctx.settings = scale, norm.eps, has_relu, has_pool
+        return torch.maximum(*_pairs(y)) if has_pool else y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, deviation, mask_of = ctx.saved_tensors
+        scale, eps, has_relu, has_pool = ctx.settings
+        gradient = gradients[0].contiguous(memory_format=torch.channels_last)
+        if has_pool:
+            gradient = _unpooled(gradient, mask_of)
+        elif mask_of is not None:
+            mask = _compare(torch.gt, mask_of, 0) if has_relu else mask_of
+            gradient = _masked(gradient, mask)
+        to_x, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight * scale, None, None, mean, deviation, True, eps, [True] * 3
+        )
+        return to_x, to_weight * scale, to_bias * scale, None, None, None, None
+
+
+def _unpooled(gradient: Tensor, bits: Tensor) -> Tensor:
+    """Give the gradient of each pair to its larger value (the first of two equal ones).
+
+    Args:
+        gradient: (batch, channels, 1, length // 2) bfloat16.
+        bits: (batch, channels, 1, length) int16 of the values after ReLU; 0 has no gradient.
+    """
+    found = torch.empty_like(bits)
+    first, second = _pairs(bits)
+    to_first, to_second = _pairs(found)
+    from_above = gradient.view(torch.int16)
+    torch.ge(first, second, out=to_first)
+    to_first.mul_(_compare(torch.gt, first, 0)).mul_(from_above)
+    torch.gt(second, first, out=to_second)
+    to_second.mul_(from_above)
+    found[..., 2 * gradient.shape[-1] :] = 0  # an odd length has a last value that is in no pair
+    return found.view(torch.bfloat16)
+
+
+def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
+    even = x.shape[-1] // 2 * 2
+    return x[..., 0:even:2], x[..., 1:even:2]
+
+
+def _compare(how: Callable[..., Tensor], one: Tensor, other: int) -> Tensor:
+    """Compare integers; the answer is 0 or 1 in their own type, which is quicker than bool."""
+    return how(one, other, out=torch.empty_like(one))
+
+
+def _masked(values: Tensor, mask: Tensor) -> Tensor:
+    """Return bfloat16 values times an int16 mask of 0 and 1."""
+    return torch.mul(values.view(torch.int16), mask).view(torch.bfloat16)
+
+
+def _rebuilt(module: nn.Module, rewrite: Callable[[list[nn.Module]], Layers]) -> nn.Module:
+    """Copy a tree of modules, rewriting the layers of every `nn.Sequential`; leaves are shared."""
+    if not module._modules:
+        return module
+    children = {name: _rebuilt(child, rewrite) for name, child in module.named_children()}
+    if type(module) is nn.Sequential:
+        return nn.Sequential(*rewrite(list(children.values())))
+    twin = copy.copy(module)
+    twin._modules = dict(children)
+    return twin
+
+
+def _fuse_chains(layers: list[nn.Module]) -> Iterator[nn.Module]:
+    while layers:
+        length = _chain_length(layers)
+        yield FusedChain(layers[:length]) if length > 1 else layers[0]
+        layers = layers[max(1, length) :]
+
+
+def _chain_length(layers: list[nn.Module]) -> int:
+    """Return how many layers from the first one on are a chain that `FusedChain` knows."""
+    first = layers[0]
+    if type(first) is not nn.BatchNorm2d or not first.affine or first.momentum is None:
+        return 0
+    length = 1
+    for fits in (_is_relu, _is_dropout, _is_pool):
+        if length < len(layers) and fits(layers[length]):
+            length += 1
+    has_pool = _is_pool(layers[length - 1])
+    # Without ReLU, bits do not have the order of the values.
+    return length - has_pool if has_pool and not _is_relu(layers[1]) else length
+
+
+def _is_relu(layer: nn.Module) -> bool:
+    return type(layer) is nn.ReLU
+
+
+def _is_dropout(layer: nn.Module) -> bool:
+    return type(layer) is Dropout and layer.dropped < DRAWS
+
+
+def _is_pool(layer: nn.Module) -> bool:
+    """Whether the layer is a max pool of pairs along time."""
+    plain = nn.MaxPool2d(PAIR)
+    return type(layer) is nn.MaxPool2d and layer.extra_repr() == plain.extra_repr()
+
+
+def _fold_norms(layers: list[nn.Module]) -> Iterator[nn.Module]:
+    while layers:
+        match layers:
+            case [nn.Conv2d() as conv, nn.BatchNorm2d() as norm, *layers]:
+                yield fuse_conv_bn_eval(conv, norm)
+            case [nn.Linear() as linear, nn.BatchNorm1d() as norm, *layers]:
+                yield fuse_linear_bn_eval(linear, norm)
+            case [layer, *layers]:
+                yield layer
