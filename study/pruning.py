@@ -1,9 +1,9 @@
 """Pruning tied to early stopping: one object owns the monitored curve of a trial.
 
-Early stopping watches the validation loss. Pruning watches the study's objective, because
-with class weights the losses of two trials are not on one scale. What is reported to Optuna
-at an epoch is the value the trial would return if it stopped there: the objective at the
-epoch of the best loss so far.
+Early stopping watches the validation loss, unweighted in every trial. Pruning watches the
+study's objective, because that is what the trials are compared by. What is reported to Optuna at
+an epoch is the value the trial would return if it stopped there: the objective at the epoch of
+the best loss so far.
 """
 
 from collections.abc import Sequence

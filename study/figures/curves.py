@@ -28,7 +28,7 @@ def learning_curves(records: pd.DataFrame) -> go.Figure:
     """Draw validation loss and objective of all trials, epoch by epoch.
 
     All trials that ended in one way are one line with gaps: thousands of lines stay quick.
-    With class weights the losses of two trials are not on one scale.
+    The validation loss is unweighted, so the losses of all trials are on one scale.
 
     Args:
         records: of one study, curves included.
