@@ -1,4 +1,4 @@
-"""Attributes of a trial: stored in one transaction, and the large ones read only on demand."""
+"""Attributes of a trial: stored in one transaction, and the large ones read one by one."""
 
 import json
 from collections.abc import Mapping
@@ -10,25 +10,6 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
 from optuna.trial import FrozenTrial
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
-
-LARGE = ("curves", "examples", "confusion", "per_class", "validation", "versions")
-
-
-def leave_out_large(storage: RDBStorage) -> None:
-    """Let Optuna read all trials of a storage without their large attributes.
-
-    A worker keeps every trial in memory, and of the others it needs little: with everything a
-    study of 5,000 trials takes hundreds of megabytes in each worker, and long to read.
-    """
-    table = TrialUserAttributeModel
-
-    def reading(state: ORMExecuteState) -> None:
-        if state.is_select and not state.is_relationship_load:
-            small = with_loader_criteria(table, table.key.not_in(LARGE))
-            state.statement = state.statement.options(small)
-
-    sqlalchemy.event.listen(storage.scoped_session, "do_orm_execute", reading)
 
 
 def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
