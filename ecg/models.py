@@ -2,8 +2,8 @@
 
 Every network maps (batch, 1, 187) z-scored beats to (batch, 5) logits. The published shapes
 have kernel 5, padding 2, stride 1 and a bias in every convolution; three multipliers, all 1
-in the published tables, let a search vary a shape around them. Adding a network is one
-builder with `@register`.
+in the published tables, let a search vary a shape around them. Adding a network is one line in
+`ecg.networks` and one builder with `@register`.
 
 Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
 memory, which makes a training step on a CPU faster (results/benchmarks/training-cpu.md).
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
+from ecg.networks import MODELS
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,14 @@ class Shape:
 
 
 Builder = Callable[[Shape], nn.Sequential]
-TITLES: dict[str, str] = {}
 _BUILDERS: dict[str, Builder] = {}
 
 
-def register(name: str, title: str) -> Callable[[Builder], Builder]:
-    """Make a builder known as `name` (what people type) and `title` (what tables print)."""
+def register(name: str) -> Callable[[Builder], Builder]:
+    """Make a builder known as the network of that name, one of `ecg.networks.MODELS`."""
 
     def keep(builder: Builder) -> Builder:
         _BUILDERS[name] = builder
-        TITLES[name] = title
         return builder
 
     return keep
@@ -86,8 +85,8 @@ def build(
     Raises:
         UsageError: the name is not known.
     """
-    if name not in _BUILDERS:
-        raise UsageError(f"unknown model '{name}'; known models: {', '.join(_BUILDERS)}")
+    if name not in MODELS:
+        raise UsageError(f"unknown model '{name}'; known models: {', '.join(MODELS)}")
     shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier)
     image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
     layers = _BUILDERS[name](shape)
@@ -117,7 +116,7 @@ def _conv_bn_relu(shape: Shape, inputs: int, outputs: int) -> list[nn.Module]:
     return [shape.conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-@register("simple", "Simple CNN")
+@register("simple")
 def _simple(shape: Shape) -> nn.Sequential:
     """Three convolutions and a global average pool; 52,229 parameters."""
     a, b, c = map(shape.units, (32, 64, 128))
@@ -130,7 +129,7 @@ def _simple(shape: Shape) -> nn.Sequential:
     )
 
 
-@register("four-layer", "Four-layer CNN")
+@register("four-layer")
 def _four_layer(shape: Shape) -> nn.Sequential:
     """Four convolutions with batch norm and dropout; 217,925 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
@@ -163,7 +162,7 @@ class ResidualBlock(nn.Module):
         return total.relu()
 
 
-@register("residual", "Residual CNN")
+@register("residual")
 def _residual(shape: Shape) -> nn.Sequential:
     """Five residual blocks; 1,354,981 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
@@ -178,7 +177,7 @@ def _residual(shape: Shape) -> nn.Sequential:
     )
 
 
-@register("coupled", "Coupled CNN")
+@register("coupled")
 def _coupled(shape: Shape) -> nn.Sequential:
     """Two coupled convolution stages and two dense layers; 1,686,725 parameters.
 
@@ -200,6 +199,3 @@ def _coupled(shape: Shape) -> nn.Sequential:
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),
     )
-
-
-MODELS = tuple(_BUILDERS)

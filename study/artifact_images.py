@@ -1,4 +1,4 @@
-"""Images of one trial, drawn in the worker: quick, without a browser or a display."""
+"""Images of one trial, drawn when somebody opens them: quick, without browser or display."""
 
 import io
 from collections.abc import Mapping, Sequence

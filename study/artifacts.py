@@ -1,24 +1,23 @@
 """What a trial leaves behind as files, shown by the dashboard: images, a table, the weights.
 
-They are stored before the trial ends: Optuna refuses to add to a finished trial.
+Only the weights are written. The others say nothing that the trial's attributes do not: they are
+entered in the trial, and made when somebody opens one, see `study.artifact_store`.
 """
 
-import csv
-import io
+import json
 import logging
+import mimetypes
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+import uuid
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import optuna
 import sqlalchemy
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 
 from ecg.files import replacing
-from ecg.heartbeats import CLASS_NAMES, CLASSES
-from ecg.metrics import per_class
 
 if TYPE_CHECKING:
     from ecg.training import TrainResult
@@ -26,8 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FOLDER = "artifacts"
-OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
+ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
+MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
+WEIGHTS = "weights.safetensors"
 MAX_WEIGHTS = 16 * 2**20  # bytes; the published networks have 7 MB at most
+OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 
 
 class WholeFiles(FileSystemArtifactStore):
@@ -46,87 +48,69 @@ def artifact_folder(storage: str) -> Path:
     return (Path(str(url.database)).parent if beside else Path("results")) / FOLDER
 
 
-def attach_artifacts(
-    trial: optuna.Trial, result: "TrainResult", facts: Mapping[str, Any], *,
-    objective: str, folder: Path,
-) -> None:  # fmt: skip
-    """Store the files of a trained trial; a full disk costs the files, not the trial.
+def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict[str, str]:
+    """Write the weights of a trained trial; a full disk costs the weights, not the trial.
 
     Args:
-        trial: still running.
+        trial: that was trained.
         result: of its training.
-        facts: its attributes, see `study.trial.describe_result`.
-        objective: of the study.
         folder: of the artifacts, made where there is none.
+
+    Returns:
+        The entries of all its files: system attributes to be stored with the trial.
     """
+    entries = dict(_entry(name, str(uuid.uuid4())) for name in MADE_ON_DEMAND)
+    if (weights := _weights(result)) is None:
+        return entries
+    key = str(uuid.uuid4())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = make_files(result, facts, objective)
-        store = WholeFiles(folder)
-        with tempfile.TemporaryDirectory() as scratch:
-            for name, content in files.items():
-                path = Path(scratch) / name
-                path.write_bytes(content)
-                upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+        with replacing(folder / key) as beside:
+            beside.write_bytes(weights)
     except OSError as error:
         logger.warning(
-            "trial %d is kept without its images and weights: %s cannot be written (%s)",
+            "trial %d is kept without its weights: %s cannot be written (%s)",
             trial.number, folder, error.strerror or error,
         )  # fmt: skip
+        return entries
+    return entries | dict([_entry(WEIGHTS, key)])
 
 
-def make_files(result: "TrainResult", facts: Mapping[str, Any], objective: str) -> dict[str, bytes]:
-    """Return the files of a trial by name.
+def _entry(filename: str, key: str) -> tuple[str, str]:
+    """Return the attribute by which Optuna knows a file: `upload_artifact` stores the same."""
+    kind, encoding = mimetypes.guess_type(filename)
+    meta = ArtifactMeta(key, filename, kind or "application/octet-stream", encoding)
+    return f"{ENTRY}{key}", json.dumps(asdict(meta))
 
-    A pruned trial and a replayed one have no weights that anyone could use.
 
-    Args:
-        result: of the training.
-        facts: attributes of the trial.
-        objective: of the study.
-    """
+def _weights(result: "TrainResult") -> bytes | None:
+    """Return the weights as a file; None for a pruned or replayed trial: nobody could use them."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in result.weights.values())
+    if not result.weights or result.stop_reason == "pruned" or size > MAX_WEIGHTS:
+        return None
     from safetensors.torch import save
 
-    # Matplotlib takes a second to import, so only a process that draws does it.
-    from study.artifact_images import confusion_image, curves_image
-
-    files = {
-        "confusion.png": confusion_image(result.confusion),
-        "curves.png": curves_image(
-            facts["curves"], objective, result.best_epoch, result.stop_reason
-        ),
-        "predictions.csv": predictions_csv(result.confusion).encode(),
-    }
-    size = sum(tensor.numel() * tensor.element_size() for tensor in result.weights.values())
-    if result.weights and result.stop_reason != "pruned" and size <= MAX_WEIGHTS:
-        plain = {name: t.detach().cpu().contiguous() for name, t in result.weights.items()}
-        files["weights.safetensors"] = save(plain, {"epoch": str(result.best_epoch)})
-    return files
+    plain = {name: t.detach().cpu().contiguous() for name, t in result.weights.items()}
+    return save(plain, {"epoch": str(result.best_epoch)})
 
 
-def predictions_csv(confusion: Sequence[Sequence[int]]) -> str:
-    """Return one row a true class: beats, how they were predicted, and the figures.
+def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
+    """Return a note as the study's system attributes under which the dashboard looks for it.
+
+    `optuna_dashboard.save_note` reads all notes of the study to write one, and takes seconds
+    to import; these are its keys.
 
     Args:
-        confusion: (5, 5) counts, rows true, columns predicted.
+        trial_id: in the storage, None for the study itself.
+        text: markdown.
     """
-    figures = per_class(confusion)
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["true class", "beats", *(f"predicted {name}" for name in CLASSES), *figures])
-    for index, row in enumerate(confusion):
-        shares = [f"{values[index]:.4f}" for values in figures.values()]
-        writer.writerow([f"{CLASSES[index]} {CLASS_NAMES[index]}", sum(row), *row, *shares])
-    return file.getvalue()
+    prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
+    return {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
 
 
 def save_note(
     storage: optuna.storages.BaseStorage, study_id: int, trial_id: int | None, text: str
 ) -> None:
-    """Store the note of a trial, or of the study, where the dashboard looks for it.
-
-    `optuna_dashboard.save_note` reads all notes of the study to write one, and takes seconds
-    to import; these are its keys.
+    """Store the note of a trial, or of the study, see `note_attributes`.
 
     Args:
         storage: of the study.
@@ -134,6 +118,5 @@ def save_note(
         trial_id: in the storage, None for the study itself.
         text: markdown.
     """
-    prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
-    storage.set_study_system_attr(study_id, f"{prefix}:note_str:0", text)
-    storage.set_study_system_attr(study_id, f"{prefix}:note_ver", OUR_NOTE)
+    for name, value in note_attributes(trial_id, text).items():
+        storage.set_study_system_attr(study_id, name, value)

@@ -1,34 +1,21 @@
-"""Attributes of a trial: stored in one transaction, and the large ones read only on demand."""
+"""Attributes of a trial: stored in one transaction, and the large ones read one by one."""
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
+from optuna.storages._rdb.models import (
+    StudySystemAttributeModel,
+    TrialModel,
+    TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+)
 from optuna.trial import FrozenTrial
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
-
-LARGE = ("curves", "examples", "confusion", "per_class", "validation", "versions")
-
-
-def leave_out_large(storage: RDBStorage) -> None:
-    """Let Optuna read all trials of a storage without their large attributes.
-
-    A worker keeps every trial in memory, and of the others it needs little: with everything a
-    study of 5,000 trials takes hundreds of megabytes in each worker, and long to read.
-    """
-    table = TrialUserAttributeModel
-
-    def reading(state: ORMExecuteState) -> None:
-        if state.is_select and not state.is_relationship_load:
-            small = with_loader_criteria(table, table.key.not_in(LARGE))
-            state.statement = state.statement.options(small)
-
-    sqlalchemy.event.listen(storage.scoped_session, "do_orm_execute", reading)
 
 
 def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
@@ -45,7 +32,13 @@ def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
     return None if text is None else json.loads(text)
 
 
-def set_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
+def set_attributes(
+    trial: optuna.Trial,
+    attributes: Mapping[str, Any],
+    *,
+    system: Mapping[str, Any] = MappingProxyType({}),
+    of_study: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Store attributes of a running trial, all of them or none.
 
     The same as `trial.set_user_attr` for each, which is a transaction each: twenty of them are
@@ -54,26 +47,36 @@ def set_attributes(trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
     Args:
         trial: of any storage.
         attributes: JSON values by name; those that are there are replaced.
+        system: the same for Optuna's own attributes of the trial.
+        of_study: the same for Optuna's own attributes of its study.
 
     Raises:
         UpdateFinishedTrialError: the trial does not run any more.
     """
+    key, study = trial._trial_id, trial.study._study_id
     backend = getattr(trial.storage, "_backend", trial.storage)  # behind Optuna's cache
     if not isinstance(backend, RDBStorage):
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
+        for name, value in system.items():
+            trial.storage.set_trial_system_attr(key, name, value)
+        for name, value in of_study.items():
+            trial.storage.set_study_system_attr(study, name, value)
         return
-    key, table = trial._trial_id, TrialUserAttributeModel
-    rows = [
-        {"trial_id": key, "key": name, "value_json": json.dumps(value)}
-        for name, value in attributes.items()
-    ]
+    tables: tuple[tuple[Any, dict[str, int], Mapping[str, Any]], ...] = (
+        (TrialUserAttributeModel, {"trial_id": key}, attributes),
+        (TrialSystemAttributeModel, {"trial_id": key}, system),
+        (StudySystemAttributeModel, {"study_id": study}, of_study),
+    )
     state = sqlalchemy.select(TrialModel.state).where(TrialModel.trial_id == key)
     with backend.engine.begin() as connection:
         if connection.scalars(state.with_for_update()).one().is_finished():
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended")
-        connection.execute(
-            sqlalchemy.delete(table).where(table.trial_id == key, table.key.in_(attributes))
-        )
-        connection.execute(sqlalchemy.insert(table), rows)
+        for table, owner, values in tables:
+            rows = [{**owner, "key": n, "value_json": json.dumps(v)} for n, v in values.items()]
+            if rows:
+                old = sqlalchemy.delete(table).filter_by(**owner).where(table.key.in_(values))
+                connection.execute(old)
+                connection.execute(sqlalchemy.insert(table), rows)
     trial._cached_frozen_trial.user_attrs.update(attributes)
+    trial._cached_frozen_trial.system_attrs.update(system)

@@ -158,7 +158,7 @@ def spaces() -> None:
 
     from search_spaces import all_spaces
     from search_spaces.paper import TABLES
-    from study.summary import list_spaces
+    from study.spaces import list_spaces
 
     console = Console()
     console.print(list_spaces(list(all_spaces().values())))

@@ -15,11 +15,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import pandas as pd
 import sqlalchemy
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import StudyModel, TrialModel
 
 from ecg.errors import UsageError
+from study.artifact_store import TrialFiles
 from study.artifacts import OUR_NOTE, artifact_folder, save_note
 from study.dashboard_speed import remember_finished_trials, serialize_each_trial_once
 from study.database import hide_password
@@ -105,7 +105,7 @@ def make_dashboard(storage: str, *, host: str, port: int | None) -> WSGIServer:
     arguments = {"timeout": 60} if sqlalchemy.make_url(storage).drivername == "sqlite" else {}
     plain = RDBStorage(storage, engine_kwargs={"connect_args": arguments})
     serialize_each_trial_once()
-    app = wsgi(remember_finished_trials(plain), artifact_store=FileSystemArtifactStore(folder))
+    app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain))
     return _listen(_with_style(app), host, port)
 
 

@@ -18,7 +18,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.budget import Budget
-from ecg.models import MODELS
+from ecg.networks import MODELS
 from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
 from ecg.training.order import derive_seed

@@ -121,8 +121,9 @@ def claim(
     with study_lock(storage, study.study_name), warnings.catch_warnings():
         # Optuna wants its heartbeat used with `optimize`; `heartbeat` in workers.py beats.
         warnings.simplefilter("ignore")
-        _queue_lost_trials(study, storage, watch)
         trials = study.get_trials(deepcopy=False)
+        if _queue_lost_trials(study, storage, watch, trials):
+            trials = study.get_trials(deepcopy=False)
         mine = [trial for trial in trials if accept(trial)]
         counts = Counter(trial.state for trial in mine)
         if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= target:
@@ -234,15 +235,17 @@ def is_deleted(study: optuna.Study) -> bool:
         return True
 
 
-def _queue_lost_trials(study: optuna.Study, storage: RDBStorage, watch: Watch) -> None:
-    """Queue trials whose worker is gone; call it under the lock.
+def _queue_lost_trials(
+    study: optuna.Study, storage: RDBStorage, watch: Watch, trials: Sequence[FrozenTrial]
+) -> bool:
+    """Queue trials whose worker is gone; call it under the lock. Return whether there were any.
 
     It was silent for long enough, or is dead on this host, or died while it claimed the trial:
     whoever holds the lock sees no living claimer, and a claim ends with the worker's name.
     """
-    running = study.get_trials(deepcopy=True, states=(TrialState.RUNNING,))
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     if not running:
-        return
+        return False
     silent = watch.silent(storage, (trial._trial_id for trial in running))
     lost = [
         trial
@@ -251,7 +254,7 @@ def _queue_lost_trials(study: optuna.Study, storage: RDBStorage, watch: Watch) -
         or "worker" not in trial.user_attrs
         or is_dead(trial.user_attrs["worker"])
     ]
-    replaced = _find_replaced(study.get_trials(deepcopy=False)) if lost else set()
+    replaced = _find_replaced(trials) if lost else set()
     for trial in lost:
         # A silent worker may end its trial at this very moment: then nothing was lost.
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
@@ -259,6 +262,7 @@ def _queue_lost_trials(study: optuna.Study, storage: RDBStorage, watch: Watch) -
             if trial.number not in replaced:  # queued first: who dies in between loses nothing
                 queue_again(study, trial, "its worker was lost")
             storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    return bool(lost)
 
 
 def _find_replaced(trials: Sequence[FrozenTrial]) -> set[int]:

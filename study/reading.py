@@ -10,15 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
 from study.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
+from study.lean import find_distribution
 from study.storage import IDENTITY_KEY, foreign_study, unknown_study
 
 BASELINE = "baseline"
@@ -184,7 +183,7 @@ def _read_params(
     params: dict[int, dict[str, Any]] = defaultdict(dict)
     distributions: dict[str, str] = {}
     for of, name, number, distribution in found:
-        params[of][name] = _distribution(distribution).to_external_repr(number)
+        params[of][name] = find_distribution(distribution).to_external_repr(number)
         distributions[name] = distribution
     return params, distributions
 
@@ -222,8 +221,3 @@ def _read_examples(connection: Connection, key: int, number: int) -> dict[str, A
         .where(trial.study_id == key, trial.number == number, attribute.key == EXAMPLES)
     )
     return {EXAMPLES: json.loads(text)} if text else {}
-
-
-@cache
-def _distribution(text: str) -> BaseDistribution:
-    return json_to_distribution(text)

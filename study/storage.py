@@ -18,7 +18,6 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ecg.errors import UsageError
-from study.attributes import leave_out_large
 from study.database import (
     SQLITE_WAIT_SECONDS,
     StorageError,
@@ -27,6 +26,7 @@ from study.database import (
     parse_url,
     storage_errors,
 )
+from study.lean import READING, LeanStorage
 
 # Raised when a study of an older version can no longer be read or continued.
 FORMAT = 1
@@ -70,7 +70,7 @@ def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBSto
     Args:
         url: of SQLAlchemy, such as sqlite:///results/study.db.
         create: make the database where there is none.
-        lean: let trials be read without their large attributes, see `leave_out_large`.
+        lean: read trials without their large attributes, see `LeanStorage`.
 
     Raises:
         UsageError: the URL is malformed, its driver is missing, or there is no database.
@@ -82,7 +82,7 @@ def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBSto
     arguments = {"timeout": SQLITE_WAIT_SECONDS} if is_sqlite else {}
     with storage_errors(url), warnings.catch_warnings(), _lock_file(url, "open"):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = RDBStorage(
+        storage = (LeanStorage if lean else RDBStorage)(
             url,
             engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_sqlite},
             heartbeat_interval=HEARTBEAT_SECONDS,
@@ -90,8 +90,6 @@ def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBSto
         )
         if is_sqlite:
             _set_up_sqlite(storage.engine)
-        if lean:
-            leave_out_large(storage)
     return storage
 
 
@@ -246,7 +244,8 @@ def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
 
     def begun(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = READING.items() <= connection.get_execution_options().items()
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     sqlalchemy.event.listen(engine, "connect", connected)
     sqlalchemy.event.listen(engine, "begin", begun)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,9 +10,6 @@ from rich.text import Text
 from ecg.heartbeats import CLASS_NAMES, CLASSES
 from study.progress import format_seconds
 from study.reading import Row, StudyRows, best_row
-
-if TYPE_CHECKING:
-    from search_spaces import Space
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)
@@ -70,25 +66,6 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
         )
     table.caption = "finished: complete or pruned; best and baseline on validation"
     return table
-
-
-def list_spaces(spaces: Sequence["Space"]) -> RenderableType:
-    """Draw a table for every space: its parameters, their ranges and the baseline."""
-    parts: list[RenderableType] = []
-    for space in spaces:
-        title = f"{space.name}: {space.description}; maximises validation {space.objective}"
-        table = Table(title=Text(title), title_justify="left", title_style="bold")
-        for column in ("parameter", "values", "where", "baseline"):
-            table.add_column(column, overflow="fold")
-        for parameter in space.parameters:
-            conditions = [
-                f"{name} is {' or '.join(map(str, values))}"
-                for name, values in parameter.when.items()
-            ]
-            baseline = space.baseline.get(parameter.name, "-")
-            table.add_row(parameter.name, str(parameter), ", ".join(conditions), str(baseline))
-        parts.append(table)
-    return Group(*parts)
 
 
 def _find_baseline(rows: Sequence[Row]) -> Row | None:

@@ -26,7 +26,7 @@ from ecg.training import (
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.artifacts import FOLDER, attach_artifacts, save_note
+from study.artifacts import FOLDER, keep_files, note_attributes
 from study.attributes import get_attribute, set_attributes
 from study.environment import describe_device, versions
 from study.examples import pick_examples
@@ -155,13 +155,14 @@ def _train(
 
 def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
     """Store what a training run found: attributes, files and a note."""
-    set_attributes(trial, found)
-    objective = bench.identity.objective
-    folder = bench.checkpoints.parent / FOLDER
-    attach_artifacts(trial, result, found, objective=objective, folder=folder)
     facts = {**found, "config": result.config.to_fields()}
-    note = trial_note(facts, trial.params, objective)
-    save_note(trial.storage, trial.study._study_id, trial._trial_id, note)
+    note = trial_note(facts, trial.params, bench.identity.objective)
+    set_attributes(
+        trial,
+        found,
+        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
+        of_study=note_attributes(trial._trial_id, note),
+    )
 
 
 def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> RecordedTrial | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ecg.errors import UsageError
-from ecg.models import MODELS
+from ecg.networks import MODELS
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 # Batch norm has no variance of one value, so a batch has two beats or more.
@@ -21,7 +21,7 @@ class TrainConfig:
     """One training run. The defaults are the published baseline.
 
     Attributes:
-        model: one of `ecg.models.MODELS`.
+        model: one of `ecg.networks.MODELS`.
         width_multiplier: of the published numbers of channels and units.
         kernel_multiplier: of the published kernel size.
         dropout_multiplier: of the published dropout probabilities.

@@ -4,7 +4,6 @@ from typing import Any
 
 Figures = dict[str, Any]
 TRIAL_SECONDS = {"a trial of 25 s (quick budget, two CPU cores)": 25.0, "a trial of 1 s": 1.0}
-ASIDE = "images and weights"
 
 
 def describe(found: Figures) -> str:
@@ -41,7 +40,7 @@ def _trial(trial: Figures) -> str:
             "| part | ms a trial |",
             "|---|---|",
             *rows,
-            f"| **all but the {ASIDE}** | **{_spread(whole)}** |",
+            f"| **all** | **{_spread(whole)}** |",
             "",
             f"Optuna and the storage are {shares}.",
         )
@@ -60,7 +59,7 @@ def _load(load: Figures) -> str:
         (
             "## Eight workers, 500 trials",
             "",
-            "One run each; images are not drawn. A worker waits for the study's lock while another "
+            "One run each. A worker waits for the study's lock while another "
             "one claims a trial: that wait is in the claim.",
             "",
             "| database | s | trials/s | ms a trial (median) | ms a claim (median, 95%) "

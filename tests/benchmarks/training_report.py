@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from ecg import models
+from ecg.networks import TITLES
 from tests.benchmarks.plain import BATCH
 
 MIB = 2**20
@@ -41,7 +41,7 @@ def render(report: dict[str, Any]) -> str:
 def _render_model(measured: dict[str, Any], peak: float) -> list[str]:
     gigaflops = measured["flops_a_step"] / 1e9
     lines = [
-        f"## {models.TITLES[measured['model']]} ({gigaflops:.2f} GFLOP a step)",
+        f"## {TITLES[measured['model']]} ({gigaflops:.2f} GFLOP a step)",
         "",
         "| loop | ms a step | s an epoch | beats/s | GFLOP/s | of product | peak memory | ratio |",
         "|---|---|---|---|---|---|---|---|",
@@ -75,7 +75,7 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        title = models.TITLES[row["model"]]
+        title = TITLES[row["model"]]
         if "failed" in row:
             lines.append(f"| {title} | {row['jobs']} | {row['way']} | failed: {row['failed']} |")
             continue

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH
-from ecg.models import MODELS, TITLES, GlobalAveragePool, Shape, build, count_parameters
+from ecg.models import _BUILDERS, GlobalAveragePool, Shape, build, count_parameters
+from ecg.networks import MODELS, TITLES
 from tests.ecg.toy import rule
 
 PARAMETERS = {  # as published, to the last one
@@ -52,8 +53,8 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
     assert count_parameters(build(name)) == PARAMETERS[name]
 
 
-def test_every_model_has_a_title_and_a_published_count() -> None:
-    assert set(MODELS) == set(TITLES) == set(PARAMETERS)
+def test_every_model_has_a_builder_a_title_and_a_published_count() -> None:
+    assert set(MODELS) == set(_BUILDERS) == set(TITLES) == set(PARAMETERS)
     assert list(TITLES.values()) == [
         "Simple CNN",
         "Four-layer CNN",

@@ -116,12 +116,8 @@ def _is_in_group(number: int, group: int) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether an artifact has its end: an image, weights or the table of predictions."""
+    """Whether a file of weights has its end."""
     content = path.read_bytes()
-    if content.startswith(b"\x89PNG"):
-        return content.endswith(b"IEND\xaeB`\x82")
-    if content.startswith(b"true class"):
-        return content.count(b"\n") == 6 and content.endswith(b"\n")
     length = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:length])
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]

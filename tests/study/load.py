@@ -1,6 +1,6 @@
 """Workers that follow recorded curves: `python -m tests.study.load URL FOLDER TRIALS WORKERS`.
 
-All but the training and the drawing of images is real: processes, storage, sampler, pruner. The
+All but the training is real: processes, storage, sampler, pruner. The
 processes are forked, so that PyTorch is imported once. A worker leaves a file for every trial it
 runs, and fails a trial that another one has run before.
 """
@@ -21,7 +21,6 @@ import optuna
 from optuna.trial import TrialState
 
 from search_spaces import find_space
-from study import trial as trial_module
 from study import workers
 from study.queue import FINISHED
 from study.replay import read_recording
@@ -129,7 +128,6 @@ def main() -> None:
     url, folder, trials, number = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:5])
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     workers.WAIT_SECONDS = 0.05
-    trial_module.attach_artifacts = lambda *_, **__: None
     _watch(folder)
     task = make_task(url, trials)
     context = multiprocessing.get_context("fork")

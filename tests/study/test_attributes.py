@@ -5,7 +5,8 @@ import pytest
 import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
 
-from study.attributes import LARGE, get_attribute, set_attributes
+from study.attributes import get_attribute, set_attributes
+from study.lean import LARGE
 from study.storage import load_study, open_storage
 from tests.study.setting import open_new, taken
 

@@ -1,5 +1,7 @@
 """What a study costs beside its training: nothing is loaded twice, little is written singly."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import sqlalchemy
 
 from ecg.heartbeats import Heartbeats
 from study.storage import open_storage
+from tests.conftest import REPOSITORY
 from tests.ecg.toy import toy_heartbeats
 from tests.study.conftest import TOY_BEATS
 from tests.study.setting import Typed
@@ -36,8 +39,8 @@ def test_heartbeats_are_loaded_once(
 def test_a_trial_writes_few_times(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: a trial writes once a parameter, once an epoch and twelve times besides: to begin
-    # (3), what is known of it before and after its training (2), files (4), note (2), end (1).
+    # Rule: a trial writes once a parameter, once an epoch and six times besides: to begin (3),
+    # what is known of it before its training (1) and after it with its files and note (1), end (1).
     transactions: list[list[str]] = [[]]
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -58,4 +61,24 @@ def test_a_trial_writes_few_times(
         sqlalchemy.event.remove(sqlalchemy.Engine, "before_cursor_execute", note)
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", committed)
     last = open_storage(sqlite_url).get_all_trials(1)[-1]
-    assert len(last.params) + last.user_attrs["last_epoch"] + 12 >= len(transactions) - 1 > 0
+    assert len(last.params) + last.user_attrs["last_epoch"] + 6 >= len(transactions) - 1 > 0
+
+
+@pytest.mark.parametrize("words", ["spaces", "--help"])
+def test_to_list_spaces_takes_no_pytorch(words: str) -> None:
+    # Rule: whoever looks at the spaces does not wait for PyTorch, Optuna or pandas.
+    code = f"""
+import sys
+sys.argv = ["study", "{words}"]
+try:
+    from study.cli import main
+    main()
+finally:
+    heavy = {{"torch", "optuna", "pandas", "sqlalchemy"}} & set(sys.modules)
+    assert not heavy, heavy
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "imbalance" in done.stdout or words == "--help"

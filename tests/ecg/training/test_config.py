@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import UsageError
-from ecg.models import MODELS
+from ecg.networks import MODELS
 from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
 from tests.ecg.toy import rule

@@ -1,0 +1,28 @@
+"""The search spaces in a terminal: `spaces`, which needs neither PyTorch nor a database."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search_spaces import Space
+
+
+def list_spaces(spaces: Sequence[Space]) -> RenderableType:
+    """Draw a table for every space: its parameters, their ranges and the baseline."""
+    parts: list[RenderableType] = []
+    for space in spaces:
+        title = f"{space.name}: {space.description}; maximises validation {space.objective}"
+        table = Table(title=Text(title), title_justify="left", title_style="bold")
+        for column in ("parameter", "values", "where", "baseline"):
+            table.add_column(column, overflow="fold")
+        for parameter in space.parameters:
+            conditions = [
+                f"{name} is {' or '.join(map(str, values))}"
+                for name, values in parameter.when.items()
+            ]
+            baseline = space.baseline.get(parameter.name, "-")
+            table.add_row(parameter.name, str(parameter), ", ".join(conditions), str(baseline))
+        parts.append(table)
+    return Group(*parts)
