@@ -92,8 +92,8 @@ def run(
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     split: Annotated[
-        str, typer.Option(help="paper (beat by beat) or inter-patient (DS1/DS2).")
-    ] = "paper",
+        str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
+    ] = "intra-patient",
     budget: Annotated[
         str | None,
         typer.Option(help="smoke, quick or paper [default: paper on a GPU, else quick]."),

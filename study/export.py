@@ -91,10 +91,10 @@ def export_table_files(
             table, folder / name, published=published, formats=formats, digits=digits
         )
     by_split = {str(shared_value(table, "split")): table for table in cells.values()}
-    if len(cells) == 2 and set(by_split) == {"paper", "inter-patient"}:
+    if len(cells) == 2 and set(by_split) == {"intra-patient", "inter-patient"}:
         for fmt in formats:
             text = compare_splits(
-                by_split["paper"], by_split["inter-patient"], fmt=fmt, digits=digits
+                by_split["intra-patient"], by_split["inter-patient"], fmt=fmt, digits=digits
             )
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)

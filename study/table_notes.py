@@ -45,8 +45,8 @@ def differences_from_protocol(records: pd.DataFrame) -> list[str]:
     reasons = []
     if source not in REAL_SOURCES:
         reasons.append(f"the data source is '{source}', not MIT-BIH")
-    if split != "paper":
-        reasons.append(f"the split is '{split}', not 'paper'")
+    if split != "intra-patient":
+        reasons.append(f"the split is '{split}', not 'intra-patient'")
     if budget != "paper":
         reasons.append(f"the budget is '{budget}', not 'paper'")
     return reasons

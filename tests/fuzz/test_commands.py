@@ -46,7 +46,7 @@ PLAUSIBLE = {
     ),
     "--data": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
     "--records": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
-    "--split": ("paper", "inter-patient"),
+    "--split": ("intra-patient", "inter-patient"),
     "--budget": ("smoke", "quick", "paper"),
     "--device": ("cpu", "auto", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "meta", "mps"),
     "--sampler": ("tpe", "random", "gp", "grid"),

@@ -45,7 +45,7 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
         "state": "complete",
         "source": "mitdb",
         "data": "0123456789abcdef" * 4,
-        "split": "paper",
+        "split": "intra-patient",
         "budget": "paper",
         "device": "cpu: Some Processor, 2 threads",
         "versions": {"python": "3.11.9", "torch": "2.11.0", "commit": "0f1e2d3c4b5a"},

@@ -29,7 +29,7 @@ IDENTITY = Identity(
     objective="f1_macro",
     source="synthetic",
     data="ab" * 32,
-    split="paper",
+    split="intra-patient",
     budget="smoke",
     seed=7,
 )

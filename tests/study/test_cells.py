@@ -365,14 +365,15 @@ def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     # As `study.plan` queues it; data, split and budget are those of the study.
     cell = plan_cells([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
     study = study_of()
-    identity = {"source": "mitdb", "data": "ab", "split": "paper", "budget": "quick", "seed": 3}
+    shared = {"source": "mitdb", "data": "ab", "split": "intra-patient", "budget": "quick"}
+    identity = {**shared, "seed": 3}
     study.set_user_attr("identity", identity)
     queue_missing(study, [cell])
     found = cells_of_study(study)
     row = next(rows_of_records(found))
     assert (row["configuration"], row["repeat"], row["state"]) == (*cell.key, "waiting")
     assert (row["seed"], row["config_seed"]) == (cell.config.seed, cell.config.seed)
-    assert (row["source"], row["split"], row["budget"]) == ("mitdb", "paper", "quick")
+    assert (row["source"], row["split"], row["budget"]) == ("mitdb", "intra-patient", "quick")
     assert ADAM_ROW.matches({name.removeprefix("config_"): v for name, v in row.items()})
     write_records(found, path)
     assert_frame_equal(read_records(path), found)

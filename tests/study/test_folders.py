@@ -24,7 +24,7 @@ from tests.study.setting import REPOSITORY, Typed
 
 Command = Callable[..., Typed]
 Mount = Callable[..., Disk]
-RECORDS = REPOSITORY / "results" / "tables" / "tables-mitdb-paper-quick" / "records.csv"
+RECORDS = REPOSITORY / "results" / "tables" / "tables-mitdb-intra-patient-quick" / "records.csv"
 # What is done to a disk, what the system says then, how it is undone.
 FULL = (Disk.fill, "No space left on device", Disk.free)
 READ_ONLY = (

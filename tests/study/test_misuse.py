@@ -50,7 +50,7 @@ OTHER_AIM = TINY.replace("    baseline=", '    objective="f1_weighted",\n    bas
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--split", "inter-patient"), "split 'paper', not 'inter-patient'"),
+        (("--split", "inter-patient"), "split 'intra-patient', not 'inter-patient'"),
         (("--budget", "quick"), "budget 'smoke', not 'quick'"),
         (("--seed", 1), "seed 0, not 1"),
         (("--space", "full"), "space 'tiny', not 'full'"),

@@ -307,7 +307,7 @@ def bench(tmp_path: Path) -> Bench:
     part = Part(torch.zeros(0, 1, BEAT_LENGTH), torch.zeros(0, dtype=torch.int64))
     space = find_space("imbalance")
     identity = Identity(
-        space.name, space.digest, space.objective, "synthetic", "0" * 64, "paper", "tiny", 0
+        space.name, space.digest, space.objective, "synthetic", "0" * 64, "intra-patient", "tiny", 0
     )
     return Bench(
         identity=identity,

@@ -28,7 +28,7 @@ from tests.study.conftest import TOY_BEATS
 from tests.study.setting import Typed, finish, start
 
 Command = Callable[..., Typed]
-NAME = "tiny-synthetic-paper-smoke"
+NAME = "tiny-synthetic-intra-patient-smoke"
 STORED = {
     *("config", "seed", "data", "source", "split", "budget", "device", "precision"),
     *("versions", "worker"),
@@ -150,7 +150,7 @@ def test_a_search_never_has_the_test_part(
     # Rule: no process of a search puts a beat of the test part on the device, and no trial has
     # a test figure.
     beats = toy_heartbeats(TOY_BEATS)
-    test_rows = set(make_split("paper", beats).test.tolist())
+    test_rows = set(make_split("intra-patient", beats).test.tolist())
     used: set[int] = set()
     benches: list[Any] = []
     make_part = workers.make_part
@@ -188,7 +188,8 @@ def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url
     assert found["seed"] == config.seed
     beats = toy_heartbeats(TOY_BEATS)
     assert found["data"] == beats.fingerprint
-    assert (found["source"], found["split"], found["budget"]) == ("synthetic", "paper", "smoke")
+    assert (found["source"], found["split"]) == ("synthetic", "intra-patient")
+    assert found["budget"] == "smoke"
     curves, best = found["curves"], found["best_epoch"] - 1
     assert {len(curve) for curve in curves.values()} == {found["last_epoch"]} == {2}
     assert best == int(np.argmin(curves["validation_loss"]))
@@ -197,7 +198,7 @@ def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url
     assert trial.value == pytest.approx(curves["f1_macro"][best], abs=1e-6)
     assert np.sum(found["confusion"]) == len(
         workers.training_data(
-            beats, make_split("paper", beats), find_budget("smoke"), torch.device("cpu")
+            beats, make_split("intra-patient", beats), find_budget("smoke"), torch.device("cpu")
         ).validation
     )
     recall = np.diag(found["confusion"]) / np.sum(found["confusion"], axis=1)
@@ -337,7 +338,7 @@ def test_finished_cells_are_never_run_again(
 ) -> None:
     # Rule: more seeds of a table run only the new cells; the test part is read once a cell,
     # and when and why is stored.
-    name = "tables-synthetic-paper-smoke"
+    name = "tables-synthetic-intra-patient-smoke"
     first = run("--space", small_table)
     assert first.code == 0, first.err
     assert "2 cells (configuration x seed), 2 newly queued" in first.out
@@ -350,7 +351,7 @@ def test_finished_cells_are_never_run_again(
     assert [trial.user_attrs["cell"]["repeat"] for trial in trials] == [0, 0, 1, 1]
     seeds = [trial.user_attrs["seed"] for trial in trials]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
-    size = len(make_split("paper", toy_heartbeats(TOY_BEATS)).test)
+    size = len(make_split("intra-patient", toy_heartbeats(TOY_BEATS)).test)
     for trial in trials:
         assert np.sum(trial.user_attrs["test_confusion"]) == size
         assert trial.user_attrs["test"].keys() == trial.user_attrs["validation"].keys()
@@ -366,7 +367,7 @@ def test_a_failed_cell_is_run_again(
     # Rule: the same command queues a failed cell once more and runs that one only.
     failing += [RuntimeError("out of luck")]
     run("--space", small_table)
-    name = "tables-synthetic-paper-smoke"
+    name = "tables-synthetic-intra-patient-smoke"
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete"]
     assert "1 newly queued" in run("--space", small_table).out
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete", "complete"]

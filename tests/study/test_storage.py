@@ -35,7 +35,7 @@ NOWHERE = f"postgresql+psycopg://user:{SECRET}@127.0.0.1:1/x"
     [
         ("space_digest", "87654321", "definition of the space '12345678', not '87654321'"),
         ("data", "cd" * 32, "data fingerprint"),
-        ("split", "inter-patient", "split 'paper', not 'inter-patient'"),
+        ("split", "inter-patient", "split 'intra-patient', not 'inter-patient'"),
         ("budget", "quick", "budget 'smoke', not 'quick'"),
         ("seed", 8, "seed 7, not 8"),
         ("objective", "f1_weighted", "objective 'f1_macro', not 'f1_weighted'"),
@@ -117,10 +117,10 @@ def test_an_unknown_study_suggests_the_nearest(sqlite_url: str) -> None:
     storage = open_storage(sqlite_url)
     with pytest.raises(UsageError, match="no study yet; begin one with"):
         load_study(storage, "imbalance")
-    for name in ("imbalance-paper", "architecture-paper"):
+    for name in ("imbalance-intra", "architecture-intra"):
         open_study(storage, name, IDENTITY)
-    with pytest.raises(UsageError, match=r"did you mean: imbalance-paper"):
-        load_study(storage, "imbalence-paper")
+    with pytest.raises(UsageError, match=r"did you mean: imbalance-intra"):
+        load_study(storage, "imbalence-intra")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
