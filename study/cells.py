@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError
 from ecg.metrics import SCORES
-from search_spaces.paper import BASELINE, configurations
+from search_spaces.tables import BASELINE, configurations
 from study.cell_checks import SHARED, check_cells
 from study.cell_values import config_value, figure, is_missing, json_value, text, whole
 from study.files import write_text

@@ -76,7 +76,7 @@ def run(
         str,
         typer.Option(
             help="What to search (see `spaces`), the path of a .py file, one of the published "
-            "tables table1 ... table5, or paper for all five."
+            "tables table1 ... table5, or tables for all five."
         ),
     ] = "imbalance",
     trials: Annotated[
@@ -157,14 +157,14 @@ def spaces() -> None:
     from rich.console import Console
 
     from search_spaces import all_spaces
-    from search_spaces.paper import TABLES
+    from search_spaces.tables import TABLES
     from study.summary import list_spaces
 
     console = Console()
     console.print(list_spaces(list(all_spaces().values())))
     for table in TABLES.values():
         console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
-    console.print("paper: all five tables", highlight=False)
+    console.print("tables: all five tables", highlight=False)
 
 
 @app.command()

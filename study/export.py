@@ -40,7 +40,7 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
-            "make one with: python -m study run --space paper"
+            "make one with: python -m study run --space tables"
         )
     cells = {}
     for study in found:

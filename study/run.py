@@ -19,7 +19,7 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device, find_precision
 from search_spaces import Space, find_space
-from search_spaces.paper import TABLES, configurations
+from search_spaces.tables import TABLES, configurations
 from study.capacity import fitting_jobs
 from study.database import hide_password, parse_url
 from study.interrupts import taking_interrupts
@@ -37,7 +37,7 @@ from study.storage import (
 )
 from study.workers import Task, work
 
-ALL_TABLES = "paper"  # the space that stands for all five grids
+ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
 MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from search_spaces.paper import COLUMN_TITLES, Table
+from search_spaces.tables import COLUMN_TITLES, Table
 from study.cell_checks import shared_value
 from study.statistics import MIN_PAIRS, SIGNIFICANCE, holm, paired_p_value, smallest_p_value
 from study.table_formats import NOTHING, Cell, Figure, Grid

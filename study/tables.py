@@ -8,8 +8,8 @@ import pandas as pd
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import inter_patient_scores
-from search_spaces.paper import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
-from search_spaces.paper import find_table as find_published
+from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
+from search_spaces.tables import find_table as find_published
 from study.cell_checks import check_one_kind, shared_value
 from study.files import write_text
 from study.table_formats import NOTHING, Again, Cell, Document, Figure, Grid, suffix, write

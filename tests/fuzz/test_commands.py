@@ -33,7 +33,7 @@ LONG = "a" * 300  # no file can have this name
 NAMED = "one"  # a study in the storage
 # No place outside the folder: a command that is broken could write there.
 PLAUSIBLE = {
-    "--space": ("imbalance", "tiny.py", "table1", "paper", "folder.py", "mine.py", LONG + ".py"),
+    "--space": ("imbalance", "tiny.py", "table1", "tables", "folder.py", "mine.py", LONG + ".py"),
     "--trials": ("1", "12"),
     "--seeds": ("1", "3"),
     "--timeout": ("1", "0.5"),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ecg.metrics import scores
-from search_spaces.paper import Row, configurations
+from search_spaces.tables import Row, configurations
 from study.cells import records_of_rows
 
 TEST_COUNTS = (18118, 556, 1448, 162, 1608)

@@ -18,7 +18,7 @@ from ecg.budget import BUDGETS
 from ecg.errors import DataError
 from ecg.metrics import SCORES, scores
 from ecg.training.config import TrainConfig
-from search_spaces.paper import configurations
+from search_spaces.tables import configurations
 from study.cells import (
     CONFIG_COLUMNS,
     FIRST,

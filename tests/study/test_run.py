@@ -18,7 +18,7 @@ from ecg.training import TrainConfig
 from ecg.training import step as step_module
 from ecg.training.step import evaluate
 from search_spaces import find_space
-from search_spaces.paper import TABLES, configurations
+from search_spaces.tables import TABLES, configurations
 from study import load_records, workers
 from study.storage import load_study, open_storage
 from study.trial import configure

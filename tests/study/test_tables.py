@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import jk_index
-from search_spaces.paper import COLUMN_TITLES, CONTRADICTION, TABLES
+from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
 from study.cells import read_records, records_of_rows, write_records
 from study.files import OutputError
 from study.table_formats import FORMATS, Document, Figure, Grid, write
