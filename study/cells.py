@@ -90,7 +90,7 @@ def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_records(table: pd.DataFrame, path: Path) -> None:
+def write_results(table: pd.DataFrame, path: Path) -> None:
     """Write cells as CSV; equal cells give equal bytes, whatever the order of rows and columns.
 
     Args:
@@ -98,7 +98,7 @@ def write_records(table: pd.DataFrame, path: Path) -> None:
         path: of the file; its folder is made where there is none.
 
     Raises:
-        DataError: the cells are not ones that `read_records` would take back.
+        DataError: the cells are not ones that `read_results` would take back.
         OutputError: the file cannot be written; one of this name is left as it was.
     """
     table = records_of_rows(rows_of_records(table))
@@ -111,11 +111,11 @@ def write_records(table: pd.DataFrame, path: Path) -> None:
     write_text(path, file.getvalue())
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def read_results(path: Path) -> pd.DataFrame:
     """Read cells and check all there is to check about them.
 
     Args:
-        path: of a file that `write_records` made.
+        path: of a file that `write_results` made.
 
     Returns:
         See `records_of_rows`.
@@ -129,7 +129,7 @@ def read_records(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise DataError(f"{path} is not a CSV file: it is no UTF-8 text") from None
     except OSError as error:
-        raise DataError(f"cannot read the records {path}: {error.strerror}") from None
+        raise DataError(f"cannot read the results {path}: {error.strerror}") from None
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     rows, lines = [], []
     try:
@@ -231,13 +231,13 @@ def _check_header(header: list[str], path: Path) -> None:
     expected = [*FIRST, *CONFIG_COLUMNS, *(name for name in LAST if name not in OPTIONAL)]
     missing = [name for name in expected if name not in header]
     if len(missing) == len(expected):
-        raise DataError(f"{path} is not a CSV file of trial records: it has none of their columns")
+        raise DataError(f"{path} is not a CSV file of results: it has none of their columns")
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}")
     known = {*expected, *OPTIONAL}
     for name in header:
         if name not in known and not name.startswith("config_"):
-            raise DataError(f"{path} has a column '{name}' that trial records do not have")
+            raise DataError(f"{path} has a column '{name}' that results do not have")
         if header.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice")
 

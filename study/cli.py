@@ -241,8 +241,8 @@ def confirm(
 Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
 
 
-@app.command("export-records")
-def export_records(
+@app.command("export-results")
+def export_results(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
     ] = None,
@@ -250,10 +250,10 @@ def export_records(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the records of the published tables' cells as CSV, one row a cell."""
-    from study.export import collect_cells, export_record_files
+    """Write the results of the published tables as CSV, one row per run."""
+    from study.export import collect_cells, export_result_files
 
-    for path in export_record_files(collect_cells(storage, studies or []), output):
+    for path in export_result_files(collect_cells(storage, studies or []), output):
         print(path)
 
 
@@ -262,8 +262,8 @@ def export_tables(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
     ] = None,
-    records: Annotated[
-        list[Path] | None, typer.Option(help="Render from record files, without a storage.")
+    results: Annotated[
+        list[Path] | None, typer.Option(help="Render from results files, without a database.")
     ] = None,
     output: Output = Path("results/tables"),
     format_: Annotated[
@@ -277,7 +277,7 @@ def export_tables(
     """Write the five published tables, ours beside theirs, from the cells trained so far."""
     from study.export import collect_cells, export_table_files, read_cells
 
-    cells = read_cells(records) if records else collect_cells(storage, studies or [])
+    cells = read_cells(results) if results else collect_cells(storage, studies or [])
     paths = export_table_files(
         cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
     )

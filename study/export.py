@@ -1,4 +1,4 @@
-"""`export-records` and `export-tables`: from studies of planned cells to files in results/."""
+"""`export-results` and `export-tables`: from studies of planned cells to files in results/."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 
 from ecg.errors import UsageError
 from study.cell_checks import shared_value
-from study.cells import cells_of_study, read_records, write_records
+from study.cells import cells_of_study, read_results, write_results
 from study.files import write_text
 from study.storage import find_identity, load_study, open_storage
 from study.table_formats import suffix
@@ -51,24 +51,24 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
 
 
 def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """Read the cells of record files, named after their folders.
+    """Read the cells of results files, named after their folders.
 
     Raises:
         UsageError: two files lie in folders of one name.
         DataError: a file is not what it should be.
     """
-    cells = {file.resolve().parent.name: read_records(file) for file in files}
+    cells = {file.resolve().parent.name: read_results(file) for file in files}
     if len(cells) < len(files):
-        raise UsageError("two record files lie in folders of one name; export them one by one")
+        raise UsageError("two results files lie in folders of one name; export them one by one")
     return cells
 
 
-def export_record_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write the cells of each study to `FOLDER/STUDY/records.csv`."""
+def export_result_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Write the cells of each study to `FOLDER/STUDY/results.csv`."""
     paths = []
     for name, table in cells.items():
-        paths.append(folder / name / "records.csv")
-        write_records(table, paths[-1])
+        paths.append(folder / name / "results.csv")
+        write_results(table, paths[-1])
     return paths
 
 

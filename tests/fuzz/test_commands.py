@@ -46,6 +46,7 @@ PLAUSIBLE = {
     ),
     "--data": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
     "--records": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
+    "--results": ("results.csv", LONG, "folder", "mine.py", "none"),
     "--split": ("intra-patient", "inter-patient"),
     "--budget": ("smoke", "quick", "paper"),
     "--device": ("cpu", "auto", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "meta", "mps"),

@@ -196,7 +196,7 @@ COMMANDS = {
     "retry": ("s",),
     "record": ("s", "out"),
     "confirm": ("s",),
-    "export-records": (),
+    "export-results": (),
     "export-tables": (),
     "list": (),
     "show": ("s",),

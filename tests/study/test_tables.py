@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import jk_index
 from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
-from study.cells import read_records, records_of_rows, write_records
+from study.cells import read_results, records_of_rows, write_results
 from study.files import OutputError
 from study.table_formats import FORMATS, Document, Figure, Grid, write
 from study.tables import compare_splits, export_tables, render
@@ -265,8 +265,8 @@ def test_equal_records_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> 
     records = fake_records(6)
     text = render(records, name, fmt=fmt)
     assert render(records.sample(frac=1, random_state=1), name, fmt=fmt) == text
-    write_records(records, tmp_path / "records.csv")
-    assert render(read_records(tmp_path / "records.csv"), name, fmt=fmt) == text
+    write_results(records, tmp_path / "results.csv")
+    assert render(read_results(tmp_path / "results.csv"), name, fmt=fmt) == text
 
 
 @every_table
