@@ -10,7 +10,7 @@ from ecg.errors import UsageError
 from study.cell_checks import shared_value
 from study.cells import cells_of_study, read_results, write_results
 from study.files import write_text
-from study.storage import find_identity, load_study, open_storage
+from study.storage import check_format, find_identity, load_study, open_storage
 from study.table_formats import suffix
 from study.tables import compare_splits, export_tables
 
@@ -25,10 +25,11 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
         studies: names; all of the storage's where none is named.
 
     Returns:
-        The cells of each study by its name, without the curves.
+        The cells of each study by its name.
 
     Raises:
-        UsageError: there is no such storage or study, or it has no cells.
+        UsageError: there is no such storage or study, it has no cells, or another version of
+            this project made it.
     """
     opened = open_storage(storage, create=False)
     named = [load_study(opened, name) for name in studies]
@@ -44,7 +45,8 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
         )
     cells = {}
     for study in found:
-        cells[study.study_name] = cells_of_study(study).assign(curves=None)
+        check_format(study.study_name, find_identity(study))
+        cells[study.study_name] = cells_of_study(study)
         if cells[study.study_name].empty:
             raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
     return cells

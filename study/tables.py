@@ -137,8 +137,8 @@ def compare_splits(
         if shared_value(records, "split") not in (split, None):
             found = shared_value(records, "split")
             raise DataError(f"the {split} records are of the split '{found}'; give those of it")
-    kinds = pd.concat([records.drop(columns="split") for records in sides.values()])
-    check_one_kind(kinds.assign(split=None), "the comparison of both splits")
+    kinds = pd.concat(list(sides.values())).assign(split=None, study_seed=None)
+    check_one_kind(kinds, "the comparison of both splits")
 
     rows = configurations()
     intra, inter = (cells_of_rows(records, rows) for records in sides.values())

@@ -159,7 +159,8 @@ def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench
     objective = bench.identity.objective
     folder = bench.checkpoints.parent / FOLDER
     attach_artifacts(trial, result, found, objective=objective, folder=folder)
-    facts = {**found, "config": result.config.to_fields()}
+    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, objective)
     save_note(trial.storage, trial.study._study_id, trial._trial_id, note)
 
@@ -198,8 +199,10 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
         "source": bench.identity.source,
         "split": bench.identity.split,
         "budget": bench.identity.budget,
-        "device": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
-        "precision": bench.precision,
+        "device": bench.identity.device,
+        "precision": bench.identity.precision,
+        "protocol": bench.identity.protocol,
+        "device_name": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
         "versions": versions(),
     }
 

@@ -22,6 +22,7 @@ from search_spaces.tables import configurations
 from study.cells import (
     CONFIG_COLUMNS,
     FIRST,
+    FORMAT,
     LAST,
     cells_of_study,
     read_results,
@@ -57,7 +58,9 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
     extra = draw(st.dictionaries(st.sampled_from(["config_width", "config_seed"]), config_values))
     found = []
     for row, repeat in keys:
-        text = {name: draw(texts) for name in ("device", "failure", "stop_reason", "finished_at")}
+        text = {
+            name: draw(texts) for name in ("device_name", "failure", "stop_reason", "finished_at")
+        }
         if draw(st.booleans()):
             state = draw(st.sampled_from(["fail", "running", "waiting", "missing"]))
             found.append(unfinished_cell(row, repeat, state, **extra, **text))
@@ -75,7 +78,6 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
                 confusion=matrices["validation"],
                 test_confusion=matrices["test"],
                 versions=draw(st.dictionaries(texts, texts, max_size=2)),
-                curves=draw(st.none() | st.dictionaries(texts, st.lists(config_values))),
                 seconds=draw(st.floats(0, 1e9)),
                 seed=draw(st.integers(0, 2**31 - 1)),
                 **figures, **extra, **text,
@@ -124,7 +126,7 @@ def test_columns_are_those_of_the_schema(path: Path) -> None:
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     extra = ["config_batch_size", "config_learning_rate", "config_seed"]
-    assert header == [*FIRST, *CONFIG_COLUMNS, *extra, *LAST]
+    assert header == ["format", *FIRST, *CONFIG_COLUMNS, *extra, *LAST]
 
 
 def test_records_hold_every_field_of_the_training_configuration(path: Path) -> None:
@@ -144,16 +146,21 @@ def test_no_records_are_records(path: Path) -> None:
     assert read_results(path).empty
 
 
-def test_records_without_curves_are_read(path: Path) -> None:
+def test_a_file_of_another_format_is_refused(path: Path) -> None:
+    # Rule: a results file names its format; older and newer ones are refused with what to do.
     write_results(fake_records(1), path)
-    pd.read_csv(path, dtype=str).drop(columns="curves").to_csv(path, index=False)
-    assert read_results(path)["curves"].isna().all()
-
-
-def test_curves_of_a_run_that_diverged_lose_their_nan(path: Path) -> None:
-    cell = unfinished_cell(ADAM_ROW, 0, "fail", curves={"train_loss": [1.0, float("nan")]})
-    write_results(records_of_rows([cell]), path)
-    assert read_results(path)["curves"][0] == {"train_loss": [1.0, None]}
+    good = pd.read_csv(path, dtype=str)
+    assert set(good["format"]) == {str(FORMAT)}
+    older = good.drop(columns=["format", "study_seed", "precision", "protocol", "device_name"])
+    older.to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"older version .* Train its runs again with this version"):
+        read_results(path)
+    good.assign(format=FORMAT + 1, colour="red").to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"newer version .* Update the project"):
+        read_results(path)
+    good.assign(format="x").to_csv(path, index=False)
+    with pytest.raises(DataError, match="line 2: the format is 'x', not 2"):
+        read_results(path)
 
 
 def test_failure_of_several_lines_stays_one_record(path: Path) -> None:
@@ -230,6 +237,10 @@ def test_bad_cells_are_refused_with_file_and_line(
         ("split", "inter-patient", "splits"),
         ("budget", "quick", "budgets"),
         ("source", "synthetic", "data sources"),
+        ("device", "cuda", "devices"),
+        ("precision", "bf16", "precisions"),
+        ("protocol", "1", "protocols"),
+        ("study_seed", "5", "study seeds"),
     ],
 )
 def test_mixed_records_are_refused(path: Path, column: str, value: str, title: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from tests.study.setting import Typed, finish, start
 Command = Callable[..., Typed]
 NAME = "tiny-synthetic-intra-patient-smoke"
 STORED = {
-    *("config", "seed", "data", "source", "split", "budget", "device", "precision"),
+    *("config", "seed", "data", "source", "split", "budget", "device", "precision", "protocol"),
+    "device_name",
     *("versions", "worker"),
     *("validation", "per_class", "confusion", "curves", "best_epoch", "last_epoch"),
     *("stop_reason", "seconds", "finished_at"),
@@ -133,7 +135,7 @@ def test_a_study_of_other_options_is_refused(run: Command, sqlite_url: str) -> N
     before = [lasting(trial) for trial in trials_of(sqlite_url)]
     refused = run("--trials", 2, "--seed", 5)
     assert refused.code == 2
-    assert "it has seed 0, not 5" in refused.err
+    assert "seed is 0 there, 5 here" in refused.err
     assert [lasting(trial) for trial in trials_of(sqlite_url)] == before
 
 
@@ -205,7 +207,8 @@ def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url
     assert found["per_class"]["recall"] == pytest.approx(recall.tolist())
     assert found["stop_reason"] == "max-epochs"
     assert found["seconds"] > 0
-    assert found["device"].startswith("cpu")
+    assert found["device"] == "cpu"
+    assert found["device_name"].startswith("cpu: ")
     assert {"python", "torch", "optuna", "numpy", "commit"} <= found["versions"].keys()
 
 
@@ -286,6 +289,29 @@ def test_the_precision_asked_for_is_computed_in_and_stored(run: Command, sqlite_
     assert one.user_attrs["config"] == other.user_attrs["config"]
     assert list(load_records(sqlite_url, f"{NAME}-bf16")["precision"]) == ["bf16"]
     assert one.user_attrs["curves"]["train_loss"] != other.user_attrs["curves"]["train_loss"]
+
+
+def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
+    # Rule: without `--precision` a study goes on in its own; another one that is typed is refused.
+    assert run("--trials", 1, "--precision", "bf16").code == 0
+    again = run("--trials", 2)
+    assert again.code == 0
+    assert "device cpu (bf16)" in again.out
+    assert set(load_records(sqlite_url, NAME)["precision"]) == {"bf16"}
+    refused = run("--trials", 3, "--precision", "fp32")
+    assert refused.code == 2
+    assert "precision is 'bf16' there, 'fp32' here" in refused.err
+
+
+def test_another_pytorch_is_said_and_goes_on(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rule: versions are no part of what a study is; that they differ is said in one line.
+    alone = run("--trials", 1)
+    monkeypatch.setattr("study.run.versions", lambda: {"torch": "9.9"})
+    again = run("--trials", 2)
+    assert (alone.code, again.code) == (0, 0)
+    assert "new ones are trained under" not in alone.out
+    told = f"this study has trials of PyTorch {version('torch')}; new ones are trained under"
+    assert f"{told} PyTorch 9.9" in again.out
 
 
 def test_tf32_on_a_cpu_is_refused(run: Command) -> None:

@@ -248,11 +248,11 @@ def test_inter_patient_records_have_figures_of_s_and_v() -> None:
 
 def test_where_the_figures_are_from_is_told() -> None:
     rows = TABLES["table2"].rows
-    second = {"device": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
+    second = {"device_name": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
     cells = [fake_cell(rows[0], 0), fake_cell(rows[1], 0, **second)]
     text = render(some_records(*cells), "table2")
-    assert "data mitdb (fingerprint 0123456789ab); split intra-patient; budget paper" in text
-    assert "1 seed planned; 2 of 2 cells finished; 122 s of training" in text
+    assert "data mitdb (fingerprint 0123456789ab); split intra-patient; budget paper; " in text
+    assert "device cpu (fp32); 1 seed planned; 2 of 2 cells finished; 122 s of training" in text
     assert "Trained on cpu: Some Processor, 2 threads / cuda: Some Card" in text
     assert "commit 0f1e2d3c4b5a / feed" in text
     assert "torch 2.11.0 / 2.12.0" in text
