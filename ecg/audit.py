@@ -17,7 +17,7 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES, UNKNOWN, Heartbeats
 from ecg.sources import load
 from ecg.sources.physionet import RAW_SAMPLING_RATE
 from ecg.sources.windows import DECIMATION
-from ecg.splits import Rows, Split, inter_patient, paper
+from ecg.splits import Rows, Split, inter_patient, intra_patient
 
 TOLERANCE = 1e-6  # between a value of a CSV file and the rebuilt one; both are float32
 RATE_WINDOWS = 1000  # windows behind the slope; it looks at every pair of them
@@ -85,7 +85,7 @@ class Audit:
         rebuilt: the set rebuilt from the records.
         beats: what is audited: the CSV rows with record, sample and symbol looked up, or the
             rebuilt set.
-        split: of `beats`: the CSV files' own, or the rebuilt paper split.
+        split: of `beats`: the CSV files' own, or the rebuilt intra-patient split.
         lookup: of the CSV rows; None without CSV files.
     """
 
@@ -109,7 +109,7 @@ class Audit:
 
 
 def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
-    """Audit the CSV files against the records, or the rebuilt paper split without them.
+    """Audit the CSV files against the records, or the rebuilt intra-patient split without them.
 
     Args:
         records: anything `ecg.sources.load` takes that tells the record of a beat.
@@ -126,7 +126,7 @@ def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
             "in them; name the MIT-BIH records with --records and the CSV files with --data"
         )
     if csv_folder is None:
-        return Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+        return Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     rows = load(csv_folder)
     if rows.in_test is None:
         raise UsageError(
@@ -135,7 +135,7 @@ def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
         )
     lookup = look_up(rows, rebuilt)
     beats = with_origin(rows, rebuilt, lookup)
-    return Audit(rebuilt, beats, paper(beats), lookup)
+    return Audit(rebuilt, beats, intra_patient(beats), lookup)
 
 
 def look_up(rows: Heartbeats, rebuilt: Heartbeats) -> Lookup:

@@ -97,7 +97,7 @@ def draw(found: Audit) -> bytes:
 
     figure = Figure(figsize=(8.0, 9.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
-    own = "paper split" if found.lookup is None else "split of the CSV files"
+    own = "intra-patient split" if found.lookup is None else "split of the CSV files"
     _draw_split(left, own, records_by_part(found.beats, found.split))
     _draw_split(right, "inter-patient split", records_by_part(found.rebuilt, found.by_patient))
     left.set_ylabel("record")
@@ -143,7 +143,7 @@ def _head(found: Audit, notes: Sequence[str]) -> str:
         drawn = "as many of each class" if published else f"{HELD_OUT:.0%} of each class"
         facts.append(
             "no CSV files were given; which beats they put into test cannot be told from the "
-            f"records, so for the audited paper split {drawn} are drawn at random"
+            f"records, so for the audited intra-patient split {drawn} are drawn at random"
         )
     bullets = [textwrap.fill(f"- {fact}", WIDTH, subsequent_indent="  ") for fact in facts]
     return _lines("# Data audit", f"Made by `{command}`.", "\n".join(bullets))

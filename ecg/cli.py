@@ -97,7 +97,7 @@ def audit_command(
 
     Rows of CSV files are looked up in the beats rebuilt from the records.
 
-    Without CSV files the rebuilt paper split is audited. Writes a text and a figure.
+    Without CSV files the rebuilt intra-patient split is audited. Writes a text and a figure.
     """
     from ecg import audit_report, describe, sources
     from ecg.audit import audit

@@ -41,7 +41,7 @@ class Split:
     """Row numbers of the three parts, each ascending.
 
     Attributes:
-        name: "paper" or "inter-patient".
+        name: "intra-patient" or "inter-patient".
         train: (n,) int64.
         validation: (n,) int64.
         test: (n,) int64.
@@ -61,7 +61,7 @@ class Split:
         yield "test", self.test
 
 
-def paper(beats: Heartbeats) -> Split:
+def intra_patient(beats: Heartbeats) -> Split:
     """Split beat by beat, as the published tables did: one patient is in all parts.
 
     Test is the source's own part where it has one; else it is drawn per class with exactly
@@ -79,7 +79,7 @@ def paper(beats: Heartbeats) -> Split:
         rest, test = _draw(rng, np.arange(len(beats)), beats.labels, wanted)
     rest_counts = np.bincount(beats.labels[rest], minlength=len(CLASSES))
     train, validation = _draw(rng, rest, beats.labels, (HELD_OUT * rest_counts).astype(int))
-    return Split("paper", train, validation, test, by_patient=False)
+    return Split("intra-patient", train, validation, test, by_patient=False)
 
 
 def inter_patient(beats: Heartbeats) -> Split:
@@ -91,7 +91,7 @@ def inter_patient(beats: Heartbeats) -> Split:
     if (beats.record == UNKNOWN).any():
         raise UsageError(
             f"the split 'inter-patient' needs the record of every beat, which the source "
-            f"'{beats.source}' does not tell; use the MIT-BIH records, or --split paper"
+            f"'{beats.source}' does not tell; use the MIT-BIH records, or --split intra-patient"
         )
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)
@@ -101,7 +101,7 @@ def inter_patient(beats: Heartbeats) -> Split:
 
 
 SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
-    "paper": paper,
+    "intra-patient": intra_patient,
     "inter-patient": inter_patient,
 }
 

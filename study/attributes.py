@@ -32,6 +32,19 @@ def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
     return None if text is None else json.loads(text)
 
 
+def distinct_values(storage: RDBStorage, study: optuna.Study, name: str) -> list[Any]:
+    """Return the different values that the trials of a study have as an attribute."""
+    table = TrialUserAttributeModel
+    wanted = (
+        sqlalchemy.select(table.value_json)
+        .distinct()
+        .join(TrialModel, TrialModel.trial_id == table.trial_id)
+        .where(TrialModel.study_id == study._study_id, table.key == name)
+    )
+    with storage.engine.connect() as connection:
+        return [json.loads(text) for text in connection.scalars(wanted)]
+
+
 def set_attributes(
     trial: optuna.Trial,
     attributes: Mapping[str, Any],

@@ -12,8 +12,9 @@ from study.cell_values import is_missing
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
 # What all cells of one file share: figures of different ones cannot stand in one table.
-SHARED = {"source": "data sources", "data": "data fingerprints", "split": "splits",
-          "budget": "budgets"}  # fmt: skip
+SHARED = {"study_seed": "study seeds", "source": "data sources", "data": "data fingerprints",
+          "split": "splits", "budget": "budgets", "device": "devices", "precision": "precisions",
+          "protocol": "protocols"}  # fmt: skip
 TOLERANCE = 1e-9
 MATRICES = {"validation": "confusion", "test": "test_confusion"}
 MAX_COUNT = 2**53  # beyond, a count has no exact float
@@ -42,13 +43,13 @@ def check_cells(table: pd.DataFrame, origin: str, names: Sequence[str]) -> None:
 
 
 def check_one_kind(table: pd.DataFrame, origin: str) -> None:
-    """Refuse cells of several data sources, fingerprints, splits or budgets.
+    """Refuse cells that differ in anything of `SHARED`.
 
     Raises:
         DataError: names what is mixed, and with what.
     """
     for column, title in SHARED.items():
-        found = sorted(set(table[column].dropna()))
+        found = sorted({str(value) for value in table[column].dropna()})
         if len(found) > 1:
             raise DataError(
                 f"{origin} mixes {title}: {', '.join(found)}; their figures cannot stand in one "
@@ -57,7 +58,7 @@ def check_one_kind(table: pd.DataFrame, origin: str) -> None:
 
 
 def shared_value(table: pd.DataFrame, column: str) -> str | None:
-    """Return the one source, data fingerprint, split or budget of cells; None where untold."""
+    """Return the one value of a column of `SHARED`; None where no cell has one."""
     found = table[column].dropna()
     return None if found.empty else str(found.iloc[0])
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError
 from ecg.metrics import SCORES
-from search_spaces.paper import BASELINE, configurations
+from search_spaces.tables import BASELINE, configurations
 from study.cell_checks import SHARED, check_cells
 from study.cell_values import config_value, figure, is_missing, json_value, text, whole
 from study.files import write_text
@@ -27,19 +27,22 @@ TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
 VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
 CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)
 
+# Of a results file, in its first column. 1 had none, and no precision, device or protocol.
+FORMAT = 2
+FORMAT_COLUMN = "format"
 # Columns before and after the `config_*` ones, in the order of the file.
 FIRST = ("configuration", "repeat", "seed", "state")
 LAST = (
-    "source", "data", "split", "budget", "device", "versions",
+    *SHARED, "device_name", "versions",
     *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
-    "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure", "curves",
+    "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure",
 )  # fmt: skip
-OPTIONAL = ("curves",)
+WHOLE = ("seed", "study_seed", "protocol", "best_epoch", "last_epoch")
 
 _READERS = (
-    dict.fromkeys(("repeat", "seed", "best_epoch", "last_epoch"), whole)
+    dict.fromkeys(("repeat", *WHOLE), whole)
     | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
-    | dict.fromkeys(("versions", "confusion", "test_confusion", "curves"), json_value)
+    | dict.fromkeys(("versions", "confusion", "test_confusion"), json_value)
 )
 _STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
 
@@ -52,10 +55,9 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
     Returns:
         The columns of `FIRST`, `config_*` and `LAST`, the rows in the order of the published
-        configurations, then of the repeats. `repeat` is int64; `seed`, `best_epoch` and
-        `last_epoch` are Int64; figures and `seconds` are float64; all other columns are
-        objects, None where missing: texts, matrices as lists of lists, `versions` and
-        `curves` as mappings.
+        configurations, then of the repeats. `repeat` is int64; the columns of `WHOLE` are
+        Int64; figures and `seconds` are float64; all other columns are objects, None where
+        missing: texts, matrices as lists of lists, `versions` as mappings.
 
     Raises:
         DataError: a value is not of the kind of its column; the message names the cell.
@@ -73,7 +75,7 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     )
     for name in (*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"):
         table[name] = table[name].astype("float64")
-    for name in ("seed", "best_epoch", "last_epoch"):
+    for name in WHOLE:
         table[name] = table[name].astype("Int64")
     if table["repeat"].notna().all():
         table["repeat"] = table["repeat"].astype("int64")
@@ -90,7 +92,7 @@ def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }
 
 
-def write_records(table: pd.DataFrame, path: Path) -> None:
+def write_results(table: pd.DataFrame, path: Path) -> None:
     """Write cells as CSV; equal cells give equal bytes, whatever the order of rows and columns.
 
     Args:
@@ -98,60 +100,74 @@ def write_records(table: pd.DataFrame, path: Path) -> None:
         path: of the file; its folder is made where there is none.
 
     Raises:
-        DataError: the cells are not ones that `read_records` would take back.
+        DataError: the cells are not ones that `read_results` would take back.
         OutputError: the file cannot be written; one of this name is left as it was.
     """
     table = records_of_rows(rows_of_records(table))
     check_cells(table, str(path), _cell_names(table))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(table.columns)
+    writer.writerow([FORMAT_COLUMN, *table.columns])
     for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
-        writer.writerow([_written(value) for value in values])
+        writer.writerow([FORMAT, *(_written(value) for value in values)])
     write_text(path, file.getvalue())
 
 
-def read_records(path: Path) -> pd.DataFrame:
+def read_results(path: Path) -> pd.DataFrame:
     """Read cells and check all there is to check about them.
 
     Args:
-        path: of a file that `write_records` made.
+        path: of a file that `write_results` made.
 
     Returns:
         See `records_of_rows`.
 
     Raises:
-        DataError: there is no such file, it is not a CSV of cells, or a figure does not follow
-            from its confusion matrix; the message names file and line.
+        DataError: there is no such file, it is not a CSV of cells, another version of this
+            project wrote it, or a figure does not follow from its confusion matrix; the message
+            names file and line.
     """
+    header, lines = _read_csv(path)
+    _check_format(header, lines, path)
+    _check_header(header, path)
+    rows = [
+        {
+            name: _tidy(name, value, where)
+            for name, value in zip(header, values, strict=True)
+            if name != FORMAT_COLUMN
+        }
+        for where, values in lines
+    ]
+    names: dict[tuple[Any, Any], str] = {}
+    for row, (where, _) in zip(rows, lines, strict=True):
+        if _key(row) in names:
+            raise DataError(f"{where}: the same cell stands already in {names[_key(row)]}")
+        names[_key(row)] = where
+    table = records_of_rows(rows)
+    check_cells(table, str(path), [names[_key(row)] for row in rows_of_records(table)])
+    return table
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the header, and the values of each line with the file and line they stand in."""
     try:
         content = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DataError(f"{path} is not a CSV file: it is no UTF-8 text") from None
     except OSError as error:
-        raise DataError(f"cannot read the records {path}: {error.strerror}") from None
+        raise DataError(f"cannot read the results {path}: {error.strerror}") from None
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
-    rows, lines = [], []
+    lines = []
     try:
         header = next(reader, [])
-        _check_header(header, path)
         for values in reader:
             where = f"{path}, line {reader.line_num}"
             if len(values) != len(header):
                 raise DataError(f"{where}: {len(values)} values for {len(header)} columns")
-            cell = dict(zip(header, values, strict=True))
-            rows.append({name: _tidy(name, value, where) for name, value in cell.items()})
-            lines.append(where)
+            lines.append((where, values))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
-    names: dict[tuple[Any, Any], str] = {}
-    for row, line in zip(rows, lines, strict=True):
-        if _key(row) in names:
-            raise DataError(f"{line}: the same cell stands already in {names[_key(row)]}")
-        names[_key(row)] = line
-    table = records_of_rows(rows)
-    check_cells(table, str(path), [names[_key(row)] for row in rows_of_records(table)])
-    return table
+    return header, lines
 
 
 def cells_of_study(study: optuna.Study) -> pd.DataFrame:
@@ -181,6 +197,7 @@ def cells_of_study(study: optuna.Study) -> pd.DataFrame:
             chosen[key] = trial
     identity = find_identity(study)
     shared = {name: identity[name] for name in SHARED if name in identity}
+    shared |= {"study_seed": identity["seed"]} if "seed" in identity else {}
     return records_of_rows(shared | _cell(trial) for trial in chosen.values())
 
 
@@ -227,17 +244,36 @@ def _cell_names(table: pd.DataFrame) -> list[str]:
     return [f"cell {configuration}, repeat {repeat}" for configuration, repeat in pairs]
 
 
+def _check_format(header: list[str], lines: list[tuple[str, list[str]]], path: Path) -> None:
+    if FORMAT_COLUMN not in header:
+        if {*FIRST, *CONFIG_COLUMNS} <= {*header}:
+            raise DataError(
+                f"{path} was written by an older version of this project: it names no format, "
+                "precision, kind of device or protocol. Train its runs again with this version, "
+                "or render it with the version that wrote it."
+            )
+        return
+    for where, values in lines:
+        found = values[header.index(FORMAT_COLUMN)]
+        if found.isdecimal() and int(found) > FORMAT:
+            raise DataError(
+                f"{path} was written by a newer version of this project (format {found}, this "
+                f"version knows {FORMAT}). Update the project."
+            )
+        if found != str(FORMAT):
+            raise DataError(f"{where}: the format is '{found}', not {FORMAT}")
+
+
 def _check_header(header: list[str], path: Path) -> None:
-    expected = [*FIRST, *CONFIG_COLUMNS, *(name for name in LAST if name not in OPTIONAL)]
+    expected = [FORMAT_COLUMN, *FIRST, *CONFIG_COLUMNS, *LAST]
     missing = [name for name in expected if name not in header]
     if len(missing) == len(expected):
-        raise DataError(f"{path} is not a CSV file of trial records: it has none of their columns")
+        raise DataError(f"{path} is not a CSV file of results: it has none of their columns")
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}")
-    known = {*expected, *OPTIONAL}
     for name in header:
-        if name not in known and not name.startswith("config_"):
-            raise DataError(f"{path} has a column '{name}' that trial records do not have")
+        if name not in expected and not name.startswith("config_"):
+            raise DataError(f"{path} has a column '{name}' that results do not have")
         if header.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice")
 

@@ -76,7 +76,7 @@ def run(
         str,
         typer.Option(
             help="What to search (see `spaces`), the path of a .py file, one of the published "
-            "tables table1 ... table5, or paper for all five."
+            "tables table1 ... table5, or tables for all five."
         ),
     ] = "imbalance",
     trials: Annotated[
@@ -92,8 +92,8 @@ def run(
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     split: Annotated[
-        str, typer.Option(help="paper (beat by beat) or inter-patient (DS1/DS2).")
-    ] = "paper",
+        str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
+    ] = "intra-patient",
     budget: Annotated[
         str | None,
         typer.Option(help="smoke, quick or paper [default: paper on a GPU, else quick]."),
@@ -157,14 +157,14 @@ def spaces() -> None:
     from rich.console import Console
 
     from search_spaces import all_spaces
-    from search_spaces.paper import TABLES
+    from search_spaces.tables import TABLES
     from study.spaces import list_spaces
 
     console = Console()
     console.print(list_spaces(list(all_spaces().values())))
     for table in TABLES.values():
         console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
-    console.print("paper: all five tables", highlight=False)
+    console.print("tables: all five tables", highlight=False)
 
 
 @app.command()
@@ -241,8 +241,8 @@ def confirm(
 Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
 
 
-@app.command("export-records")
-def export_records(
+@app.command("export-results")
+def export_results(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
     ] = None,
@@ -250,10 +250,10 @@ def export_records(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the records of the published tables' cells as CSV, one row a cell."""
-    from study.export import collect_cells, export_record_files
+    """Write the results of the published tables as CSV, one row per run."""
+    from study.export import collect_cells, export_result_files
 
-    for path in export_record_files(collect_cells(storage, studies or []), output):
+    for path in export_result_files(collect_cells(storage, studies or []), output):
         print(path)
 
 
@@ -262,8 +262,8 @@ def export_tables(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
     ] = None,
-    records: Annotated[
-        list[Path] | None, typer.Option(help="Render from record files, without a storage.")
+    results: Annotated[
+        list[Path] | None, typer.Option(help="Render from results files, without a database.")
     ] = None,
     output: Output = Path("results/tables"),
     format_: Annotated[
@@ -277,7 +277,7 @@ def export_tables(
     """Write the five published tables, ours beside theirs, from the cells trained so far."""
     from study.export import collect_cells, export_table_files, read_cells
 
-    cells = read_cells(records) if records else collect_cells(storage, studies or [])
+    cells = read_cells(results) if results else collect_cells(storage, studies or [])
     paths = export_table_files(
         cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
     )

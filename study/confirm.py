@@ -12,7 +12,7 @@ from study.plan import plan_cells
 from study.pruning import PruningPolicy
 from study.records import study_records
 from study.run import RunOptions, check_options, resolve_setting, run_cells
-from study.storage import find_identity, load_study, open_storage
+from study.storage import check_format, find_identity, load_study, open_storage
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
@@ -36,6 +36,8 @@ class ConfirmOptions:
 def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
+    Where none is typed, device and precision are those of the search.
+
     Args:
         options: what was typed.
         console: where to print on the way.
@@ -49,6 +51,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
     storage = open_storage(options.storage, create=False)
     study = load_study(storage, options.study)
     identity = find_identity(study)
+    check_format(options.study, identity)
     if options.top <= 0:
         raise UsageError(f"--top must be at least 1, not {options.top}")
     chosen = choose(study_records(study), options.top)
@@ -62,8 +65,8 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
         data=options.data,
         split=identity["split"],
         budget=identity["budget"],
-        device=options.device,
-        precision=options.precision,
+        device=identity["device"] if options.device == "auto" else options.device,
+        precision=identity["precision"] if options.precision == "auto" else options.precision,
         seed=identity["seed"] + SEED_SHIFT,
         jobs=options.jobs,
         sampler="random",
@@ -72,7 +75,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
         debug=options.debug,
     )
     check_options(run_options)
-    setting = resolve_setting(run_options, console)
+    setting = resolve_setting(run_options, run_options.space, console)
     if setting.fingerprint != identity["data"]:
         raise UsageError(
             f"the study '{options.study}' was made with other data ({identity['source']}, "

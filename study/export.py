@@ -1,4 +1,4 @@
-"""`export-records` and `export-tables`: from studies of planned cells to files in results/."""
+"""`export-results` and `export-tables`: from studies of planned cells to files in results/."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ import pandas as pd
 
 from ecg.errors import UsageError
 from study.cell_checks import shared_value
-from study.cells import cells_of_study, read_records, write_records
+from study.cells import cells_of_study, read_results, write_results
 from study.files import write_text
-from study.storage import find_identity, load_study, open_storage
+from study.storage import check_format, find_identity, load_study, open_storage
 from study.table_formats import suffix
 from study.tables import compare_splits, export_tables
 
@@ -25,10 +25,11 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
         studies: names; all of the storage's where none is named.
 
     Returns:
-        The cells of each study by its name, without the curves.
+        The cells of each study by its name.
 
     Raises:
-        UsageError: there is no such storage or study, or it has no cells.
+        UsageError: there is no such storage or study, it has no cells, or another version of
+            this project made it.
     """
     opened = open_storage(storage, create=False)
     named = [load_study(opened, name) for name in studies]
@@ -40,35 +41,36 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
-            "make one with: python -m study run --space paper"
+            "make one with: python -m study run --space tables"
         )
     cells = {}
     for study in found:
-        cells[study.study_name] = cells_of_study(study).assign(curves=None)
+        check_format(study.study_name, find_identity(study))
+        cells[study.study_name] = cells_of_study(study)
         if cells[study.study_name].empty:
             raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
     return cells
 
 
 def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """Read the cells of record files, named after their folders.
+    """Read the cells of results files, named after their folders.
 
     Raises:
         UsageError: two files lie in folders of one name.
         DataError: a file is not what it should be.
     """
-    cells = {file.resolve().parent.name: read_records(file) for file in files}
+    cells = {file.resolve().parent.name: read_results(file) for file in files}
     if len(cells) < len(files):
-        raise UsageError("two record files lie in folders of one name; export them one by one")
+        raise UsageError("two results files lie in folders of one name; export them one by one")
     return cells
 
 
-def export_record_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write the cells of each study to `FOLDER/STUDY/records.csv`."""
+def export_result_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Write the cells of each study to `FOLDER/STUDY/results.csv`."""
     paths = []
     for name, table in cells.items():
-        paths.append(folder / name / "records.csv")
-        write_records(table, paths[-1])
+        paths.append(folder / name / "results.csv")
+        write_results(table, paths[-1])
     return paths
 
 
@@ -91,10 +93,10 @@ def export_table_files(
             table, folder / name, published=published, formats=formats, digits=digits
         )
     by_split = {str(shared_value(table, "split")): table for table in cells.values()}
-    if len(cells) == 2 and set(by_split) == {"paper", "inter-patient"}:
+    if len(cells) == 2 and set(by_split) == {"intra-patient", "inter-patient"}:
         for fmt in formats:
             text = compare_splits(
-                by_split["paper"], by_split["inter-patient"], fmt=fmt, digits=digits
+                by_split["intra-patient"], by_split["inter-patient"], fmt=fmt, digits=digits
             )
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)

@@ -28,19 +28,21 @@ def trial_note(facts: Mapping[str, Any], params: Mapping[str, Any], objective: s
     """Tell what a trained trial found.
 
     Args:
-        facts: attributes of the trial, see `study.trial.describe_result`.
+        facts: attributes of the trial, see `describe_start` and `describe_result` in
+            `study.trial`.
         params: its parameters.
         objective: one of `ecg.metrics.SCORES`.
     """
     validation = facts["validation"]
     scores = dict.fromkeys((objective, *TITLES))
     shown = ", ".join(f"{TITLES.get(s, escape(s))} {validation[s]:.4f}" for s in scores)
+    trained_on = f" on {escape(facts['device'])} ({escape(facts['precision'])})"
     lines = [
         f"**{shown}** (validation)",
         "",
         f"epoch {facts['best_epoch']} of {facts['last_epoch']}, "
         f"{REASONS.get(facts['stop_reason'], escape(facts['stop_reason']))}; "
-        f"{facts['seconds']:.1f} s",
+        f"{facts['seconds']:.1f} s{trained_on}",
         "",
     ]
     if params:
@@ -79,12 +81,12 @@ def study_note(
         f"{TITLES.get(str(identity.get('objective')), told['objective'])}",
         *(f"  - {escape(line)}" for line in space),
         f"- data: {told['source']}, split {told['split']}, budget {told['budget']}, "
-        f"seed {told['seed']}",
+        f"device {told['device']} ({told['precision']}), seed {told['seed']}",
     ]
     return "\n".join(lines) + "\n"
 
 
-IDENTITY = ("space", "objective", "source", "split", "budget", "seed")
+IDENTITY = ("space", "objective", "source", "split", "budget", "device", "precision", "seed")
 
 
 def _class_table(per_class: Mapping[str, Sequence[float]], confusion: Any) -> list[str]:

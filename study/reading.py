@@ -8,7 +8,7 @@ or locked, and nothing is read that was not asked for.
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
+from ecg.errors import UsageError
 from study.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
 from study.lean import find_distribution
 from study.storage import IDENTITY_KEY, foreign_study, unknown_study
@@ -26,9 +27,10 @@ EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one 
 MAPPINGS = ("validation", "test")  # attributes whose items get keys of their own
 # Attributes kept under their own name.
 PLAIN = (
-    "seed", "data", "source", "split", "budget", "best_epoch", "last_epoch", "pruned_epoch",
-    "stop_reason", "seconds", "device", "precision", "versions", "failure", "confusion", CURVES,
-    "per_class", "finished_at", "config", "cell", "test_confusion", "test_read", "same_as",
+    "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
+    "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
+    "confusion", CURVES, "per_class", "finished_at", "config", "cell", "test_confusion",
+    "test_read", "same_as", "imported",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
 
@@ -85,6 +87,18 @@ def read_studies(url: str, attributes: Collection[str] = ATTRIBUTES) -> list[Stu
     with _reading(url) as connection:
         known = sorted(_known_studies(connection).items())
         return [_read(connection, name, key, attributes) for name, key in known]
+
+
+def read_identity(url: str, name: str) -> dict[str, Any]:
+    """Return the identity of a study, empty where there is no such database or study.
+
+    Raises:
+        StorageError: the storage cannot be read.
+    """
+    with suppress(UsageError), _reading(url) as connection:
+        known = _known_studies(connection)
+        return _read_identity(connection, known[name]) if name in known else {}
+    return {}
 
 
 def make_row(

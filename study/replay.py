@@ -30,6 +30,8 @@ from study.storage import find_identity
 OnEpoch = Callable[[Epoch], bool | None]
 CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")
 NAMED = ("space", "source", "split", "budget")  # by the identity of a recording, as texts
+# Of recordings of studies that did not keep it yet.
+EARLIER = {"objective": "f1_macro", "device": "cpu", "precision": "fp32", "protocol": 1}
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,14 @@ def _checked_identity(identity: dict[str, Any]) -> dict[str, Any]:
     for name in NAMED:
         if not isinstance(identity[name], str):
             raise ValueError(f"its {name} is not a text")
-    if identity.setdefault("objective", "f1_macro") not in SCORES:
+    identity = EARLIER | identity
+    if identity["objective"] not in SCORES:
         raise ValueError("its objective is not known")
+    for name in ("device", "precision"):
+        if not isinstance(identity[name], str):
+            raise ValueError(f"its {name} is not a text")
+    if not isinstance(identity["protocol"], int):
+        raise ValueError("its protocol is not a whole number")
     return identity
 
 

@@ -2,9 +2,11 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import torch
@@ -18,28 +20,35 @@ from ecg.errors import EcgError, UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device, find_precision
+from ecg.training.config import PROTOCOL
 from search_spaces import Space, find_space
-from search_spaces.paper import TABLES, configurations
+from search_spaces.tables import TABLES, configurations
+from study.attributes import distinct_values
 from study.capacity import fitting_jobs
 from study.database import hide_password, parse_url
+from study.environment import versions
 from study.interrupts import taking_interrupts
 from study.plan import Cell, count_complete, plan_cells, queue_missing
 from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
 from study.queue import FINISHED, SAMPLERS
+from study.reading import read_identity
 from study.replay import read_recording
 from study.storage import (
     Identity,
+    default_name,
     open_storage,
     open_study,
     study_lock,
 )
 from study.workers import Task, work
 
-ALL_TABLES = "paper"  # the space that stands for all five grids
+ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
 MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
+TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
+TABLES_REASON = "a published table"  # why they read the test part
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
@@ -72,6 +81,7 @@ class Setting:
     """The data and the means of a run, resolved from what was typed.
 
     Attributes:
+        study: name.
         source: of the heartbeats.
         fingerprint: of the heartbeats, or of the recording that stands in for training.
         described: how many heartbeats, or what stands in for them.
@@ -79,10 +89,13 @@ class Setting:
         split: name.
         budget: limits of a training run.
         device: where trainings run.
+        device_kind: of the study's trainings, which a replay only follows.
         precision: in which they compute.
+        protocol: of the trainings.
         beats: the heartbeats, None for a replay.
     """
 
+    study: str
     source: str
     fingerprint: str
     described: str
@@ -90,7 +103,9 @@ class Setting:
     split: str
     budget: Budget
     device: torch.device
+    device_kind: str
     precision: str
+    protocol: int = PROTOCOL
     beats: Heartbeats | None = None
 
 
@@ -114,18 +129,19 @@ def run_study(options: RunOptions, console: Console) -> str:
     if space is not None and options.replay is not None:
         setting = replay_setting(options, space)
     else:
-        setting = resolve_setting(options, console)
+        setting = resolve_setting(options, TABLES_KIND if space is None else space.name, console)
     if space is None:
         fields = [row.fields for row in configurations(tables)]
         cells = plan_cells(fields, options.seeds, setting.budget, options.seed)
         return run_cells(
-            options, setting, cells, kind="tables", reason="a published table", console=console
+            options, setting, cells, kind=TABLES_KIND, reason=TABLES_REASON, console=console
         )
     task = _search_task(options, setting, space)
     storage = open_storage(task.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
         _queue_first_trials(study, space, task)
+    _say_other_versions(storage, study, options, console)
     header = (
         f"searching for the best validation {space.objective} over {task.target} trials; "
         "the test part is not touched"
@@ -143,7 +159,6 @@ def run_cells(
     kind: str,
     reason: str,
     console: Console,
-    study_name: str | None = None,
 ) -> str:
     """Train and test planned cells; those that are complete already are not run again.
 
@@ -154,15 +169,13 @@ def run_cells(
         kind: of the study, its "space".
         reason: why the test part is read, for the record.
         console: where to print.
-        study_name: where the options name none.
 
     Returns:
         The name of the study.
     """
     identity = _identity(options, setting, kind=kind, objective=CELLS_OBJECTIVE)
-    name = options.study or study_name or _default_name(kind, options, setting)
     task = replace(
-        _task(options, setting, identity, name, len(cells)),
+        _task(options, setting, identity, len(cells)),
         cells=frozenset(cell.key for cell in cells),
         test_reason=reason,
         pruning=PruningPolicy(pruner="none"),
@@ -171,6 +184,7 @@ def run_cells(
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, identity)
         queued = queue_missing(study, cells)
+    _say_other_versions(storage, study, options, console)
     header = (
         f"{len(cells)} cells (configuration x seed), {queued} newly queued; every cell is trained "
         "by the protocol and then measured on the test part"
@@ -180,27 +194,39 @@ def run_cells(
     missing = len(cells) - count_complete(study, cells)
     if missing and options.timeout is None:
         raise EcgError(
-            f"{missing} of {len(cells)} cells failed; see why with `python -m study show {name}`, "
-            "mend it, and type the same command again"
+            f"{missing} of {len(cells)} cells failed; see why with `python -m study show "
+            f"{task.study}`, mend it, and type the same command again"
         )
     return task.study
 
 
-def resolve_setting(options: RunOptions, console: Console) -> Setting:
+def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting:
     """Find and load the data, budget and device; refuse a split that leaks.
+
+    A study that exists keeps its own device and precision where none is typed.
+
+    Args:
+        options: what was typed.
+        kind: of the study, its "space".
+        console: where to print.
 
     Raises:
         EcgError: one of them is not to be had.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
     device = find_device(options.device)
+    if options.precision != "auto":
+        find_precision(options.precision, device)  # a slip is refused before the data is read
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
     resolved = sources.resolve(options.data)
     style = "bold black on yellow" if resolved.fallback else "dim"
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     beats = sources.load(resolved.location)
     make_split(options.split, beats)
+    name = options.study or default_name(kind, beats.source, options.split, budget.name)
+    device, precision = _own_means(options, device, read_identity(options.storage, name))
     return Setting(
+        study=name,
         source=beats.source,
         fingerprint=beats.fingerprint,
         described=f"{len(beats):,} beats",
@@ -208,9 +234,31 @@ def resolve_setting(options: RunOptions, console: Console) -> Setting:
         split=options.split,
         budget=budget,
         device=device,
-        precision=find_precision(options.precision, device),
+        device_kind=device.type,
+        precision=precision,
         beats=beats,
     )
+
+
+def _own_means(
+    options: RunOptions, device: torch.device, stored: Mapping[str, Any]
+) -> tuple[torch.device, str]:
+    """Return the device and precision: as typed, else the study's own, else this machine's.
+
+    Where this machine has not what the study needs, it is the study that refuses.
+
+    Args:
+        options: what was typed.
+        device: as typed, or this machine's.
+        stored: identity of the study, empty for none.
+    """
+    if options.device == "auto" and stored.get("device") not in (None, device.type):
+        with suppress(UsageError):
+            device = find_device(stored["device"])
+    if options.precision == "auto" and "precision" in stored:
+        with suppress(UsageError):
+            return device, find_precision(stored["precision"], device)
+    return device, find_precision(options.precision, device)
 
 
 def replay_setting(options: RunOptions, space: Space) -> Setting:
@@ -228,15 +276,20 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
             f"not '{space.name}'"
         )
     recording.check(space)
+    source = f"replay of {recorded['source']}"
     return Setting(
-        source=f"replay of {recorded['source']}",
+        study=options.study
+        or default_name(space.name, source, recorded["split"], recorded["budget"]),
+        source=source,
         fingerprint=recording.digest,
         described=f"{len(recording.trials)} recorded trials, no training",
         data="",
         split=recorded["split"],
         budget=find_budget(recorded["budget"]),
         device=torch.device("cpu"),
-        precision="fp32",
+        device_kind=recorded["device"],
+        precision=recorded["precision"],
+        protocol=recorded["protocol"],
     )
 
 
@@ -285,16 +338,13 @@ def _search_task(options: RunOptions, setting: Setting, space: Space) -> Task:
         target = len(_grid(space))
     if options.trials is not None:
         target = options.trials
-    name = options.study or _default_name(space.name, options, setting)
-    return replace(_task(options, setting, identity, name, target), space=options.space)
+    return replace(_task(options, setting, identity, target), space=options.space)
 
 
-def _task(
-    options: RunOptions, setting: Setting, identity: Identity, name: str, target: int
-) -> Task:
+def _task(options: RunOptions, setting: Setting, identity: Identity, target: int) -> Task:
     return Task(
         storage=options.storage,
-        study=name,
+        study=setting.study,
         identity=identity,
         space=None,
         cells=None,
@@ -325,13 +375,11 @@ def _identity(
         data=setting.fingerprint,
         split=setting.split,
         budget=setting.budget.name,
+        device=setting.device_kind,
+        precision=setting.precision,
+        protocol=setting.protocol,
         seed=options.seed,
     )
-
-
-def _default_name(kind: str, options: RunOptions, setting: Setting) -> str:
-    words = (kind, setting.source.replace(" ", "-"), setting.split, setting.budget.name)
-    return "-".join(words)
 
 
 def _grid(space: Space) -> list[dict[str, object]]:
@@ -355,6 +403,22 @@ def _queue_first_trials(study: optuna.Study, space: Space, task: Task) -> None:
     for point in _grid(space)[1:]:
         if point not in known:
             study.enqueue_trial(point)
+
+
+def _say_other_versions(
+    storage: RDBStorage, study: optuna.Study, options: RunOptions, console: Console
+) -> None:
+    """Say so in a line where trials of the study were trained under another PyTorch."""
+    if options.replay is not None:
+        return
+    stored = distinct_values(storage, study, "versions")
+    found = {str(those["torch"]) for those in stored if "torch" in those}
+    if others := sorted(found - {versions()["torch"]}):
+        console.print(
+            f"this study has trials of PyTorch {', '.join(others)}; new ones are trained under "
+            f"PyTorch {versions()['torch']}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _announce(task: Task, setting: Setting, begun: str, header: str, console: Console) -> None:

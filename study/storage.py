@@ -3,7 +3,7 @@
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -28,8 +28,9 @@ from study.database import (
 )
 from study.lean import READING, LeanStorage
 
-# Raised when a study of an older version can no longer be read or continued.
-FORMAT = 1
+# Raised when a study of an older version can no longer be continued.
+# 2: the precision, the kind of device and the protocol are part of what a study is.
+FORMAT = 2
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is taken for dead
 LOCK_SECONDS = 300
@@ -39,7 +40,22 @@ IDENTITY_KEY = "identity"
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two runs the same study. Stored with it and compared when it is continued."""
+    """What makes two runs the same study. Stored with it and compared when it is continued.
+
+    Attributes:
+        space: name of what is searched, or the kind of the planned runs.
+        space_digest: of the definition of the space.
+        objective: one of `ecg.metrics.SCORES`.
+        source: of the heartbeats.
+        data: fingerprint of the heartbeats, or of the recording that stands in for training.
+        split: name.
+        budget: name.
+        device: kind of the device that trains, "cpu" or "cuda".
+        precision: in which it computes, see `ecg.training.find_precision`.
+        protocol: of the trainings, see `ecg.training.config.PROTOCOL`.
+        seed: of the study.
+        format: of the study in the database.
+    """
 
     space: str
     space_digest: str
@@ -48,17 +64,25 @@ class Identity:
     data: str
     split: str
     budget: str
+    device: str
+    precision: str
+    protocol: int
     seed: int
     format: int = FORMAT
 
-    def differences(self, stored: dict[str, Any]) -> list[str]:
-        """Say, one by one, what a stored identity has else than this one."""
+    def differences(self, stored: Mapping[str, Any]) -> list[str]:
+        """Say, one by one, in what a stored identity differs from this one."""
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
         return [
-            f"{titles.get(name, name)} {stored.get(name)!r}, not {wanted!r}"
+            f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
             if stored.get(name) != wanted
         ]
+
+
+def default_name(kind: str, source: str, split: str, budget: str) -> str:
+    """Return the name of a study where none is typed."""
+    return "-".join((kind, source.replace(" ", "-"), split, budget))
 
 
 def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBStorage:
@@ -127,18 +151,44 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         return study, True
     if not stored:
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
-    if stored.get("format", 0) > FORMAT:
-        raise UsageError(
-            f"the study '{name}' was made by a newer version of this project "
-            f"(format {stored['format']}, this one knows {FORMAT}); update the project"
-        )
+    check_format(name, stored)
     if differences := identity.differences(stored):
         raise UsageError(
-            f"the study '{name}' exists and is another one: it has {'; '.join(differences)}. "
-            "Nothing was changed. Use the same options as before to go on with it, or --study "
-            "with a new name to begin another"
+            f"A study named '{name}' already exists with other settings: "
+            f"{'; '.join(differences)}. Nothing was changed. Use its settings to continue it, or "
+            "start another study with --study and a new name."
         )
     return study, False
+
+
+def check_format(name: str, stored: Mapping[str, Any]) -> None:
+    """Refuse a study that another version of this project made.
+
+    Args:
+        name: of the study.
+        stored: its identity.
+
+    Raises:
+        UsageError: says which version made it, and what to do.
+    """
+    found = stored.get("format", 0)
+    if found > FORMAT:
+        raise UsageError(
+            f"The study '{name}' was made by a newer version of this project "
+            f"(format {found}, this version knows {FORMAT}). Update the project."
+        )
+    if found < FORMAT:
+        raise UsageError(
+            f"The study '{name}' was made by an older version of this project (format {found}, "
+            f"this version writes {FORMAT}), which kept no precision, kind of device or protocol "
+            "with it. It can still be shown and reported. Start another study with --study and a "
+            "new name."
+        )
+
+
+def device_words(identity: Mapping[str, Any]) -> str:
+    """Return where and in which precision a study computes, such as "device cpu (fp32)"."""
+    return f"device {identity.get('device', '?')} ({identity.get('precision', '?')})"
 
 
 def load_study(storage: RDBStorage, name: str) -> optuna.Study:

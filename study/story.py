@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ecg.metrics import bootstrap_interval, scores_of_many
 from study.figures.style import SCORE_TITLES
+from study.storage import device_words
 
 DRAWS = 2000
 SEED = 20110801
@@ -18,14 +19,14 @@ STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running
 
 
 def tell_setting(identity: Mapping[str, Any]) -> str:
-    """Return data, split, budget and objective in one sentence."""
+    """Return data, split, budget, device and objective in one sentence."""
     if not identity:
         return "This study was not made by this project: what it searched is not on record."
     objective = SCORE_TITLES.get(str(identity.get("objective")), str(identity.get("objective")))
     return (
         f"Space {identity.get('space')}, maximising validation {objective}; data "
         f"{identity.get('source')}, split {identity.get('split')}, budget "
-        f"{identity.get('budget')}, seed {identity.get('seed')}."
+        f"{identity.get('budget')}, {device_words(identity)}, seed {identity.get('seed')}."
     )
 
 

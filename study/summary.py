@@ -10,6 +10,7 @@ from rich.text import Text
 from ecg.heartbeats import CLASS_NAMES, CLASSES
 from study.progress import format_seconds
 from study.reading import Row, StudyRows, best_row
+from study.storage import device_words
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)
@@ -17,6 +18,7 @@ SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "best_epoch",
     "last_epoch", "seconds",
 )  # fmt: skip
+SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 FIGURES = {
     "f1_macro": "F1(M)",
     "f1_weighted": "F1(W)",
@@ -38,7 +40,8 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
         Text(
             f"space {identity.get('space')}, data {identity.get('source')} "
             f"({str(identity.get('data'))[:12]}), split {identity.get('split')}, "
-            f"budget {identity.get('budget')}, seed {identity.get('seed')}"
+            f"budget {identity.get('budget')}, {device_words(identity)}, "
+            f"seed {identity.get('seed')}"
         ),
         Text(_describe_states(study.rows)),
         Text(_describe_test_reads(study.rows)),
@@ -53,14 +56,16 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
 def list_studies(studies: Sequence[StudyRows]) -> Table:
     """Draw one row a study, of which the attributes `LISTED` are needed."""
     table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
-    for column in ("study", "data", "split", "budget", "finished", "best", "baseline"):
+    for column in (
+        "study", "data", "split", "budget", "device", "precision", "finished", "best", "baseline"
+    ):  # fmt: skip
         table.add_column(column, overflow="fold")
     for study in studies:
         finished = sum(row["state"] in ("complete", "pruned") for row in study.rows)
         found = (best_row(study.rows), _find_baseline(study.rows))
         table.add_row(
             Text(study.name),
-            *(str(study.identity.get(key, "?")) for key in ("source", "split", "budget")),
+            *(str(study.identity.get(key, "?")) for key in SETTINGS),
             f"{finished}/{len(study.rows)}",
             *("-" if row is None else f"{row['value']:.4f}" for row in found),
         )

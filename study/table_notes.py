@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from search_spaces.paper import COLUMN_TITLES, Table
+from ecg.training.config import PROTOCOL
+from search_spaces.tables import COLUMN_TITLES, Table
 from study.cell_checks import shared_value
 from study.statistics import MIN_PAIRS, SIGNIFICANCE, holm, paired_p_value, smallest_p_value
 from study.table_formats import NOTHING, Cell, Figure, Grid
@@ -40,15 +41,18 @@ class Comparison:
 def differences_from_protocol(records: pd.DataFrame) -> list[str]:
     """Say why the figures may not be set beside the published ones; empty where they may."""
     source, split, budget = (shared_value(records, c) for c in ("source", "split", "budget"))
+    protocol = shared_value(records, "protocol")
     if source is None and split is None and budget is None:
         return ["nothing has been trained yet"]
     reasons = []
     if source not in REAL_SOURCES:
         reasons.append(f"the data source is '{source}', not MIT-BIH")
-    if split != "paper":
-        reasons.append(f"the split is '{split}', not 'paper'")
+    if split != "intra-patient":
+        reasons.append(f"the split is '{split}', not 'intra-patient'")
     if budget != "paper":
         reasons.append(f"the budget is '{budget}', not 'paper'")
+    if protocol != str(PROTOCOL):
+        reasons.append(f"the runs are of protocol {protocol}, not {PROTOCOL}")
     return reasons
 
 
@@ -204,6 +208,8 @@ def provenance_notes(rows: Sequence[RowCells]) -> list[str]:
         + (f" (fingerprint {data[:12]})" if data else ""),
         f"split {shared_value(cells, 'split') or 'unknown'}",
         f"budget {shared_value(cells, 'budget') or 'unknown'}",
+        f"device {shared_value(cells, 'device') or 'unknown'} "
+        f"({shared_value(cells, 'precision') or 'unknown'})",
         f"{rows[0].planned} seed{'' if rows[0].planned == 1 else 's'} planned",
         f"{len(finished)} of {len(rows) * rows[0].planned} cells finished",
         f"{finished['seconds'].sum():,.0f} s of training",
@@ -214,7 +220,7 @@ def provenance_notes(rows: Sequence[RowCells]) -> list[str]:
         packages = sorted({name for found in versions for name in found} - {"commit"})
         told = [f"{name} {_distinct(found.get(name) for found in versions)}" for name in packages]
         notes.append(
-            f"Trained on {_distinct(finished['device']) or 'an unknown device'}; commit "
+            f"Trained on {_distinct(finished['device_name']) or 'an unknown device'}; commit "
             f"{_distinct(found.get('commit') for found in versions) or 'unknown'}; "
             f"{', '.join(told) or 'versions unknown'}."
         )

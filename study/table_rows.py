@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg.errors import DataError
-from search_spaces.paper import BASELINE, Row
+from search_spaces.tables import BASELINE, Row
 from study.cells import rows_of_records
 from study.statistics import interval_of_runs
 from study.table_formats import NOTHING, Cell, Figure, Interval

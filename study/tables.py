@@ -8,8 +8,8 @@ import pandas as pd
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import inter_patient_scores
-from search_spaces.paper import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
-from search_spaces.paper import find_table as find_published
+from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
+from search_spaces.tables import find_table as find_published
 from study.cell_checks import check_one_kind, shared_value
 from study.files import write_text
 from study.table_formats import NOTHING, Again, Cell, Document, Figure, Grid, suffix, write
@@ -51,8 +51,8 @@ def render(
     """Render one published table from records; equal records give equal bytes.
 
     Published figures stand beside ours only where both follow one protocol: MIT-BIH data,
-    paper split, paper budget. Else a warning stands above ours, and the published figures in
-    a block of their own.
+    intra-patient split, paper budget. Else a warning stands above ours, and the published figures
+    in a block of their own.
 
     Args:
         records: cells, see `study.cells.records_of_rows`. Cells of no row are not looked at.
@@ -112,7 +112,7 @@ def export_tables(
 
 
 def compare_splits(
-    paper_records: pd.DataFrame,
+    intra_patient_records: pd.DataFrame,
     inter_patient_records: pd.DataFrame,
     *,
     fmt: str = "markdown",
@@ -121,7 +121,7 @@ def compare_splits(
     """Render both splits side by side: how much a configuration loses on unseen patients.
 
     Args:
-        paper_records: cells of the paper split.
+        intra_patient_records: cells of the intra-patient split.
         inter_patient_records: cells of the inter-patient split.
         fmt: see `render`.
         digits: see `render`.
@@ -131,23 +131,23 @@ def compare_splits(
         DataError: the records are not of these splits, or differ in data or budget.
     """
     _check_digits(digits)
-    sides = {"paper": paper_records, "inter-patient": inter_patient_records}
+    sides = {"intra-patient": intra_patient_records, "inter-patient": inter_patient_records}
     for split, records in sides.items():
         check_one_kind(records, f"the {split} records")
         if shared_value(records, "split") not in (split, None):
             found = shared_value(records, "split")
             raise DataError(f"the {split} records are of the split '{found}'; give those of it")
-    kinds = pd.concat([records.drop(columns="split") for records in sides.values()])
-    check_one_kind(kinds.assign(split=None), "the comparison of both splits")
+    kinds = pd.concat(list(sides.values())).assign(split=None, study_seed=None)
+    check_one_kind(kinds, "the comparison of both splits")
 
     rows = configurations()
-    paper, other = (cells_of_rows(records, rows) for records in sides.values())
-    header = ["configuration", "n paper", "n inter-patient"]
+    intra, inter = (cells_of_rows(records, rows) for records in sides.values())
+    header = ["configuration", "n intra-patient", "n inter-patient"]
     for score in COMPARED:
         title = COLUMN_TITLES[score]
-        header += [f"{title} paper", f"{title} inter-patient", f"{title} drop"]
+        header += [f"{title} intra-patient", f"{title} inter-patient", f"{title} drop"]
     body = []
-    for ours, theirs in zip(paper, other, strict=True):
+    for ours, theirs in zip(intra, inter, strict=True):
         line: list[Cell] = [ours.row.label, ours.seeds(), theirs.seeds()]
         for score in COMPARED:
             drop: Cell = NOTHING
@@ -156,13 +156,15 @@ def compare_splits(
             line += [ours.figure(score, digits), theirs.figure(score, digits), drop]
         body.append(tuple(line))
     reasons = [
-        reason for reason in differences_from_protocol(paper_records) if "split" not in reason
+        reason
+        for reason in differences_from_protocol(intra_patient_records)
+        if "split" not in reason
     ]
     notes = [
-        "drop: mean of the paper split less mean of the inter-patient split. In the paper split "
-        "beats of one patient stand in training and in test; in the inter-patient split no "
-        "patient does.",
-        *(f"{split}: {note}" for split, side in zip(sides, (paper, other), strict=True)
+        "drop: mean of the intra-patient split less mean of the inter-patient split. In the "
+        "intra-patient split beats of one patient stand in training and in test; in the "
+        "inter-patient split no patient does.",
+        *(f"{split}: {note}" for split, side in zip(sides, (intra, inter), strict=True)
           for note in (*failure_notes(side), *provenance_notes(side))),
     ]  # fmt: skip
     document = Document(

@@ -155,7 +155,8 @@ def _train(
 
 def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
     """Store what a training run found: attributes, files and a note."""
-    facts = {**found, "config": result.config.to_fields()}
+    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
     set_attributes(
         trial,
@@ -199,8 +200,10 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
         "source": bench.identity.source,
         "split": bench.identity.split,
         "budget": bench.identity.budget,
-        "device": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
-        "precision": bench.precision,
+        "device": bench.identity.device,
+        "precision": bench.identity.precision,
+        "protocol": bench.identity.protocol,
+        "device_name": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
         "versions": versions(),
     }
 

@@ -1,4 +1,4 @@
-"""The committed results follow from the committed records."""
+"""The committed tables follow from the committed results."""
 
 from pathlib import Path
 
@@ -6,18 +6,16 @@ from study.export import export_table_files, read_cells
 from study.replay import read_recording
 
 RESULTS = Path(__file__).parents[1] / "results"
-RECORDS = sorted((RESULTS / "tables").glob("*/records.csv"))
+FILES = sorted((RESULTS / "tables").glob("*/results.csv"))
 
 
-def test_there_are_committed_records() -> None:
-    assert RECORDS
+def test_there_are_committed_results() -> None:
+    assert FILES
 
 
 def test_tables_render_again_to_the_committed_bytes(tmp_path: Path) -> None:
-    # Same records, same bytes; and every committed table is one of these.
-    export_table_files(
-        read_cells(RECORDS), tmp_path, published=True, formats=["markdown"], digits=4
-    )
+    # Same results, same bytes; and every committed table is one of these.
+    export_table_files(read_cells(FILES), tmp_path, published=True, formats=["markdown"], digits=4)
     again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.md")}
     tables = RESULTS / "tables"
     committed = {path.relative_to(tables): path.read_bytes() for path in tables.rglob("*.md")}

@@ -11,6 +11,10 @@ from typing import Any, Self
 from ecg.errors import UsageError
 from ecg.networks import MODELS
 
+# What a training run does beyond its configuration; runs of different protocols are never mixed.
+# 1: early stopping, the scheduler and the choice of weights watched the validation loss with the
+#    class weights of the training. 2: they watch it without. The same where alpha is 0.
+PROTOCOL = 2
 OPTIMIZERS = ("adamw", "adam", "sgd")
 # Batch norm has no variance of one value, so a batch has two beats or more.
 LOWEST = {"seed": 0, "scheduler_patience": 0, "batch_size": 2}

@@ -11,7 +11,7 @@ from study.figures.style import BLUE, ORANGE, SCORE_TITLES, NothingToDrawError, 
 from study.statistics import interval_of_runs
 
 if TYPE_CHECKING:
-    from search_spaces.paper import Table
+    from search_spaces.tables import Table
 
 COLUMNS = 2  # of small plots
 GAP = 65  # pixels between two rows of them
@@ -27,7 +27,7 @@ def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
     Returns:
         Figures by the titles of the tables, none for a study of another kind.
     """
-    from search_spaces.paper import TABLES
+    from search_spaces.tables import TABLES
 
     figures = {}
     for table in TABLES.values():
@@ -45,7 +45,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
 
     Args:
         records: of a study of planned cells.
-        table: of `search_spaces.paper.TABLES`.
+        table: of `search_spaces.tables.TABLES`.
 
     Raises:
         NothingToDrawError: none of its rows was measured on the test part.

@@ -85,9 +85,9 @@ tables() {
   mkdir -p "$GPU/work"
   [ -e "$GPU/work/study.db" ] || [ ! -e "$GPU/study.db" ] || cp "$GPU/study.db" "$GPU/work/"
   # The end of the time queues the running cells again; they go on from their checkpoints.
-  run study run --space paper --seeds 10 --budget paper --device "$DEVICE" --jobs "${JOBS:-8}" \
+  run study run --space tables --seeds 10 --budget paper --device "$DEVICE" --jobs "${JOBS:-8}" \
     --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
-  run study export-records --storage "$storage" --output "$OUT/tables"
+  run study export-results --storage "$storage" --output "$OUT/tables"
   run study export-tables --storage "$storage" --output "$OUT/tables"
   "$GPU/venv/bin/python" - "$GPU/work/study.db" "$OUT/study.db" <<'END'
 import sqlite3, sys

@@ -164,7 +164,7 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__, prog="python -m tests.benchmarks.training"
     )
     parser.add_argument("--data", default="auto")
-    parser.add_argument("--split", default="paper")
+    parser.add_argument("--split", default="intra-patient")
     parser.add_argument("--budget", help="default: paper on CUDA, else smoke")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")

@@ -28,7 +28,7 @@ from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, Heartbeats
 from ecg.sources import kaggle, load
 from ecg.sources.synthetic import generate
-from ecg.splits import Rows, Split, inter_patient, paper
+from ecg.splits import Rows, Split, inter_patient, intra_patient
 from tests.ecg.toy import flat_heartbeats, rule
 
 
@@ -70,12 +70,12 @@ def rows_of(beats: Heartbeats, rows: Rows) -> Heartbeats:
 def audited(rows: Heartbeats, rebuilt: Heartbeats) -> Audit:
     lookup = look_up(rows, rebuilt)
     beats = with_origin(rows, rebuilt, lookup)
-    return Audit(rebuilt, beats, paper(beats), lookup)
+    return Audit(rebuilt, beats, intra_patient(beats), lookup)
 
 
 def split_of(train: list[int], test: list[int]) -> Split:
     none = np.array([], dtype=np.int64)
-    return Split("paper", np.array(train), none, np.array(test), by_patient=False)
+    return Split("intra-patient", np.array(train), none, np.array(test), by_patient=False)
 
 
 # --- Looking rows up
@@ -85,7 +85,7 @@ def test_every_csv_row_finds_its_record_sample_and_symbol(
     rebuilt: Heartbeats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # From the files on: printed, read again, and told by the values alone.
-    test = sorted_by_class(rebuilt, paper(rebuilt).test)
+    test = sorted_by_class(rebuilt, intra_patient(rebuilt).test)
     train = sorted_by_class(rebuilt, np.setdiff1d(np.arange(len(rebuilt)), test))
     folder = write_csvs(tmp_path / "csvs", rebuilt, train, test)
     monkeypatch.setattr(
@@ -201,7 +201,7 @@ def test_inter_patient_test_beats_are_of_no_trained_record(rebuilt: Heartbeats) 
 
 
 def test_paper_test_beats_are_of_trained_records(rebuilt: Heartbeats) -> None:
-    assert of_trained_records(rebuilt, paper(rebuilt)).all()
+    assert of_trained_records(rebuilt, intra_patient(rebuilt)).all()
 
 
 def test_test_windows_that_overlap_training_windows_are_counted() -> None:
@@ -314,7 +314,7 @@ def test_audit_of_the_real_records(mitdb: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_data_gives_the_same_files(rebuilt: Heartbeats, tmp_path: Path) -> None:
-    found = Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+    found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     contents = []
     for name in ("a", "b"):
         text, files = audit_report.write(found, tmp_path / name / "deep", ["a note"])
@@ -331,7 +331,7 @@ def test_figure_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread
 
-    found = Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+    found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     image = imread(io.BytesIO(audit_report.draw(found)), format="png")
     assert image.shape[:2] == (1196, 1040)
     for colour in audit_report.COLOURS.values():
@@ -341,7 +341,7 @@ def test_figure_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(rebuilt: Heartbeats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+    found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     with pytest.raises(UsageError, match=r"--output .*file.*name another folder"):
         audit_report.write(found, tmp_path / "file")
 
@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_made_is_told(rebuilt: Heartbeats, tmp_path: Pat
 def test_a_failed_write_leaves_nothing_behind(rebuilt: Heartbeats, tmp_path: Path) -> None:
     # A folder stands where the text shall be.
     (tmp_path / "audit.md").mkdir()
-    found = Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+    found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     with pytest.raises(UsageError, match=r"audit\.md cannot be written"):
         audit_report.write(found, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["audit.md"]
@@ -366,7 +366,7 @@ def test_a_failed_write_keeps_the_earlier_file(
 
     (tmp_path / "audit.md").write_text("earlier")
     monkeypatch.setattr(Path, "write_bytes", fail)
-    found = Audit(rebuilt, rebuilt, paper(rebuilt), lookup=None)
+    found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     with pytest.raises(UsageError, match="No space left on device"):
         audit_report.write(found, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["audit.md"]

@@ -54,7 +54,7 @@ def test_splits_have_the_counts_of_their_parts() -> None:
     header, *rows = cells(describe.splits(beats))
     assert header == ["split", "and", "part", "records", *CLASSES, "all"]
     expected = []
-    for name in ("paper", "inter-patient"):
+    for name in ("intra-patient", "inter-patient"):
         for part, indices in make_split(name, beats).parts():
             counts = np.bincount(beats.labels[indices], minlength=5)
             records = len(set(beats.record[indices].tolist()))
@@ -74,7 +74,7 @@ def test_a_split_that_is_not_possible_is_named_with_its_reason() -> None:
 
 def test_a_part_without_beats_does_not_end_the_description() -> None:
     text = describe.splits(flat_heartbeats(np.zeros(3, int)))
-    assert text.startswith("no split 'paper': the ")
+    assert text.startswith("no split 'intra-patient': the ")
     assert "\nno split 'inter-patient': " in text
 
 

@@ -51,7 +51,7 @@ def published() -> Heartbeats:
 
 def test_paper_test_part_has_the_published_class_counts(published: Heartbeats) -> None:
     # Exactly, class by class; and they add up to the published 21,892 of 109,446.
-    split = make_split("paper", published)
+    split = make_split("intra-patient", published)
     assert counts(published, split.test) == [18118, 556, 1448, 162, 1608]
     assert tuple(counts(published, split.test)) == PUBLISHED_TEST_COUNTS
     assert (len(split.test), len(published)) == (21892, 109446)
@@ -59,7 +59,7 @@ def test_paper_test_part_has_the_published_class_counts(published: Heartbeats) -
 
 def test_paper_validation_is_a_fifth_of_train_in_every_class(published: Heartbeats) -> None:
     # int(0.2 n) of the published training counts.
-    split = make_split("paper", published)
+    split = make_split("intra-patient", published)
     train = [72471, 2223, 5788, 641, 6431]
     assert counts(published, split.validation) == [int(0.2 * n) for n in train]
     assert counts(published, split.train) == [n - int(0.2 * n) for n in train]
@@ -68,15 +68,16 @@ def test_paper_validation_is_a_fifth_of_train_in_every_class(published: Heartbea
 def test_paper_split_is_the_same_every_time(published: Heartbeats) -> None:
     # A split is a fact of the project: no seed of a study moves a beat.
     np.random.seed(1)
-    again = make_split("paper", dataclasses.replace(published))
-    for (_, a), (_, b) in zip(make_split("paper", published).parts(), again.parts(), strict=True):
+    again = make_split("intra-patient", dataclasses.replace(published))
+    split = make_split("intra-patient", published)
+    for (_, a), (_, b) in zip(split.parts(), again.parts(), strict=True):
         assert np.array_equal(a, b)
 
 
 def test_paper_keeps_the_test_part_of_its_source() -> None:
     # Where CSVs come with a test part, that part is the test, whatever its class counts.
     beats = toy_heartbeats(400, in_test=True)
-    split = make_split("paper", beats)
+    split = make_split("intra-patient", beats)
     assert np.array_equal(split.test, np.flatnonzero(beats.in_test))
     rest = counts(beats, np.flatnonzero(~beats.in_test))
     assert counts(beats, split.validation) == [int(0.2 * n) for n in rest]
@@ -84,7 +85,7 @@ def test_paper_keeps_the_test_part_of_its_source() -> None:
 
 def test_paper_draws_a_fifth_of_a_set_of_another_size() -> None:
     beats = toy_heartbeats(400)
-    split = make_split("paper", beats)
+    split = make_split("intra-patient", beats)
     assert counts(beats, split.test) == [int(0.2 * n) for n in beats.class_counts()]
 
 
@@ -99,7 +100,7 @@ def assert_parts_are_a_partition(split: Split, n: int) -> None:
 @given(label_vectors)
 def test_paper_parts_share_no_beat_and_lose_none(labels: np.ndarray) -> None:
     # Whatever the labels, each beat is in exactly one part, and each part is ascending.
-    assert_parts_are_a_partition(SPLITS["paper"](flat_heartbeats(labels)), len(labels))
+    assert_parts_are_a_partition(SPLITS["intra-patient"](flat_heartbeats(labels)), len(labels))
 
 
 @rule
@@ -109,7 +110,7 @@ def test_paper_parts_are_disjoint_with_a_given_test_part(
 ) -> None:
     flags = st.lists(st.booleans(), min_size=len(labels), max_size=len(labels))
     beats = flat_heartbeats(labels, in_test=np.array(data.draw(flags), dtype=bool))
-    split = SPLITS["paper"](beats)
+    split = SPLITS["intra-patient"](beats)
     assert_parts_are_a_partition(split, len(labels))
     check_leaks(split, beats)
 
@@ -164,7 +165,7 @@ def test_208_trains() -> None:
 
 def test_inter_patient_without_records_says_what_to_do() -> None:
     beats = flat_heartbeats(np.zeros(10))
-    with pytest.raises(UsageError, match="does not tell; use the MIT-BIH records, or --split pap"):
+    with pytest.raises(UsageError, match="use the MIT-BIH records, or --split intra-patient"):
         make_split("inter-patient", beats)
 
 
@@ -179,12 +180,14 @@ def test_a_part_without_beats_is_refused() -> None:
     beats = flat_heartbeats(np.zeros(9), record=np.full(9, 101))
     with pytest.raises(DataError, match="the validation part of the split 'inter-patient' has no"):
         make_split("inter-patient", beats)
-    with pytest.raises(DataError, match="the validation part of the split 'paper' has no beats"):
-        make_split("paper", flat_heartbeats(np.zeros(5)))
+    with pytest.raises(
+        DataError, match="validation part of the split 'intra-patient' has no beats"
+    ):
+        make_split("intra-patient", flat_heartbeats(np.zeros(5)))
 
 
 def test_unknown_split_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown split 'random'; known.*paper, inter-patient"):
+    with pytest.raises(UsageError, match=r"unknown split 'random'; .*intra-patient, inter-patient"):
         make_split("random", toy_heartbeats(50))
 
 

@@ -33,7 +33,7 @@ LONG = "a" * 300  # no file can have this name
 NAMED = "one"  # a study in the storage
 # No place outside the folder: a command that is broken could write there.
 PLAUSIBLE = {
-    "--space": ("imbalance", "tiny.py", "table1", "paper", "folder.py", "mine.py", LONG + ".py"),
+    "--space": ("imbalance", "tiny.py", "table1", "tables", "folder.py", "mine.py", LONG + ".py"),
     "--trials": ("1", "12"),
     "--seeds": ("1", "3"),
     "--timeout": ("1", "0.5"),
@@ -46,7 +46,8 @@ PLAUSIBLE = {
     ),
     "--data": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
     "--records": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
-    "--split": ("paper", "inter-patient"),
+    "--results": ("results.csv", LONG, "folder", "mine.py", "none"),
+    "--split": ("intra-patient", "inter-patient"),
     "--budget": ("smoke", "quick", "paper"),
     "--device": ("cpu", "auto", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "meta", "mps"),
     "--sampler": ("tpe", "random", "gp", "grid"),

@@ -1,4 +1,4 @@
-"""Damaged files of the study: records.csv, recordings, a user's space, a checkpoint."""
+"""Damaged files of the study: results.csv, recordings, a user's space, a checkpoint."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ from ecg.errors import EcgError
 from ecg.training import Checkpoint, Epoch, TrainConfig
 from ecg.training.run import Run
 from search_spaces import Space, find_space
-from study.cells import read_records, write_records
+from study.cells import read_results, write_results
 from study.export import export_table_files
 from study.recorded import read_recorded
 from study.replay import follow, read_recording
@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(place: Path) -> str:
     """The text of a file of cells."""
     path = place / "whole.csv"
-    write_records(fake_records(1).iloc[:3], path)
+    write_results(fake_records(1).iloc[:3], path)
     return path.read_text()
 
 
@@ -45,11 +45,11 @@ def records(place: Path) -> str:
 def test_damaged_records_are_refused_by_name_or_rendered(
     place: Path, records: str, data: st.DataObject
 ) -> None:
-    path = place / "records.csv"
+    path = place / "results.csv"
     path.write_bytes(data.draw(misspelt(records) | misspelt(records, r'[^,"\n]+|[,"\n]')))
 
     def render() -> None:
-        cells = {"study": read_records(path)}
+        cells = {"study": read_results(path)}
         export_table_files(cells, place, published=True, formats=FORMATS, digits=4)
 
     only_ours(render, path)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 
 from ecg.metrics import scores
-from search_spaces.paper import Row, configurations
+from ecg.training.config import PROTOCOL
+from search_spaces.tables import Row, configurations
+from study.cell_checks import SHARED
 from study.cells import records_of_rows
 
 TEST_COUNTS = (18118, 556, 1448, 162, 1608)
@@ -45,9 +47,13 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
         "state": "complete",
         "source": "mitdb",
         "data": "0123456789abcdef" * 4,
-        "split": "paper",
+        "split": "intra-patient",
         "budget": "paper",
-        "device": "cpu: Some Processor, 2 threads",
+        "study_seed": 0,
+        "device": "cpu",
+        "precision": "fp32",
+        "protocol": PROTOCOL,
+        "device_name": "cpu: Some Processor, 2 threads",
         "versions": {"python": "3.11.9", "torch": "2.11.0", "commit": "0f1e2d3c4b5a"},
         "confusion": matrices["validation"],
         "test_confusion": matrices["test"],
@@ -56,7 +62,6 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
         "stop_reason": "patience",
         "seconds": 61.25 + repeat,
         "finished_at": "2024-05-06T07:08:09Z",
-        "curves": {"f1_macro": [0.5, 0.75], "train_loss": [1.5, 0.25]},
     }
     fields = {**row.configuration, "batch_size": 64, "learning_rate": 1e-3, "seed": 1000 + repeat}
     cell |= {f"config_{name}": value for name, value in fields.items()}
@@ -67,7 +72,7 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
 
 def unfinished_cell(row: Row, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
     """A cell without figures."""
-    kept = ("configuration", "repeat", "seed", "source", "data", "split", "budget")
+    kept = ("configuration", "repeat", "seed", *SHARED)
     whole = fake_cell(row, repeat)
     cell = {name: value for name, value in whole.items() if name in kept or "config_" in name}
     return {**cell, "state": state, **changes}

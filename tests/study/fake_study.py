@@ -71,7 +71,8 @@ def _facts(rng: np.random.Generator, params: dict[str, Any], *, pruned: bool) ->
             **curves, "train_loss": losses, "validation_loss": losses,
             "learning_rate": [1e-3] * epochs, "confusion": matrices,
         },
-        "best_epoch": epochs, "last_epoch": epochs, "seconds": 1.5,
+        "device": "cpu", "precision": "fp32", "seconds": 1.5,
+        "best_epoch": epochs, "last_epoch": epochs,
         "stop_reason": "pruned" if pruned else "early-stopping",
     }  # fmt: skip
 

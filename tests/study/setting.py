@@ -16,6 +16,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+from ecg.training.config import PROTOCOL
 from study.environment import is_dead, worker_name
 from study.queue import FINISHED, Watch, claim
 from study.storage import Identity, open_storage, open_study, study_lock
@@ -29,8 +30,11 @@ IDENTITY = Identity(
     objective="f1_macro",
     source="synthetic",
     data="ab" * 32,
-    split="paper",
+    split="intra-patient",
     budget="smoke",
+    device="cpu",
+    precision="fp32",
+    protocol=PROTOCOL,
     seed=7,
 )
 TINY = '''

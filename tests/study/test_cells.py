@@ -18,16 +18,17 @@ from ecg.budget import BUDGETS
 from ecg.errors import DataError
 from ecg.metrics import SCORES, scores
 from ecg.training.config import TrainConfig
-from search_spaces.paper import configurations
+from search_spaces.tables import configurations
 from study.cells import (
     CONFIG_COLUMNS,
     FIRST,
+    FORMAT,
     LAST,
     cells_of_study,
-    read_records,
+    read_results,
     records_of_rows,
     rows_of_records,
-    write_records,
+    write_results,
 )
 from study.files import OutputError
 from study.plan import plan_cells, queue_missing
@@ -47,7 +48,7 @@ any_row = st.sampled_from(configurations())
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "records.csv"
+    return tmp_path / "results.csv"
 
 
 @st.composite
@@ -57,7 +58,9 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
     extra = draw(st.dictionaries(st.sampled_from(["config_width", "config_seed"]), config_values))
     found = []
     for row, repeat in keys:
-        text = {name: draw(texts) for name in ("device", "failure", "stop_reason", "finished_at")}
+        text = {
+            name: draw(texts) for name in ("device_name", "failure", "stop_reason", "finished_at")
+        }
         if draw(st.booleans()):
             state = draw(st.sampled_from(["fail", "running", "waiting", "missing"]))
             found.append(unfinished_cell(row, repeat, state, **extra, **text))
@@ -75,7 +78,6 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
                 confusion=matrices["validation"],
                 test_confusion=matrices["test"],
                 versions=draw(st.dictionaries(texts, texts, max_size=2)),
-                curves=draw(st.none() | st.dictionaries(texts, st.lists(config_values))),
                 seconds=draw(st.floats(0, 1e9)),
                 seed=draw(st.integers(0, 2**31 - 1)),
                 **figures, **extra, **text,
@@ -89,17 +91,17 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
 def test_written_records_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, cells: list[dict[str, Any]]
 ) -> None:
-    path = tmp_path_factory.mktemp("records") / "records.csv"
+    path = tmp_path_factory.mktemp("records") / "results.csv"
     table = records_of_rows(cells)
-    write_records(table, path)
-    assert_frame_equal(read_records(path), table)
+    write_results(table, path)
+    assert_frame_equal(read_results(path), table)
 
 
 def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
     table = fake_records(3)
     shuffled = table.sample(frac=1, random_state=5)[list(table.columns[::-1])]
-    write_records(table, tmp_path / "one.csv")
-    write_records(shuffled, tmp_path / "other.csv")
+    write_results(table, tmp_path / "one.csv")
+    write_results(shuffled, tmp_path / "other.csv")
     content = (tmp_path / "one.csv").read_bytes()
     assert content == (tmp_path / "other.csv").read_bytes()
     assert b"\r" not in content
@@ -120,19 +122,19 @@ def test_rows_stand_in_the_order_of_the_published_configurations() -> None:
 
 
 def test_columns_are_those_of_the_schema(path: Path) -> None:
-    write_records(fake_records(1), path)
+    write_results(fake_records(1), path)
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     extra = ["config_batch_size", "config_learning_rate", "config_seed"]
-    assert header == [*FIRST, *CONFIG_COLUMNS, *extra, *LAST]
+    assert header == ["format", *FIRST, *CONFIG_COLUMNS, *extra, *LAST]
 
 
 def test_records_hold_every_field_of_the_training_configuration(path: Path) -> None:
     # Also those that no published table varies.
     fields = TrainConfig(seed=7).to_fields()
     cell = fake_cell(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
-    write_records(records_of_rows([cell]), path)
-    read = next(rows_of_records(read_records(path)))
+    write_results(records_of_rows([cell]), path)
+    read = next(rows_of_records(read_results(path)))
     found = {
         field.name: read.get(f"config_{field.name}") for field in dataclasses.fields(TrainConfig)
     }
@@ -140,31 +142,36 @@ def test_records_hold_every_field_of_the_training_configuration(path: Path) -> N
 
 
 def test_no_records_are_records(path: Path) -> None:
-    write_records(records_of_rows([]), path)
-    assert read_records(path).empty
+    write_results(records_of_rows([]), path)
+    assert read_results(path).empty
 
 
-def test_records_without_curves_are_read(path: Path) -> None:
-    write_records(fake_records(1), path)
-    pd.read_csv(path, dtype=str).drop(columns="curves").to_csv(path, index=False)
-    assert read_records(path)["curves"].isna().all()
-
-
-def test_curves_of_a_run_that_diverged_lose_their_nan(path: Path) -> None:
-    cell = unfinished_cell(ADAM_ROW, 0, "fail", curves={"train_loss": [1.0, float("nan")]})
-    write_records(records_of_rows([cell]), path)
-    assert read_records(path)["curves"][0] == {"train_loss": [1.0, None]}
+def test_a_file_of_another_format_is_refused(path: Path) -> None:
+    # Rule: a results file names its format; older and newer ones are refused with what to do.
+    write_results(fake_records(1), path)
+    good = pd.read_csv(path, dtype=str)
+    assert set(good["format"]) == {str(FORMAT)}
+    older = good.drop(columns=["format", "study_seed", "precision", "protocol", "device_name"])
+    older.to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"older version .* Train its runs again with this version"):
+        read_results(path)
+    good.assign(format=FORMAT + 1, colour="red").to_csv(path, index=False)
+    with pytest.raises(DataError, match=r"newer version .* Update the project"):
+        read_results(path)
+    good.assign(format="x").to_csv(path, index=False)
+    with pytest.raises(DataError, match="line 2: the format is 'x', not 2"):
+        read_results(path)
 
 
 def test_failure_of_several_lines_stays_one_record(path: Path) -> None:
     failure = 'RuntimeError: "a, b"\r\n  at line 3\x00\u2028end'
-    write_records(records_of_rows([unfinished_cell(ADAM_ROW, 0, "fail", failure=failure)]), path)
-    assert read_records(path)["failure"][0] == 'RuntimeError: "a, b" at line 3 end'
+    write_results(records_of_rows([unfinished_cell(ADAM_ROW, 0, "fail", failure=failure)]), path)
+    assert read_results(path)["failure"][0] == 'RuntimeError: "a, b" at line 3 end'
 
 
 def damage(path: Path, change: Callable[[dict[str, str]], object], row: int = 1) -> None:
     """Write good records of two cells, then change one of them in the file."""
-    write_records(fake_records(2, rows=[BASELINE_ROW]), path)
+    write_results(fake_records(2, rows=[BASELINE_ROW]), path)
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     change(lines[row])
@@ -219,8 +226,8 @@ def test_bad_cells_are_refused_with_file_and_line(
     path: Path, column: str, value: str, message: str
 ) -> None:
     damage(path, lambda row: row.update({column: value}))
-    with pytest.raises(DataError, match=rf"records.csv, line 3: .*{message}"):
-        read_records(path)
+    with pytest.raises(DataError, match=rf"results.csv, line 3: .*{message}"):
+        read_results(path)
 
 
 @pytest.mark.parametrize(
@@ -230,74 +237,78 @@ def test_bad_cells_are_refused_with_file_and_line(
         ("split", "inter-patient", "splits"),
         ("budget", "quick", "budgets"),
         ("source", "synthetic", "data sources"),
+        ("device", "cuda", "devices"),
+        ("precision", "bf16", "precisions"),
+        ("protocol", "1", "protocols"),
+        ("study_seed", "5", "study seeds"),
     ],
 )
 def test_mixed_records_are_refused(path: Path, column: str, value: str, title: str) -> None:
     damage(path, lambda row: row.update({column: value}))
-    with pytest.raises(DataError, match=rf"records.csv mixes {title}: .*{value}"):
-        read_records(path)
+    with pytest.raises(DataError, match=rf"results.csv mixes {title}: .*{value}"):
+        read_results(path)
     mixed = records_of_rows([fake_cell(ADAM_ROW, 0), fake_cell(ADAM_ROW, 1, **{column: value})])
     with pytest.raises(DataError, match=f"mixes {title}"):
-        write_records(mixed, path)
+        write_results(mixed, path)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not a CSV file of trial records"),
-        (b"a,b\n1,2\n", "is not a CSV file of trial records"),
+        (b"", "is not a CSV file of results"),
+        (b"a,b\n1,2\n", "is not a CSV file of results"),
         (b"\x80\x81\xff", "no UTF-8 text"),
-        (b"\x00\x01\x02", "is not a CSV file of trial records"),
+        (b"\x00\x01\x02", "is not a CSV file of results"),
         (b'configuration,"repeat\n', "not CSV"),
     ],
 )
 def test_other_files_are_refused(path: Path, content: bytes, message: str) -> None:
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
-        read_records(path)
+        read_results(path)
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the records .*none.csv: No such file"):
-        read_records(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot read the records"):
-        read_records(tmp_path)
+    with pytest.raises(DataError, match=r"cannot read the results .*none.csv: No such file"):
+        read_results(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="cannot read the results"):
+        read_results(tmp_path)
 
 
 def test_missing_unknown_and_repeated_columns_are_named(path: Path) -> None:
-    write_records(fake_records(1), path)
+    write_results(fake_records(1), path)
     good = pd.read_csv(path, dtype=str)
     good.drop(columns=["seed", "test_f1_macro", "config_alpha"]).to_csv(path, index=False)
     with pytest.raises(DataError, match="lacks the columns seed, config_alpha, test_f1_macro"):
-        read_records(path)
+        read_results(path)
     good.assign(colour="red").to_csv(path, index=False)
     with pytest.raises(DataError, match="a column 'colour'"):
-        read_records(path)
+        read_results(path)
     good.rename(columns={"config_seed": "seed"}).to_csv(path, index=False)
     with pytest.raises(DataError, match="column 'seed' twice"):
-        read_records(path)
+        read_results(path)
 
 
 def test_torn_line_is_refused(path: Path) -> None:
-    write_records(fake_records(1), path)
+    write_results(fake_records(1), path)
     path.write_text(path.read_text() + "0123,1\n")
     with pytest.raises(DataError, match=r"line 17: 2 values for \d+ columns"):
-        read_records(path)
+        read_results(path)
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
     # Bad records are refused before anything is written; a place that cannot be is named.
-    write_records(fake_records(1), path)
+    write_results(fake_records(1), path)
     before = path.read_bytes()
     with pytest.raises(DataError, match=r"cell .*, repeat 0: .*has no test_confusion"):
-        write_records(records_of_rows([fake_cell(ADAM_ROW, 0, test_confusion=None)]), path)
+        write_results(records_of_rows([fake_cell(ADAM_ROW, 0, test_confusion=None)]), path)
     assert path.read_bytes() == before
-    with pytest.raises(OutputError, match=r"cannot write .*records.csv"):
-        write_records(fake_records(1), path / "records.csv")
+    with pytest.raises(OutputError, match=r"cannot write .*results.csv"):
+        write_results(fake_records(1), path / "results.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*folder.csv"):
-        write_records(fake_records(1), tmp_path / "folder.csv")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "records.csv"]
+        write_results(fake_records(1), tmp_path / "folder.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "results.csv"]
 
 
 def trial_of(cell: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
@@ -328,8 +339,8 @@ def test_cells_of_a_study_are_those_of_its_trials(path: Path) -> None:
     study.enqueue_trial({})  # no cell
     found = cells_of_study(study)
     assert_frame_equal(found, records_of_rows(cells))
-    write_records(found, path)
-    assert_frame_equal(read_records(path), found)
+    write_results(found, path)
+    assert_frame_equal(read_results(path), found)
 
 
 def test_newest_complete_trial_of_a_cell_counts() -> None:
@@ -365,17 +376,18 @@ def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     # As `study.plan` queues it; data, split and budget are those of the study.
     cell = plan_cells([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
     study = study_of()
-    identity = {"source": "mitdb", "data": "ab", "split": "paper", "budget": "quick", "seed": 3}
+    shared = {"source": "mitdb", "data": "ab", "split": "intra-patient", "budget": "quick"}
+    identity = {**shared, "seed": 3}
     study.set_user_attr("identity", identity)
     queue_missing(study, [cell])
     found = cells_of_study(study)
     row = next(rows_of_records(found))
     assert (row["configuration"], row["repeat"], row["state"]) == (*cell.key, "waiting")
     assert (row["seed"], row["config_seed"]) == (cell.config.seed, cell.config.seed)
-    assert (row["source"], row["split"], row["budget"]) == ("mitdb", "paper", "quick")
+    assert (row["source"], row["split"], row["budget"]) == ("mitdb", "intra-patient", "quick")
     assert ADAM_ROW.matches({name.removeprefix("config_"): v for name, v in row.items()})
-    write_records(found, path)
-    assert_frame_equal(read_records(path), found)
+    write_results(found, path)
+    assert_frame_equal(read_results(path), found)
 
 
 def test_study_without_cells_has_no_records() -> None:

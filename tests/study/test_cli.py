@@ -130,11 +130,11 @@ def test_an_unknown_study_is_answered_with_the_nearest(
     typed: Command, sqlite_url: str, command: str, tmp_path: Path
 ) -> None:
     # Rule: a mistyped study ends with code 2 and a suggestion.
-    open_new(sqlite_url, "imbalance-paper")
+    open_new(sqlite_url, "imbalance-intra")
     more = (tmp_path / "curves.json",) if command == "record" else ()
-    result = typed(command, "imbalence-paper", *more, "--storage", sqlite_url)
+    result = typed(command, "imbalence-intra", *more, "--storage", sqlite_url)
     assert result.code == 2
-    assert "no study is named 'imbalence-paper'; did you mean: imbalance-paper?" in result.err
+    assert "no study is named 'imbalence-intra'; did you mean: imbalance-intra?" in result.err
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", "s"), ("retry", "s"), ("confirm", "s")])
@@ -234,10 +234,11 @@ def test_what_was_found_is_shown(
     best = max(trial.value for trial in trials if trial.value is not None)
     listed = typed("list", *storage)
     assert listed.code == 0
-    (line,) = [line for line in listed.out.splitlines() if "tiny-synthetic-paper-smoke" in line]
+    name = "tiny-synthetic-intra-patient-smoke"
+    (line,) = [line for line in listed.out.splitlines() if name in line]
     for words in ("3/3", f"{best:.4f}", f"{trials[0].value:.4f}"):
         assert words in line
-    shown = typed("show", "tiny-synthetic-paper-smoke", "--trials", 2, *storage)
+    shown = typed("show", name, "--trials", 2, *storage)
     assert shown.code == 0
     for words in (
         "space tiny, data synthetic",

@@ -15,7 +15,7 @@ from study.confirm import choose
 from study.records import load_records
 from tests.study.setting import Typed
 
-NAME = "tiny-synthetic-paper-smoke"
+NAME = "tiny-synthetic-intra-patient-smoke"
 SHARED = ("--data", "synthetic", "--storage")
 
 

@@ -24,7 +24,7 @@ from tests.study.setting import REPOSITORY, Typed
 
 Command = Callable[..., Typed]
 Mount = Callable[..., Disk]
-RECORDS = REPOSITORY / "results" / "tables" / "tables-mitdb-paper-quick" / "records.csv"
+RESULTS = REPOSITORY / "results" / "tables" / "tables-mitdb-intra-patient-quick" / "results.csv"
 # What is done to a disk, what the system says then, how it is undone.
 FULL = (Disk.fill, "No space left on device", Disk.free)
 READ_ONLY = (
@@ -210,7 +210,7 @@ def test_a_folder_of_lesser_files(
 
 
 @broken
-@pytest.mark.parametrize("words", [("export-tables", "--records", RECORDS), ("report",)])
+@pytest.mark.parametrize("words", [("export-tables", "--results", RESULTS), ("report",)])
 def test_a_folder_of_results(
     typed: Command, run: Command, mount: Mount, tmp_path: Path,
     spoil: Any, reason: str, mend: Any, words: tuple[object, ...],

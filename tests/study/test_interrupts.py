@@ -17,7 +17,7 @@ from tests.soak import SOAK, record
 from tests.study.setting import Typed
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NAME = "tiny-synthetic-paper-smoke"
+NAME = "tiny-synthetic-intra-patient-smoke"
 
 
 def receive(number: signal.Signals) -> None:

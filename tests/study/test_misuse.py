@@ -50,14 +50,15 @@ OTHER_AIM = TINY.replace("    baseline=", '    objective="f1_weighted",\n    bas
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--split", "inter-patient"), "split 'paper', not 'inter-patient'"),
-        (("--budget", "quick"), "budget 'smoke', not 'quick'"),
-        (("--seed", 1), "seed 0, not 1"),
-        (("--space", "full"), "space 'tiny', not 'full'"),
-        (("--space", "table1"), "space 'tiny', not 'tables'"),
-        (("--space", OTHER_RANGE), "definition of the space "),
-        (("--space", OTHER_AIM), "objective 'f1_macro', not 'f1_weighted'"),
-        ((), "data fingerprint "),
+        (("--split", "inter-patient"), "split is 'intra-patient' there, 'inter-patient' here"),
+        (("--budget", "quick"), "budget is 'smoke' there, 'quick' here"),
+        (("--seed", 1), "seed is 0 there, 1 here"),
+        (("--precision", "bf16"), "precision is 'fp32' there, 'bf16' here"),
+        (("--space", "full"), "space is 'tiny' there, 'full' here"),
+        (("--space", "table1"), "space is 'tiny' there, 'tables' here"),
+        (("--space", OTHER_RANGE), "definition of the space is "),
+        (("--space", OTHER_AIM), "objective is 'f1_macro' there, 'f1_weighted' here"),
+        ((), "data fingerprint is "),
     ],
 )
 def test_another_study_of_the_same_name_is_refused(
@@ -81,7 +82,7 @@ def test_another_study_of_the_same_name_is_refused(
     assert "Nothing was changed" in refused.err
     assert everything(sqlite_url) == before
     assert run().code == 0
-    record("misuse", f"the same name with another {told.split(' ', 1)[0]}", 1)
+    record("misuse", f"the same name with another {told.split(' is', 1)[0]}", 1)
 
 
 def test_a_study_of_a_newer_version_is_left_alone(run: Command, sqlite_url: str) -> None:

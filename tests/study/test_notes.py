@@ -26,3 +26,4 @@ def test_note_of_a_trial_begins_with_its_scores_and_has_the_classes() -> None:
     assert note.startswith("**F1(M) 0.")
     assert ">S Supraventricular</td>" in html(note)
     assert "stopped early" in note
+    assert "1.5 s on cpu (fp32)" in html(note)

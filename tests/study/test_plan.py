@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from ecg.training import TrainConfig
-from search_spaces.paper import TABLES, configurations
+from search_spaces.tables import TABLES, configurations
 from study import plan
 from study.plan import SHOWN, Cell, count_complete, key_of, plan_cells, queue_missing
 from study.queue import queue_failed

@@ -20,11 +20,11 @@ from search_spaces import find_space
 from study import trial as trial_module
 from study.news import Progress
 from study.pruning import PRUNERS, MonitoredCurve, PruningPolicy, best_value
-from study.storage import Identity
 from study.trial import Bench
 from study.workers import _run
 from tests.ecg.toy import rule
 from tests.study.curves import Curve, Walk, curve_epochs, make_study, walk_curves
+from tests.study.setting import IDENTITY
 
 EPOCHS = 8
 walks = settings(rule, max_examples=40)  # an example walks up to six curves
@@ -306,8 +306,8 @@ def train_by(curve: Curve) -> Train:
 def bench(tmp_path: Path) -> Bench:
     part = Part(torch.zeros(0, 1, BEAT_LENGTH), torch.zeros(0, dtype=torch.int64))
     space = find_space("imbalance")
-    identity = Identity(
-        space.name, space.digest, space.objective, "synthetic", "0" * 64, "paper", "tiny", 0
+    identity = replace(
+        IDENTITY, space=space.name, space_digest=space.digest, objective=space.objective
     )
     return Bench(
         identity=identity,

@@ -25,7 +25,7 @@ def test_a_replayed_study_takes_seconds_and_reads_no_data(
     words = ("run", "--replay", RECORDING, "--trials", 6, "--data", "/nowhere")
     result = typed(*words, "--storage", sqlite_url)
     assert (result.code, result.err) == (0, "")
-    records = load_records(sqlite_url, "imbalance-replay-of-mitdb-paper-quick")
+    records = load_records(sqlite_url, "imbalance-replay-of-mitdb-intra-patient-quick")
     assert records.attrs["identity"]["source"] == "replay of mitdb"
     recording = read_recording(RECORDING)
     baseline = recording.nearest(SPACE, {"strategy": "none"})

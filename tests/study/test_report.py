@@ -135,8 +135,8 @@ def test_attributes_are_found_by_trial() -> None:
 
 
 def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
-    from search_spaces.paper import TABLES
+    from search_spaces.tables import TABLES
 
-    assert IDENTITY.split == "paper"
+    assert IDENTITY.split == "intra-patient"
     with pytest.raises(NothingToDrawError):
         published_table(study_records(fill(sqlite_url)), TABLES["table1"])

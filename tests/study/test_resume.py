@@ -17,7 +17,7 @@ from study.environment import is_dead
 from study.storage import load_study, open_storage
 from tests.study.setting import TINY, Typed, finish, found, start, wait_until
 
-NAME = "tiny-synthetic-paper-quick"
+NAME = "tiny-synthetic-intra-patient-quick"
 
 
 class Run:

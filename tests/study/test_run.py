@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ecg.training import TrainConfig
 from ecg.training import step as step_module
 from ecg.training.step import evaluate
 from search_spaces import find_space
-from search_spaces.paper import TABLES, configurations
+from search_spaces.tables import TABLES, configurations
 from study import load_records, workers
 from study.storage import load_study, open_storage
 from study.trial import configure
@@ -27,9 +28,10 @@ from tests.study.conftest import TOY_BEATS
 from tests.study.setting import Typed, finish, start
 
 Command = Callable[..., Typed]
-NAME = "tiny-synthetic-paper-smoke"
+NAME = "tiny-synthetic-intra-patient-smoke"
 STORED = {
-    *("config", "seed", "data", "source", "split", "budget", "device", "precision"),
+    *("config", "seed", "data", "source", "split", "budget", "device", "precision", "protocol"),
+    "device_name",
     *("versions", "worker"),
     *("validation", "per_class", "confusion", "curves", "best_epoch", "last_epoch"),
     *("stop_reason", "seconds", "finished_at"),
@@ -132,7 +134,7 @@ def test_a_study_of_other_options_is_refused(run: Command, sqlite_url: str) -> N
     before = [lasting(trial) for trial in trials_of(sqlite_url)]
     refused = run("--trials", 2, "--seed", 5)
     assert refused.code == 2
-    assert "it has seed 0, not 5" in refused.err
+    assert "seed is 0 there, 5 here" in refused.err
     assert [lasting(trial) for trial in trials_of(sqlite_url)] == before
 
 
@@ -149,7 +151,7 @@ def test_a_search_never_has_the_test_part(
     # Rule: no process of a search puts a beat of the test part on the device, and no trial has
     # a test figure.
     beats = toy_heartbeats(TOY_BEATS)
-    test_rows = set(make_split("paper", beats).test.tolist())
+    test_rows = set(make_split("intra-patient", beats).test.tolist())
     used: set[int] = set()
     benches: list[Any] = []
     make_part = workers.make_part
@@ -187,7 +189,8 @@ def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url
     assert found["seed"] == config.seed
     beats = toy_heartbeats(TOY_BEATS)
     assert found["data"] == beats.fingerprint
-    assert (found["source"], found["split"], found["budget"]) == ("synthetic", "paper", "smoke")
+    assert (found["source"], found["split"]) == ("synthetic", "intra-patient")
+    assert found["budget"] == "smoke"
     curves, best = found["curves"], found["best_epoch"] - 1
     assert {len(curve) for curve in curves.values()} == {found["last_epoch"]} == {2}
     assert best == int(np.argmin(curves["validation_loss"]))
@@ -196,14 +199,15 @@ def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url
     assert trial.value == pytest.approx(curves["f1_macro"][best], abs=1e-6)
     assert np.sum(found["confusion"]) == len(
         workers.training_data(
-            beats, make_split("paper", beats), find_budget("smoke"), torch.device("cpu")
+            beats, make_split("intra-patient", beats), find_budget("smoke"), torch.device("cpu")
         ).validation
     )
     recall = np.diag(found["confusion"]) / np.sum(found["confusion"], axis=1)
     assert found["per_class"]["recall"] == pytest.approx(recall.tolist())
     assert found["stop_reason"] == "max-epochs"
     assert found["seconds"] > 0
-    assert found["device"].startswith("cpu")
+    assert found["device"] == "cpu"
+    assert found["device_name"].startswith("cpu: ")
     assert {"python", "torch", "optuna", "numpy", "commit"} <= found["versions"].keys()
 
 
@@ -286,6 +290,29 @@ def test_the_precision_asked_for_is_computed_in_and_stored(run: Command, sqlite_
     assert one.user_attrs["curves"]["train_loss"] != other.user_attrs["curves"]["train_loss"]
 
 
+def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
+    # Rule: without `--precision` a study goes on in its own; another one that is typed is refused.
+    assert run("--trials", 1, "--precision", "bf16").code == 0
+    again = run("--trials", 2)
+    assert again.code == 0
+    assert "device cpu (bf16)" in again.out
+    assert set(load_records(sqlite_url, NAME)["precision"]) == {"bf16"}
+    refused = run("--trials", 3, "--precision", "fp32")
+    assert refused.code == 2
+    assert "precision is 'bf16' there, 'fp32' here" in refused.err
+
+
+def test_another_pytorch_is_said_and_goes_on(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rule: versions are no part of what a study is; that they differ is said in one line.
+    alone = run("--trials", 1)
+    monkeypatch.setattr("study.run.versions", lambda: {"torch": "9.9"})
+    again = run("--trials", 2)
+    assert (alone.code, again.code) == (0, 0)
+    assert "new ones are trained under" not in alone.out
+    told = f"this study has trials of PyTorch {version('torch')}; new ones are trained under"
+    assert f"{told} PyTorch 9.9" in again.out
+
+
 def test_tf32_on_a_cpu_is_refused(run: Command) -> None:
     # Rule: a precision that the device does not have ends with code 2 before anything is made.
     refused = run("--device", "cpu", "--precision", "tf32")
@@ -336,7 +363,7 @@ def test_finished_cells_are_never_run_again(
 ) -> None:
     # Rule: more seeds of a table run only the new cells; the test part is read once a cell,
     # and when and why is stored.
-    name = "tables-synthetic-paper-smoke"
+    name = "tables-synthetic-intra-patient-smoke"
     first = run("--space", small_table)
     assert first.code == 0, first.err
     assert "2 cells (configuration x seed), 2 newly queued" in first.out
@@ -349,7 +376,7 @@ def test_finished_cells_are_never_run_again(
     assert [trial.user_attrs["cell"]["repeat"] for trial in trials] == [0, 0, 1, 1]
     seeds = [trial.user_attrs["seed"] for trial in trials]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
-    size = len(make_split("paper", toy_heartbeats(TOY_BEATS)).test)
+    size = len(make_split("intra-patient", toy_heartbeats(TOY_BEATS)).test)
     for trial in trials:
         assert np.sum(trial.user_attrs["test_confusion"]) == size
         assert trial.user_attrs["test"].keys() == trial.user_attrs["validation"].keys()
@@ -365,7 +392,7 @@ def test_a_failed_cell_is_run_again(
     # Rule: the same command queues a failed cell once more and runs that one only.
     failing += [RuntimeError("out of luck")]
     run("--space", small_table)
-    name = "tables-synthetic-paper-smoke"
+    name = "tables-synthetic-intra-patient-smoke"
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete"]
     assert "1 newly queued" in run("--space", small_table).out
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete", "complete"]

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy
 
 from ecg.errors import UsageError
+from ecg.training.config import PROTOCOL
 from study import storage as storage_module
 from study.cli import app
 from study.database import StorageError, hide_password
@@ -33,12 +34,19 @@ NOWHERE = f"postgresql+psycopg://user:{SECRET}@127.0.0.1:1/x"
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("space_digest", "87654321", "definition of the space '12345678', not '87654321'"),
+        (
+            "space_digest",
+            "87654321",
+            "definition of the space is '12345678' there, '87654321' here",
+        ),
         ("data", "cd" * 32, "data fingerprint"),
-        ("split", "inter-patient", "split 'paper', not 'inter-patient'"),
-        ("budget", "quick", "budget 'smoke', not 'quick'"),
-        ("seed", 8, "seed 7, not 8"),
-        ("objective", "f1_weighted", "objective 'f1_macro', not 'f1_weighted'"),
+        ("split", "inter-patient", "split is 'intra-patient' there, 'inter-patient' here"),
+        ("budget", "quick", "budget is 'smoke' there, 'quick' here"),
+        ("seed", 8, "seed is 7 there, 8 here"),
+        ("device", "cuda", "device is 'cpu' there, 'cuda' here"),
+        ("precision", "bf16", "precision is 'fp32' there, 'bf16' here"),
+        ("protocol", 1, f"protocol is {PROTOCOL} there, 1 here"),
+        ("objective", "f1_weighted", "objective is 'f1_macro' there, 'f1_weighted' here"),
     ],
 )
 def test_another_study_of_the_same_name_is_refused(
@@ -67,7 +75,16 @@ def test_a_newer_format_is_refused(sqlite_url: str) -> None:
     # Rule: a study of a newer version is not touched; the message says to update.
     study, storage = open_new(sqlite_url)
     study.set_user_attr("identity", {**asdict(IDENTITY), "format": FORMAT + 1})
-    with pytest.raises(UsageError, match=r"newer version .* update the project"):
+    with pytest.raises(UsageError, match=r"newer version .* Update the project"):
+        open_study(storage, "s", IDENTITY)
+
+
+def test_an_older_format_is_refused(sqlite_url: str) -> None:
+    # Rule: a study from before precision and device were kept is not continued; what to do.
+    study, storage = open_new(sqlite_url)
+    older = {k: v for k, v in asdict(IDENTITY).items() if k not in ("device", "precision")}
+    study.set_user_attr("identity", {**older, "format": 1})
+    with pytest.raises(UsageError, match=r"older version .* Start another study with --study"):
         open_study(storage, "s", IDENTITY)
 
 
@@ -117,10 +134,10 @@ def test_an_unknown_study_suggests_the_nearest(sqlite_url: str) -> None:
     storage = open_storage(sqlite_url)
     with pytest.raises(UsageError, match="no study yet; begin one with"):
         load_study(storage, "imbalance")
-    for name in ("imbalance-paper", "architecture-paper"):
+    for name in ("imbalance-intra", "architecture-intra"):
         open_study(storage, name, IDENTITY)
-    with pytest.raises(UsageError, match=r"did you mean: imbalance-paper"):
-        load_study(storage, "imbalence-paper")
+    with pytest.raises(UsageError, match=r"did you mean: imbalance-intra"):
+        load_study(storage, "imbalence-intra")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -196,7 +213,7 @@ COMMANDS = {
     "retry": ("s",),
     "record": ("s", "out"),
     "confirm": ("s",),
-    "export-records": (),
+    "export-results": (),
     "export-tables": (),
     "list": (),
     "show": ("s",),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import jk_index
-from search_spaces.paper import COLUMN_TITLES, CONTRADICTION, TABLES
-from study.cells import read_records, records_of_rows, write_records
+from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
+from study.cells import read_results, records_of_rows, write_results
 from study.files import OutputError
 from study.table_formats import FORMATS, Document, Figure, Grid, write
 from study.tables import compare_splits, export_tables, render
@@ -205,7 +205,7 @@ def test_no_records_are_rendered(name: str, fmt: str) -> None:
     [
         ({"budget": "quick"}, "the budget is 'quick', not 'paper'"),
         ({"source": "synthetic"}, "the data source is 'synthetic', not MIT-BIH"),
-        ({"split": "inter-patient"}, "the split is 'inter-patient', not 'paper'"),
+        ({"split": "inter-patient"}, "the split is 'inter-patient', not 'intra-patient'"),
     ],
 )
 @every_format
@@ -248,11 +248,11 @@ def test_inter_patient_records_have_figures_of_s_and_v() -> None:
 
 def test_where_the_figures_are_from_is_told() -> None:
     rows = TABLES["table2"].rows
-    second = {"device": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
+    second = {"device_name": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
     cells = [fake_cell(rows[0], 0), fake_cell(rows[1], 0, **second)]
     text = render(some_records(*cells), "table2")
-    assert "data mitdb (fingerprint 0123456789ab); split paper; budget paper" in text
-    assert "1 seed planned; 2 of 2 cells finished; 122 s of training" in text
+    assert "data mitdb (fingerprint 0123456789ab); split intra-patient; budget paper; " in text
+    assert "device cpu (fp32); 1 seed planned; 2 of 2 cells finished; 122 s of training" in text
     assert "Trained on cpu: Some Processor, 2 threads / cuda: Some Card" in text
     assert "commit 0f1e2d3c4b5a / feed" in text
     assert "torch 2.11.0 / 2.12.0" in text
@@ -265,8 +265,8 @@ def test_equal_records_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> 
     records = fake_records(6)
     text = render(records, name, fmt=fmt)
     assert render(records.sample(frac=1, random_state=1), name, fmt=fmt) == text
-    write_records(records, tmp_path / "records.csv")
-    assert render(read_records(tmp_path / "records.csv"), name, fmt=fmt) == text
+    write_results(records, tmp_path / "results.csv")
+    assert render(read_results(tmp_path / "results.csv"), name, fmt=fmt) == text
 
 
 @every_table
@@ -415,9 +415,9 @@ def test_records_of_several_kinds_are_refused() -> None:
 
 
 def test_splits_stand_side_by_side() -> None:
-    paper = fake_records(3)
-    other = fake_records(2, changes={"split": "inter-patient"})
-    text = compare_splits(paper, other)
+    intra = fake_records(3)
+    inter = fake_records(2, changes={"split": "inter-patient"})
+    text = compare_splits(intra, inter)
     (found,) = grids(text)
     assert len(found) == 16
     assert found[1][:3] == ["Simple CNN", "3", "2"]
@@ -425,22 +425,22 @@ def test_splits_stand_side_by_side() -> None:
     values = [fake_cell(row, repeat)["test_f1_macro"] for repeat in range(3)]
     assert found[1][5] == str(Figure(float(np.mean(values) - np.mean(values[:2]))))
     assert "NOT COMPARABLE" not in text
-    parse_html(compare_splits(paper, other, fmt="html"))
-    check_latex(compare_splits(paper, other, fmt="latex"))
+    parse_html(compare_splits(intra, inter, fmt="html"))
+    check_latex(compare_splits(intra, inter, fmt="latex"))
 
 
 def test_splits_of_a_small_budget_are_labelled() -> None:
-    paper, other = (
+    intra, inter = (
         fake_records(1, changes={"split": split, "budget": "quick"})
-        for split in ("paper", "inter-patient")
+        for split in ("intra-patient", "inter-patient")
     )
-    assert "NOT COMPARABLE" in compare_splits(paper, other)
+    assert "NOT COMPARABLE" in compare_splits(intra, inter)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "the inter-patient records are of the split 'paper'"),
+        ({}, "the inter-patient records are of the split 'intra-patient'"),
         ({"split": "inter-patient", "budget": "quick"}, "comparison of both splits mixes budgets"),
         ({"split": "inter-patient", "data": "ab"}, "comparison of both splits mixes data finger"),
     ],

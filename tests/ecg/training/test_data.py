@@ -63,7 +63,7 @@ def test_training_data_has_no_test_part() -> None:
     assert [field.name for field in dataclasses.fields(TrainingData)] == ["train", "validation"]
 
 
-@pytest.mark.parametrize("split_name", ["paper", "inter-patient"])
+@pytest.mark.parametrize("split_name", ["intra-patient", "inter-patient"])
 def test_training_data_holds_no_signal_of_the_test_part(split_name: str) -> None:
     beats = toy_heartbeats(440)
     split = make_split(split_name, beats)
@@ -79,7 +79,7 @@ def test_training_data_holds_no_signal_of_the_test_part(split_name: str) -> None
 def test_training_data_is_reduced_to_the_budget() -> None:
     # To the same fixed stratified subset for every run.
     beats = toy_heartbeats(600)
-    split = make_split("paper", beats)
+    split = make_split("intra-patient", beats)
     data = training_data(beats, split, FEW, CPU)
     for part, rows, size in (
         (data.train, split.train, 100),
@@ -92,7 +92,7 @@ def test_training_data_is_reduced_to_the_budget() -> None:
 
 def test_training_data_is_on_the_asked_device() -> None:
     beats = toy_heartbeats(300)
-    data = training_data(beats, make_split("paper", beats), FEW, CPU)
+    data = training_data(beats, make_split("intra-patient", beats), FEW, CPU)
     devices = {
         tensor.device for part in (data.train, data.validation) for tensor in vars(part).values()
     }

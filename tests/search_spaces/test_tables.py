@@ -4,7 +4,7 @@ from ecg.errors import UsageError
 from ecg.metrics import SCORES, scores
 from ecg.models import build, count_parameters
 from ecg.training.config import TrainConfig
-from search_spaces.paper import (
+from search_spaces.tables import (
     BASELINE,
     COLUMN_TITLES,
     TABLES,
