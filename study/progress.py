@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from study.news import Notice, Progress
+from study.words import format_seconds
 
 
 @dataclass
@@ -173,11 +174,3 @@ def _line_grid(columns: int) -> Table:
     for _ in range(columns):
         grid.add_column(no_wrap=True, overflow="ellipsis")
     return grid
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as a person says it: "45 s", "12 min", "3 h 05 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -20,7 +20,7 @@ from ecg.splits import make_split
 from ecg.training import find_device, find_precision
 from search_spaces import Space, find_space
 from search_spaces.paper import TABLES, configurations
-from study.capacity import fitting_jobs
+from study.capacity import count_jobs
 from study.database import hide_password, parse_url
 from study.interrupts import taking_interrupts
 from study.plan import Cell, count_complete, plan_cells, queue_missing
@@ -35,11 +35,13 @@ from study.storage import (
     open_study,
     study_lock,
 )
+from study.words import counted
 from study.workers import Task, work
 
 ALL_TABLES = "paper"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
-MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
+# More is a slip of the finger, and would fill the machine.
+MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
@@ -59,7 +61,8 @@ class RunOptions:
     device: str
     precision: str = "auto"
     seed: int
-    jobs: int
+    jobs: int | None
+    threads: int = 1
     sampler: str
     pruning: PruningPolicy
     checkpoint_seconds: float
@@ -130,8 +133,8 @@ def run_study(options: RunOptions, console: Console) -> str:
         f"searching for the best validation {space.objective} over {task.target} trials; "
         "the test part is not touched"
     )
-    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, setting, options.jobs, study, storage, console)
+    begun = "new study" if is_new else "going on with the study"
+    _work(task, setting, options.jobs, study, storage, (begun, header), console)
     return task.study
 
 
@@ -175,8 +178,8 @@ def run_cells(
         f"{len(cells)} cells (configuration x seed), {queued} newly queued; every cell is trained "
         "by the protocol and then measured on the test part"
     )
-    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, setting, options.jobs, study, storage, console)
+    begun = "new study" if is_new else "going on with the study"
+    _work(task, setting, options.jobs, study, storage, (begun, header), console)
     missing = len(cells) - count_complete(study, cells)
     if missing and options.timeout is None:
         raise EcgError(
@@ -253,13 +256,14 @@ def check_options(options: RunOptions) -> None:
     Raises:
         UsageError: names the option.
     """
-    for name in ("trials", "timeout", "jobs", "seeds"):
+    for name in ("trials", "timeout", "jobs", "threads", "seeds"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise UsageError(f"--{name} must be at least 1, not {value:g}")
     for name, most in MOST.items():
-        if getattr(options, name) > most:
-            raise UsageError(f"--{name} must be at most {most}, not {getattr(options, name)}")
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise UsageError(f"--{name} must be at most {most}, not {value}")
     parse_url(options.storage)
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
@@ -306,7 +310,7 @@ def _task(
         deadline=None if options.timeout is None else time.monotonic() + options.timeout,
         sampler=options.sampler,
         pruning=options.pruning,
-        threads=None,
+        threads=options.threads,
         checkpoints=checkpoint_folder(options.storage),
         checkpoint_seconds=options.checkpoint_seconds,
         replay=options.replay,
@@ -357,25 +361,30 @@ def _queue_first_trials(study: optuna.Study, space: Space, task: Task) -> None:
             study.enqueue_trial(point)
 
 
-def _announce(task: Task, setting: Setting, begun: str, header: str, console: Console) -> None:
-    lines = (
-        f"{begun} '{task.study}' in {hide_password(task.storage)}",
-        f"data {task.identity.source} ({setting.described}), split "
-        f"{task.identity.split}, budget {setting.budget.describe()}, "
-        f"device {task.device} ({task.precision}), seed {task.identity.seed}",
-        header,
-    )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
 def _work(
     task: Task,
     setting: Setting,
-    jobs: int,
+    typed_jobs: int | None,
     study: optuna.Study,
     storage: RDBStorage,
+    told: tuple[str, str],
     console: Console,
 ) -> None:
+    """Announce the study, and work on what is left of it.
+
+    Args:
+        task: what to work on.
+        setting: data and means.
+        typed_jobs: workers asked for, None for what the machine takes.
+        study: of the task.
+        storage: of the study.
+        told: whether the study is new, and what is done in it.
+        console: where to print.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     mine = [trial for trial in study.get_trials(deepcopy=False) if task.accepts(trial)]
     best = best_value([trial for trial in mine if trial.state == TrialState.COMPLETE])
     tally = Tally(
@@ -383,14 +392,30 @@ def _work(
         finished=sum(trial.state in FINISHED for trial in mine),
         best=None if math.isinf(best) else best,
     )
+    begun, header = told
+    say(f"{begun} '{task.study}' in {hide_password(task.storage)}")
+    say(
+        f"data {task.identity.source} ({setting.described}), split {task.identity.split}, "
+        f"budget {setting.budget.describe()}, device {task.device} ({task.precision}), "
+        f"seed {task.identity.seed}"
+    )
+    say(header)
     if tally.finished >= task.target:
-        console.print(f"all {task.target} are finished already", highlight=False)
+        say(f"all {task.target} are finished already")
         return
+    jobs = count_jobs(
+        typed_jobs,
+        threads=task.threads,
+        trials=task.target - tally.finished,
+        device=setting.device,
+        replay=task.replay is not None,
+        say=say,
+    )
+    trials = counted(task.target - tally.finished, "trial")
+    say(f"{trials} to run: {counted(jobs, 'job')} of {counted(task.threads, 'thread')}")
     storage.remove_session()
-    jobs = fitting_jobs(jobs, torch.device(task.device), console)
     with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, setting.beats)
         else:
-            share = max(1, torch.get_num_threads() // jobs)
-            work_in_processes(replace(task, threads=share), jobs, view)
+            work_in_processes(task, jobs, view)

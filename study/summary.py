@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_NAMES, CLASSES
-from study.progress import format_seconds
 from study.reading import Row, StudyRows, best_row
+from study.words import format_seconds
 
 if TYPE_CHECKING:
     from search_spaces import Space

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from study import progress
 from study.news import Notice, Progress
-from study.progress import LiveView, PlainView, Tally, format_seconds, make_view
+from study.progress import LiveView, PlainView, Tally, make_view
+from study.words import format_seconds
 
 
 @pytest.fixture
