@@ -17,13 +17,14 @@ from ecg.budget import Budget, find_budget
 from ecg.errors import EcgError, UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
-from ecg.training import find_device, find_precision
+from ecg.training import TrainConfig, find_device, find_precision
 from search_spaces import Space, find_space
 from search_spaces.paper import TABLES, configurations
 from study.capacity import count_jobs
 from study.database import hide_password, parse_url
+from study.estimate import estimate
 from study.interrupts import taking_interrupts
-from study.plan import Cell, count_complete, plan_cells, queue_missing
+from study.plan import Cell, find_incomplete, plan_cells, queue_missing
 from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
@@ -35,8 +36,9 @@ from study.storage import (
     open_study,
     study_lock,
 )
-from study.words import counted
-from study.workers import Task, work
+from study.trial import configure
+from study.words import counted, format_seconds
+from study.workers import Task, computing_on, work
 
 ALL_TABLES = "paper"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
@@ -134,7 +136,8 @@ def run_study(options: RunOptions, console: Console) -> str:
         "the test part is not touched"
     )
     begun = "new study" if is_new else "going on with the study"
-    _work(task, setting, options.jobs, study, storage, (begun, header), console)
+    baseline = configure(space, dict(space.baseline), setting.budget, options.seed)
+    _work(task, setting, options.jobs, [baseline], study, storage, (begun, header), console)
     return task.study
 
 
@@ -179,8 +182,9 @@ def run_cells(
         "by the protocol and then measured on the test part"
     )
     begun = "new study" if is_new else "going on with the study"
-    _work(task, setting, options.jobs, study, storage, (begun, header), console)
-    missing = len(cells) - count_complete(study, cells)
+    ahead = [cell.config for cell in find_incomplete(study, cells)]
+    _work(task, setting, options.jobs, ahead, study, storage, (begun, header), console)
+    missing = len(find_incomplete(study, cells))
     if missing and options.timeout is None:
         raise EcgError(
             f"{missing} of {len(cells)} cells failed; see why with `python -m study show {name}`, "
@@ -201,6 +205,7 @@ def resolve_setting(options: RunOptions, console: Console) -> Setting:
     resolved = sources.resolve(options.data)
     style = "bold black on yellow" if resolved.fallback else "dim"
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
     make_split(options.split, beats)
     return Setting(
@@ -365,6 +370,7 @@ def _work(
     task: Task,
     setting: Setting,
     typed_jobs: int | None,
+    ahead: Sequence[TrainConfig],
     study: optuna.Study,
     storage: RDBStorage,
     told: tuple[str, str],
@@ -376,6 +382,7 @@ def _work(
         task: what to work on.
         setting: data and means.
         typed_jobs: workers asked for, None for what the machine takes.
+        ahead: what each run left will train; of a search the baseline, for all of them.
         study: of the task.
         storage: of the study.
         told: whether the study is new, and what is done in it.
@@ -391,6 +398,11 @@ def _work(
         target=task.target,
         finished=sum(trial.state in FINISHED for trial in mine),
         best=None if math.isinf(best) else best,
+        lengths=[
+            trial.user_attrs["last_epoch"]
+            for trial in mine
+            if trial.state in FINISHED and "last_epoch" in trial.user_attrs
+        ],
     )
     begun, header = told
     say(f"{begun} '{task.study}' in {hide_password(task.storage)}")
@@ -411,11 +423,45 @@ def _work(
         replay=task.replay is not None,
         say=say,
     )
-    trials = counted(task.target - tally.finished, "trial")
-    say(f"{trials} to run: {counted(jobs, 'job')} of {counted(task.threads, 'thread')}")
+    left = task.target - tally.finished
+    if task.space is not None:
+        ahead = [*ahead] * left
+    means = f"{counted(jobs, 'job')} of {counted(task.threads, 'thread')}"
+    say(f"{counted(left, 'run')} left, {means}{_tell_time(task, setting, ahead, jobs, tally)}")
+    if jobs > 1:
+        say(f"starting {jobs} workers")
     storage.remove_session()
     with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, setting.beats)
         else:
             work_in_processes(task, jobs, view)
+
+
+def _tell_time(
+    task: Task, setting: Setting, ahead: Sequence[TrainConfig], jobs: int, tally: Tally
+) -> str:
+    """Say how long the runs ahead will take; nothing where they are short, or on a GPU."""
+    if setting.beats is None or setting.device.type != "cpu" or setting.budget.name == "smoke":
+        return ""
+    with computing_on(task.threads):
+        most, about = estimate(
+            ahead,
+            jobs,
+            setting.beats,
+            make_split(setting.split, setting.beats),
+            setting.budget,
+            epochs=tally.mean_length,
+            precision=task.precision,
+            is_tested=task.cells is not None,
+        )
+    network = "" if task.cells is not None else " with the baseline's network"
+    if about is None:
+        return (
+            f": at most {format_seconds(most)} on this machine{network}; early stopping usually "
+            "ends it sooner"
+        )
+    return (
+        f": about {format_seconds(about)} on this machine{network}, at most "
+        f"{format_seconds(most)} without early stopping"
+    )
