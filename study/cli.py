@@ -64,7 +64,30 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     str, typer.Option(help="fp32, tf32 (CUDA) or bf16 [default: tf32 on CUDA, else fp32].")
 ]
-Jobs = Annotated[int, typer.Option(help="Worker processes on this machine.")]
+
+
+def _as_jobs(text: str) -> int | None:
+    """Return a number of jobs, None for "auto".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from ecg.errors import UsageError
+
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise UsageError(f"--jobs must be a whole number or auto, not '{text}'") from None
+
+
+Jobs = Annotated[
+    str,
+    typer.Option(
+        help="Worker processes on this machine; auto: one a core, within memory, and one on a "
+        "GPU. A search with the samplers tpe or gp repeats exactly with 1 only."
+    ),
+]
+Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
 ]
@@ -101,7 +124,8 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     seed: Annotated[int, typer.Option(help="Of the study: sampler and trainings.")] = 0,
-    jobs: Jobs = 1,
+    jobs: Jobs = "auto",
+    threads: Threads = 1,
     sampler: Annotated[str, typer.Option(help="tpe, random, gp or grid.")] = "tpe",
     pruner: Annotated[str, typer.Option(help="median, hyperband or none.")] = "median",
     prune_patience: Annotated[
@@ -121,6 +145,7 @@ def run(
     """
     from rich.console import Console
 
+    from study.output import lasting_output
     from study.pruning import PruningPolicy
     from study.run import RunOptions, find_tables, run_study
 
@@ -137,7 +162,8 @@ def run(
         device=device,
         precision=precision,
         seed=seed,
-        jobs=jobs,
+        jobs=_as_jobs(jobs),
+        threads=threads,
         sampler=sampler,
         pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
         checkpoint_seconds=checkpoint_every,
@@ -145,10 +171,11 @@ def run(
         debug=debug,
     )
     console = Console()
-    with _interruptible(console):
-        name = run_study(options, console)
-    _print_study(storage, name, trials=5)
-    _print_next(console, storage, name, is_table=bool(find_tables(space)))
+    with lasting_output():
+        with _interruptible(console):
+            name = run_study(options, console)
+        _print_study(storage, name, trials=5)
+        _print_next(console, storage, name, is_table=bool(find_tables(space)))
 
 
 @app.command()
@@ -208,7 +235,8 @@ def confirm(
     data: Data = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
-    jobs: Jobs = 1,
+    jobs: Jobs = "auto",
+    threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
     debug: Debug = False,
 ) -> None:
@@ -220,6 +248,7 @@ def confirm(
     from rich.console import Console
 
     from study.confirm import ConfirmOptions, confirm_study
+    from study.output import lasting_output
 
     console = Console()
     options = ConfirmOptions(
@@ -230,11 +259,12 @@ def confirm(
         data=data,
         device=device,
         precision=precision,
-        jobs=jobs,
+        jobs=_as_jobs(jobs),
+        threads=threads,
         checkpoint_seconds=checkpoint_every,
         debug=debug,
     )
-    with _interruptible(console):
+    with lasting_output(), _interruptible(console):
         console.print(confirm_study(options, console))
 
 

@@ -28,7 +28,8 @@ class ConfirmOptions:
     data: str
     device: str
     precision: str = "auto"
-    jobs: int
+    jobs: int | None
+    threads: int = 1
     checkpoint_seconds: float
     debug: bool
 
@@ -69,6 +70,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
         precision=identity["precision"] if options.precision == "auto" else options.precision,
         seed=identity["seed"] + SEED_SHIFT,
         jobs=options.jobs,
+        threads=options.threads,
         sampler="random",
         pruning=PruningPolicy(pruner="none"),
         checkpoint_seconds=options.checkpoint_seconds,

@@ -7,6 +7,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from study.words import counted
+
 PACKAGES = ("torch", "optuna", "numpy", "wfdb", "scikit-learn", "ecg-study")
 
 
@@ -23,14 +25,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-@cache
 def describe_device(device: str) -> str:
-    """Return the name of a device as a person knows it, such as "cpu: AMD EPYC, 2 threads"."""
+    """Return the name of a device as a person knows it, such as "cpu: AMD EPYC, 1 thread"."""
     import torch
 
     if device.startswith("cuda"):
         return f"cuda: {torch.cuda.get_device_name(torch.device(device))}"
-    return f"cpu: {_processor()}, {torch.get_num_threads()} threads"
+    return f"cpu: {_processor()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def worker_name() -> str:
@@ -62,6 +63,7 @@ def _host() -> str:
     return f"{platform.node()}/{boot}"
 
 
+@cache
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

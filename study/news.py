@@ -15,6 +15,7 @@ class Progress:
         max_epochs: at most so many.
         value: the objective as it stands.
         message: what else there is to say, such as why it failed.
+        resumed: epochs that were not trained now: a checkpoint held them.
     """
 
     trial: int
@@ -23,6 +24,7 @@ class Progress:
     max_epochs: int = 0
     value: float | None = None
     message: str = ""
+    resumed: int = 0
 
 
 @dataclass(frozen=True)

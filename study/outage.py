@@ -9,7 +9,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from study.database import StorageError, reason_of
 from study.interrupts import interrupts_allowed
-from study.progress import format_seconds
+from study.words import format_seconds
 
 T = TypeVar("T")
 

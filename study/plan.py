@@ -106,10 +106,11 @@ def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:
     return len(missing)
 
 
-def count_complete(study: optuna.Study, cells: Iterable[Cell]) -> int:
-    """Return how many of the cells are complete."""
+def find_incomplete(study: optuna.Study, cells: Iterable[Cell]) -> list[Cell]:
+    """Return the cells that are not complete."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return len({key_of(trial) for trial in complete} & {cell.key for cell in cells})
+    known = {key_of(trial) for trial in complete}
+    return [cell for cell in cells if cell.key not in known]
 
 
 def _shown_as(study: optuna.Study) -> dict[str, BaseDistribution]:

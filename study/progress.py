@@ -11,6 +11,38 @@ from rich.table import Table
 from rich.text import Text
 
 from study.news import Notice, Progress
+from study.words import format_seconds
+
+QUIET_SECONDS = 60.0  # after which a log gets a line of a trial that runs
+
+
+@dataclass
+class Running:
+    """A trial in training.
+
+    Attributes:
+        news: the latest of it.
+        began: when this command first heard of it, by `time.monotonic()`.
+        heard: when the latest news came.
+        told: when a line last told of it, see `PlainView`.
+    """
+
+    news: Progress
+    began: float
+    heard: float
+    told: float
+
+    @property
+    def trained(self) -> int:
+        """Epochs trained since it began, those of a checkpoint left out."""
+        return max(0, self.news.epoch - self.news.resumed)
+
+    def seconds_left(self, epochs: float) -> float | None:
+        """Return the time of so many more epochs, by the pace of those before."""
+        if not self.trained:
+            return None
+        pace = (self.heard - self.began) / self.trained
+        return max(0.0, epochs * pace - (time.monotonic() - self.heard))
 
 
 @dataclass
@@ -20,25 +52,39 @@ class Tally:
     Attributes:
         target: finished trials asked for.
         finished: finished trials when the command began, and since.
-        counts: ended trials by state since the command began.
         best: the best objective so far, None before the first.
-        running: the latest news of every running trial.
-        seconds: of this command.
+        lengths: epochs of every finished trial, those of before as far as they are known.
+        counts: ended trials by state since the command began.
+        running: the trials in training by their number.
+        trained: epochs of the trials that ended since the command began.
+        max_epochs: the most that a trial may take, 0 before the first.
+        began: when the first news came, by `time.monotonic()`.
     """
 
     target: int
     finished: int
     best: float | None
+    lengths: list[int] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    running: dict[int, Progress] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    running: dict[int, Running] = field(default_factory=dict)
+    trained: int = 0
+    max_epochs: int = 0
+    began: float | None = None
 
     def take(self, news: Progress) -> None:
         """Take in the news of one trial."""
+        now = time.monotonic()
+        if self.began is None:
+            self.began = now
         if news.state == "running":
-            self.running[news.trial] = news
+            known = self.running.setdefault(news.trial, Running(news, now, now, now))
+            known.news, known.heard = news, now
+            self.max_epochs = max(self.max_epochs, news.max_epochs)
             return
-        self.running.pop(news.trial, None)
+        if (ended := self.running.pop(news.trial, None)) is not None:
+            self.trained += ended.trained
+            if news.state in ("complete", "pruned"):
+                self.lengths.append(ended.news.epoch)
         self.counts[news.state] = self.counts.get(news.state, 0) + 1
         if news.state in ("complete", "pruned"):
             self.finished += 1
@@ -46,13 +92,31 @@ class Tally:
             self.best = news.value if self.best is None else max(self.best, news.value)
 
     @property
+    def mean_length(self) -> float | None:
+        """The mean number of epochs of the finished trials, None where none is known."""
+        return sum(self.lengths) / len(self.lengths) if self.lengths else None
+
+    @property
     def seconds_left(self) -> float | None:
-        """Estimate from the pace so far, running trials counted by their epochs."""
-        begun = sum(n.epoch / n.max_epochs for n in self.running.values() if n.max_epochs)
-        done = self.counts.get("complete", 0) + self.counts.get("pruned", 0) + begun
-        left = self.target - self.finished - begun
+        """Estimate by the epochs trained so far: all jobs together set the pace.
+
+        A trial is expected to take as many epochs as those before it on average; one that is
+        beyond that, or the first, as many as it may.
+        """
+        trained = self.trained + sum(running.trained for running in self.running.values())
+        if self.began is None or not trained:
+            return None
+        each = self.mean_length
+        longest, epochs = 0.0, 0.0
+        for running in self.running.values():
+            news = running.news
+            usual = news.max_epochs if each is None or news.epoch >= each else each
+            epochs += usual - news.epoch
+            longest = max(longest, running.seconds_left(usual - news.epoch) or 0.0)
+        waiting = max(0, self.target - self.finished - len(self.running))
+        epochs += waiting * (self.max_epochs if each is None else each)
         elapsed = time.monotonic() - self.began
-        return elapsed / done * max(0.0, left) if done > 0.2 else None
+        return max(longest, elapsed / trained * epochs)
 
 
 class ProgressView(ABC):
@@ -101,20 +165,52 @@ class ProgressView(ABC):
         """Return one line about a trial that ended."""
         value = f", {self.objective} {news.value:.4f}" if news.value is not None else ""
         message = f": {news.message}" if news.message else ""
+        return f"trial {news.trial} {news.state}{value}{message} ({self.standing()})"
+
+    def standing(self) -> str:
+        """Return how the whole study stands."""
         total = f"{self.tally.finished}/{self.tally.target} finished"
         best = "" if self.tally.best is None else f", best {self.tally.best:.4f}"
         left = self.tally.seconds_left
         time_left = "" if left is None else f", about {format_seconds(left)} left"
-        return f"trial {news.trial} {news.state}{value}{message} ({total}{best}{time_left})"
+        return f"{total}{best}{time_left}"
 
 
 class PlainView(ProgressView):
-    """One line a trial that ends: for logs and pipes."""
+    """One line a trial that ends, and one a minute of a trial that lasts: for logs and pipes."""
+
+    def __init__(self, tally: Tally, objective: str, console: Console) -> None:
+        """Begin the first minute."""
+        super().__init__(tally, objective, console)
+        self.said = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print one line of any text."""
+        super().say(line)
+        self.said = time.monotonic()
 
     def show(self, news: Progress) -> None:
-        """Print the trials that ended."""
+        """Print the trials that ended; where nothing was said for a minute, one that runs."""
         if news.state != "running":
-            self.console.print(self.sentence(news), markup=False, highlight=False, soft_wrap=True)
+            self.say(self.sentence(news))
+        elif time.monotonic() - self.said >= QUIET_SECONDS:
+            self.tell_running()
+
+    def tell_running(self) -> None:
+        """Print how a running trial stands: the one that was not told of for longest."""
+        begun = [running for running in self.tally.running.values() if running.trained]
+        if not begun:
+            return
+        running = min(begun, key=lambda one: one.told)
+        running.told = time.monotonic()
+        news = running.news
+        value = "" if news.value is None else f", {self.objective} {news.value:.4f} so far"
+        left = running.seconds_left(news.max_epochs - news.epoch)
+        most = "" if left is None else f", at most {format_seconds(left)} left"
+        self.say(
+            f"trial {news.trial} at epoch {news.epoch}/{news.max_epochs}{value}{most} "
+            f"({self.standing()})"
+        )
 
 
 class LiveView(ProgressView):
@@ -150,7 +246,8 @@ class LiveView(ProgressView):
             "" if left is None else f"about {format_seconds(left)} left",
         )
         rows = _line_grid(columns=4)
-        for number, news in sorted(tally.running.items()):
+        for number, running in sorted(tally.running.items()):
+            news = running.news
             rows.add_row(
                 f"  trial {number}",
                 ProgressBar(total=news.max_epochs, completed=news.epoch, width=20),
@@ -173,11 +270,3 @@ def _line_grid(columns: int) -> Table:
     for _ in range(columns):
         grid.add_column(no_wrap=True, overflow="ellipsis")
     return grid
-
-
-def format_seconds(seconds: float) -> str:
-    """Return a duration as a person says it: "45 s", "12 min", "3 h 05 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

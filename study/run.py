@@ -19,16 +19,18 @@ from ecg.budget import Budget, find_budget
 from ecg.errors import EcgError, UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
-from ecg.training import find_device, find_precision
+from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.config import PROTOCOL
+from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space, find_space
 from search_spaces.tables import TABLES, configurations
 from study.attributes import distinct_values
-from study.capacity import fitting_jobs
+from study.capacity import count_jobs
 from study.database import hide_password, parse_url
 from study.environment import versions
+from study.estimate import estimate
 from study.interrupts import taking_interrupts
-from study.plan import Cell, count_complete, plan_cells, queue_missing
+from study.plan import Cell, find_incomplete, plan_cells, queue_missing
 from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
@@ -42,11 +44,14 @@ from study.storage import (
     open_study,
     study_lock,
 )
-from study.workers import Task, work
+from study.trial import configure
+from study.words import counted, format_seconds
+from study.workers import Task, computing_on, work
 
 ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
-MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
+# More is a slip of the finger, and would fill the machine.
+MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
 TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
 TABLES_REASON = "a published table"  # why they read the test part
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
@@ -68,7 +73,8 @@ class RunOptions:
     device: str
     precision: str = "auto"
     seed: int
-    jobs: int
+    jobs: int | None
+    threads: int = 1
     sampler: str
     pruning: PruningPolicy
     checkpoint_seconds: float
@@ -146,8 +152,9 @@ def run_study(options: RunOptions, console: Console) -> str:
         f"searching for the best validation {space.objective} over {task.target} trials; "
         "the test part is not touched"
     )
-    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, setting, options.jobs, study, storage, console)
+    begun = "new study" if is_new else "going on with the study"
+    baseline = configure(space, dict(space.baseline), setting.budget, options.seed)
+    _work(task, setting, options.jobs, [baseline], study, storage, (begun, header), console)
     return task.study
 
 
@@ -189,9 +196,10 @@ def run_cells(
         f"{len(cells)} cells (configuration x seed), {queued} newly queued; every cell is trained "
         "by the protocol and then measured on the test part"
     )
-    _announce(task, setting, "new study" if is_new else "going on with the study", header, console)
-    _work(task, setting, options.jobs, study, storage, console)
-    missing = len(cells) - count_complete(study, cells)
+    begun = "new study" if is_new else "going on with the study"
+    ahead = [cell.config for cell in find_incomplete(study, cells)]
+    _work(task, setting, options.jobs, ahead, study, storage, (begun, header), console)
+    missing = len(find_incomplete(study, cells))
     if missing and options.timeout is None:
         raise EcgError(
             f"{missing} of {len(cells)} cells failed; see why with `python -m study show "
@@ -221,10 +229,17 @@ def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting
     resolved = sources.resolve(options.data)
     style = "bold black on yellow" if resolved.fallback else "dim"
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
     make_split(options.split, beats)
     name = options.study or default_name(kind, beats.source, options.split, budget.name)
     device, precision = _own_means(options, device, read_identity(options.storage, name))
+    if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
+        console.print(
+            f"warning: bf16 convolutions take {1 / bf16_gain():.1f} times as long as fp32 ones on "
+            "this CPU. Use --precision fp32 unless the study must stay in bf16.",
+            style="bold black on yellow", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     return Setting(
         study=name,
         source=beats.source,
@@ -306,13 +321,14 @@ def check_options(options: RunOptions) -> None:
     Raises:
         UsageError: names the option.
     """
-    for name in ("trials", "timeout", "jobs", "seeds"):
+    for name in ("trials", "timeout", "jobs", "threads", "seeds"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise UsageError(f"--{name} must be at least 1, not {value:g}")
     for name, most in MOST.items():
-        if getattr(options, name) > most:
-            raise UsageError(f"--{name} must be at most {most}, not {getattr(options, name)}")
+        value = getattr(options, name)
+        if value is not None and value > most:
+            raise UsageError(f"--{name} must be at most {most}, not {value}")
     parse_url(options.storage)
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
@@ -356,7 +372,7 @@ def _task(options: RunOptions, setting: Setting, identity: Identity, target: int
         deadline=None if options.timeout is None else time.monotonic() + options.timeout,
         sampler=options.sampler,
         pruning=options.pruning,
-        threads=None,
+        threads=options.threads,
         checkpoints=checkpoint_folder(options.storage),
         checkpoint_seconds=options.checkpoint_seconds,
         replay=options.replay,
@@ -421,40 +437,102 @@ def _say_other_versions(
         )  # fmt: skip
 
 
-def _announce(task: Task, setting: Setting, begun: str, header: str, console: Console) -> None:
-    lines = (
-        f"{begun} '{task.study}' in {hide_password(task.storage)}",
-        f"data {task.identity.source} ({setting.described}), split "
-        f"{task.identity.split}, budget {setting.budget.describe()}, "
-        f"device {task.device} ({task.precision}), seed {task.identity.seed}",
-        header,
-    )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-
-
 def _work(
     task: Task,
     setting: Setting,
-    jobs: int,
+    typed_jobs: int | None,
+    ahead: Sequence[TrainConfig],
     study: optuna.Study,
     storage: RDBStorage,
+    told: tuple[str, str],
     console: Console,
 ) -> None:
+    """Announce the study, and work on what is left of it.
+
+    Args:
+        task: what to work on.
+        setting: data and means.
+        typed_jobs: workers asked for, None for what the machine takes.
+        ahead: what each run left will train; of a search the baseline, for all of them.
+        study: of the task.
+        storage: of the study.
+        told: whether the study is new, and what is done in it.
+        console: where to print.
+    """
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     mine = [trial for trial in study.get_trials(deepcopy=False) if task.accepts(trial)]
     best = best_value([trial for trial in mine if trial.state == TrialState.COMPLETE])
     tally = Tally(
         target=task.target,
         finished=sum(trial.state in FINISHED for trial in mine),
         best=None if math.isinf(best) else best,
+        lengths=[
+            trial.user_attrs["last_epoch"]
+            for trial in mine
+            if trial.state in FINISHED and "last_epoch" in trial.user_attrs
+        ],
     )
+    begun, header = told
+    say(f"{begun} '{task.study}' in {hide_password(task.storage)}")
+    say(
+        f"data {task.identity.source} ({setting.described}), split {task.identity.split}, "
+        f"budget {setting.budget.describe()}, device {task.device} ({task.precision}), "
+        f"seed {task.identity.seed}"
+    )
+    say(header)
     if tally.finished >= task.target:
-        console.print(f"all {task.target} are finished already", highlight=False)
+        say(f"all {task.target} are finished already")
         return
+    jobs = count_jobs(
+        typed_jobs,
+        threads=task.threads,
+        trials=task.target - tally.finished,
+        device=setting.device,
+        replay=task.replay is not None,
+        say=say,
+    )
+    left = task.target - tally.finished
+    if task.space is not None:
+        ahead = [*ahead] * left
+    means = f"{counted(jobs, 'job')} of {counted(task.threads, 'thread')}"
+    say(f"{counted(left, 'run')} left, {means}{_tell_time(task, setting, ahead, jobs, tally)}")
+    if jobs > 1:
+        say(f"starting {jobs} workers")
     storage.remove_session()
-    jobs = fitting_jobs(jobs, torch.device(task.device), console)
     with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, setting.beats)
         else:
-            share = max(1, torch.get_num_threads() // jobs)
-            work_in_processes(replace(task, threads=share), jobs, view)
+            work_in_processes(task, jobs, view)
+
+
+def _tell_time(
+    task: Task, setting: Setting, ahead: Sequence[TrainConfig], jobs: int, tally: Tally
+) -> str:
+    """Say how long the runs ahead will take; nothing where they are short, or on a GPU."""
+    if setting.beats is None or setting.device.type != "cpu" or setting.budget.name == "smoke":
+        return ""
+    with computing_on(task.threads):
+        most, about = estimate(
+            ahead,
+            jobs,
+            setting.beats,
+            make_split(setting.split, setting.beats),
+            setting.budget,
+            epochs=tally.mean_length,
+            precision=task.precision,
+            is_tested=task.cells is not None,
+        )
+    network = "" if task.cells is not None else " with the baseline's network"
+    if about is None:
+        return (
+            f": at most {format_seconds(most)} on this machine{network}; early stopping usually "
+            "ends it sooner"
+        )
+    return (
+        f": about {format_seconds(about)} on this machine{network}, at most "
+        f"{format_seconds(most)} without early stopping"
+    )

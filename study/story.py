@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from ecg.metrics import bootstrap_interval, scores_of_many
 from study.figures.style import SCORE_TITLES
 from study.storage import device_words
+from study.words import format_seconds
 
 DRAWS = 2000
 SEED = 20110801
@@ -43,7 +44,8 @@ def tell_trials(records: pd.DataFrame) -> str:
             told += f" {early} stopped early, as their validation loss stood still."
     if "seconds" in records and records["seconds"].notna().any():
         epochs = int(records["last_epoch"].sum())
-        told += f" Time spent training: {time_words(records['seconds'].sum())}, {epochs:,} epochs."
+        spent = format_seconds(records["seconds"].sum())
+        told += f" Time spent training: {spent}, {epochs:,} epochs."
     return told
 
 
@@ -133,10 +135,3 @@ def describe_params(record: pd.Series) -> str:
         )
         or "no parameters"
     )
-
-
-def time_words(seconds: float) -> str:
-    """Return "1.5 h", "12 min" or "8 s"."""
-    if seconds >= 5400:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_NAMES, CLASSES
-from study.progress import format_seconds
 from study.reading import Row, StudyRows, best_row
 from study.storage import device_words
+from study.words import format_seconds
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)

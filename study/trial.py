@@ -97,6 +97,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     config = _configure(trial, bench)
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
+    checkpoint = _checkpoint(config, bench)
     curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
@@ -109,12 +110,13 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
                     epoch=epoch.number,
                     max_epochs=config.max_epochs,
                     value=curve.values[epoch.best_epoch - 1],
+                    resumed=checkpoint.resumed,
                 )
             )
         return prune
 
     bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
-    result = _train(trial, config, bench, on_epoch)
+    result = _train(trial, config, bench, on_epoch, checkpoint)
     if result.stop_reason == "pruned":
         return None
     curve.carry_forward()
@@ -130,7 +132,11 @@ def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
 
 
 def _train(
-    trial: optuna.Trial, config: TrainConfig, bench: Bench, on_epoch: OnEpoch
+    trial: optuna.Trial,
+    config: TrainConfig,
+    bench: Bench,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint,
 ) -> TrainResult:
     """Train the configuration, or follow a curve that is known, and store what was found."""
     if (known := _known_curve(trial, config, bench)) is not None:
@@ -138,7 +144,6 @@ def _train(
         _keep(trial, result, describe_result(result), bench)
         return result
     assert bench.data is not None
-    checkpoint = _checkpoint(config, bench)
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
     found = describe_result(result)

@@ -59,7 +59,7 @@ class Task:
         deadline: `time.monotonic()` of this machine after which none is begun, None for no end.
         sampler: of new trials.
         pruning: when trials are pruned.
-        threads: CPU threads of a worker, None for PyTorch's choice.
+        threads: CPU threads of a worker.
         checkpoints: folder of the running trials' checkpoints.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
         replay: recording whose curves stand in for training, None to train.
@@ -79,7 +79,7 @@ class Task:
     deadline: float | None
     sampler: str
     pruning: PruningPolicy
-    threads: int | None
+    threads: int
     checkpoints: Path
     checkpoint_seconds: float
     replay: Path | None = None
@@ -112,8 +112,6 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         StorageError: the storage failed for long.
         EcgError: the study was deleted.
     """
-    if task.threads is not None:
-        torch.set_num_threads(task.threads)
     storage = open_storage(task.storage, create=False, lean=True)
     bench = _prepare(task, emit, beats)
     pruner = task.pruning.build(bench.budget.max_epochs)
@@ -148,7 +146,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
                 time.sleep(WAIT_SECONDS)
         return False
 
-    with interrupts_held():
+    with interrupts_held(), computing_on(task.threads):
         study = _outlast(load, task, emit)
         with _deletion_said(study):
             while task.deadline is None or time.monotonic() < task.deadline:
@@ -156,6 +154,17 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
                     pass  # between two trials
                 if _outlast(step, task, emit):
                     return
+
+
+@contextmanager
+def computing_on(threads: int) -> Iterator[None]:
+    """Let PyTorch compute on so many CPU threads in this block: how many may round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

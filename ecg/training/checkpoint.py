@@ -37,11 +37,13 @@ class Checkpoint:
         path: of the file.
         key: names what is trained on what; a file with another key is not used.
         every_seconds: so long at least between two savings, which happen between epochs.
+        resumed: epochs of the run that it held.
     """
 
     path: Path
     key: str
     every_seconds: float = 30.0
+    resumed: int = 0
     _last: float = field(default_factory=time.monotonic)
     _warned: bool = False
 
@@ -106,7 +108,9 @@ class Checkpoint:
             state = dict(json.loads(metadata["state"]))
             if state.get("key") != self.key or state.get("config") != config.to_fields():
                 raise ValueError("it belongs to another run")
-            return run, _apply(run, state, tensors)
+            seconds = _apply(run, state, tensors)
+            self.resumed = len(run.epochs)
+            return run, seconds
         except FileNotFoundError:
             return run, 0.0
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -62,8 +62,9 @@ def tiny(tmp_path: Path) -> Path:
 def typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Typed]:
-    """A function that runs `python -m study WORDS` in this process."""
+    """A function that runs `python -m study WORDS` in this process, whatever cores there are."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("study.capacity.usable_cores", lambda: 1)
 
     def run(*words: object) -> Typed:
         monkeypatch.setattr(sys, "argv", ["study", *map(str, words)])

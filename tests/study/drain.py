@@ -56,7 +56,7 @@ def plain_task(url: str, target: int, **changes: Any) -> Task:
     plain: dict[str, Any] = {
         "identity": IDENTITY, "space": None, "cells": None, "test_reason": "", "data": "",
         "precision": "fp32", "device": "cpu", "deadline": None, "sampler": "random",
-        "pruning": PruningPolicy(), "threads": None, "checkpoints": Path("none"),
+        "pruning": PruningPolicy(), "threads": 1, "checkpoints": Path("none"),
         "checkpoint_seconds": 30.0,
     }  # fmt: skip
     return Task(storage=url, study="s", target=target, **{**plain, **changes})

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -114,14 +114,17 @@ def count_finished(study: optuna.Study) -> int:
 
 
 def start(
-    *words: object, script: tuple[str, ...] = ("-m", "study"), folder: Path = REPOSITORY
+    *words: object,
+    script: tuple[str, ...] = ("-m", "study"),
+    folder: Path = REPOSITORY,
+    stdout: int | IO[str] = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a Python process in a group of its own; by default `python -m study WORDS`."""
     return subprocess.Popen(
         [sys.executable, *script, *map(str, words)],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

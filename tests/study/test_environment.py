@@ -11,6 +11,7 @@ import torch
 
 from study import environment
 from study.environment import PACKAGES, describe_device, is_dead, versions, worker_name
+from study.workers import computing_on
 
 HOST = worker_name().rpartition(":")[0]
 
@@ -88,17 +89,13 @@ def test_packages_and_commits_that_are_not_there_are_said_to_be_so(
     assert found["commit"] == "unknown"
 
 
-def test_the_device_is_described_once_as_a_person_knows_it() -> None:
-    # The text of the first call stays, so all trials of a process have the same.
-    describe_device.cache_clear()
-    text = describe_device("cpu")
-    assert re.fullmatch(rf"cpu: .+, {torch.get_num_threads()} threads", text)
-    assert describe_device("cpu") is text
-    assert describe_device.cache_info().hits == 1
+def test_a_processor_is_described_with_the_threads_that_compute_now() -> None:
+    with computing_on(1):
+        assert describe_device("cpu").endswith(", 1 thread")
+    with computing_on(2):
+        assert re.fullmatch("cpu: .+, 2 threads", describe_device("cpu"))
 
 
 def test_a_graphics_card_is_described_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index}")
-    describe_device.cache_clear()
     assert describe_device("cuda:1") == "cuda: Card 1"
-    describe_device.cache_clear()

@@ -15,7 +15,7 @@ from ecg.errors import UsageError
 from ecg.training import TrainConfig
 from search_spaces.tables import TABLES, configurations
 from study import plan
-from study.plan import SHOWN, Cell, count_complete, key_of, plan_cells, queue_missing
+from study.plan import SHOWN, Cell, find_incomplete, key_of, plan_cells, queue_missing
 from study.queue import queue_failed
 from study.storage import open_storage
 from tests.ecg.toy import rule
@@ -172,7 +172,7 @@ def test_a_larger_plan_queues_only_what_is_new(
         end(study, number, TrialState.COMPLETE)
     large = plan_cells([*given_fields, *more_fields], repeats + more, BUDGET, 0)
     assert queue_missing(study, large) == len(large) - len(small)
-    assert count_complete(study, large) == len(small)
+    assert len(find_incomplete(study, large)) == len(large) - len(small)
 
 
 @rule
@@ -188,8 +188,8 @@ def test_only_complete_cells_that_are_asked_for_count(
         end(study, number, states[number % len(states)])
         if states[number % len(states)] == TrialState.COMPLETE:
             done.add(cell.key)
-    assert count_complete(study, cells) == len(done)
-    assert count_complete(study, cells[:1]) == len(done & {cell.key for cell in cells[:1]})
+    assert {cell.key for cell in find_incomplete(study, cells)} == {c.key for c in cells} - done
+    assert find_incomplete(study, cells[:1]) == [c for c in cells[:1] if c.key not in done]
 
 
 def test_a_cell_that_is_complete_twice_counts_once() -> None:
@@ -198,7 +198,7 @@ def test_a_cell_that_is_complete_twice_counts_once() -> None:
     for number in range(2):
         study.add_trial(plan._as_trial(cells[0], SHOWN, None))
         end(study, number, TrialState.COMPLETE)
-    assert count_complete(study, cells) == 1
+    assert len(find_incomplete(study, cells)) == len(cells) - 1
 
 
 def test_trials_of_a_search_are_no_cells() -> None:
@@ -206,7 +206,7 @@ def test_trials_of_a_search_are_no_cells() -> None:
     study.add_trial(optuna.create_trial(value=1.0))
     cells = plan_cells([{}], 1, BUDGET, 0)
     assert key_of(study.trials[0]) is None
-    assert count_complete(study, cells) == 0
+    assert find_incomplete(study, cells) == cells
     assert queue_missing(study, cells) == 1
 
 

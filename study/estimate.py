@@ -1,0 +1,122 @@
+"""How long a study will take on this machine, from a few steps timed before its first training."""
+
+import heapq
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+import torch
+
+from ecg.budget import Budget
+from ecg.heartbeats import Heartbeats
+from ecg.splits import Split, subsample
+from ecg.training import Epoch, TrainConfig, make_part, measure, train
+from ecg.training.data import TrainingData
+
+TIMED_SECONDS = 0.3  # of the steps of one network; one step at least
+EVALUATED_BEATS = 128
+CPU = torch.device("cpu")
+
+
+def estimate(
+    ahead: Sequence[TrainConfig],
+    jobs: int,
+    beats: Heartbeats,
+    split: Split,
+    budget: Budget,
+    *,
+    epochs: float | None,
+    precision: str,
+    is_tested: bool,
+) -> tuple[float, float | None]:
+    """Return how long some training runs will take; each different network is timed once.
+
+    Args:
+        ahead: the runs, in order.
+        jobs: so many at once.
+        beats: to train on.
+        split: of the beats.
+        budget: limits of a run.
+        epochs: that a run is expected to take, None where nobody knows.
+        precision: in which they compute.
+        is_tested: whether each is measured on the test part.
+
+    Returns:
+        Seconds at most, with every epoch of the budget; seconds with the epochs expected.
+    """
+    networks = [network_of(config) for config in ahead]
+    paces = {n: time_network(n, beats, split, precision) for n in dict.fromkeys(networks)}
+    train = len(subsample(split.train, beats.labels, budget.train_beats))
+    validation = len(subsample(split.validation, beats.labels, budget.validation_beats))
+    test = len(split.test) if is_tested else 0
+
+    def seconds(each: float) -> float:
+        def of(pace: Pace) -> float:  # the validation part is predicted once more at the end
+            evaluated = (each + 1) * validation + test
+            return each * train * pace.training + evaluated * pace.evaluation
+
+        return time_of_all([of(paces[network]) for network in networks], jobs)
+
+    return seconds(budget.max_epochs), None if epochs is None else seconds(epochs)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a network takes for a beat, in training and in evaluation."""
+
+    training: float
+    evaluation: float
+
+
+def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision: str) -> Pace:
+    """Time a few steps of a network on a CPU; no random generator is left changed.
+
+    Args:
+        config: of which the network and the batch size matter.
+        beats: to train on.
+        split: of the beats.
+        precision: in which to compute.
+    """
+    rows = subsample(split.train, beats.labels, config.batch_size)
+    data = TrainingData(
+        make_part(beats, rows, CPU),
+        make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU),
+    )
+    timed = network_of(config).replace(  # an epoch is one step; no step leads anywhere
+        batch_size=len(rows), learning_rate=1e-6, max_epochs=1000, patience=1000
+    )
+    ends: list[float] = []
+
+    def stop(_: Epoch) -> bool:
+        ends.append(time.perf_counter())
+        return len(ends) > 1 and ends[-1] - ends[0] >= TIMED_SECONDS
+
+    weights = train(timed, data, stop, precision=precision).weights
+    began = time.perf_counter()
+    measure(timed, weights, data.validation, precision)
+    evaluation = (time.perf_counter() - began) / len(data.validation)
+    # The first epoch is left out: it prepares the kernels.
+    step = median(end - before for before, end in pairwise(ends))
+    training = max(0.0, step - evaluation * len(data.validation)) / len(rows)
+    return Pace(training, evaluation)
+
+
+def network_of(config: TrainConfig) -> TrainConfig:
+    """Return a configuration with all that decides the time of a step, and nothing else of it."""
+    return TrainConfig(
+        model=config.model,
+        width_multiplier=config.width_multiplier,
+        kernel_multiplier=config.kernel_multiplier,
+        dropout_multiplier=config.dropout_multiplier,
+        batch_size=config.batch_size,
+    )
+
+
+def time_of_all(seconds: Sequence[float], jobs: int) -> float:
+    """Return when the last of some runs ends, each begun by the first job that is free."""
+    free = [0.0] * jobs
+    for run in seconds:
+        heapq.heapreplace(free, free[0] + run)
+    return max(free)
