@@ -1,14 +1,15 @@
 """What must hold of grid cells before a table is rendered from them."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from ecg.errors import DataError
 from ecg.heartbeats import CLASSES
 from ecg.metrics import SCORES, scores
 from study.cell_values import is_missing
+
+if TYPE_CHECKING:  # a worker checks recorded matrices, and has no other use for pandas
+    import pandas as pd
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
 # What all cells of one file share: figures of different ones cannot stand in one table.
@@ -20,7 +21,7 @@ MATRICES = {"validation": "confusion", "test": "test_confusion"}
 MAX_COUNT = 2**53  # beyond, a count has no exact float
 
 
-def check_cells(table: pd.DataFrame, origin: str, names: Sequence[str]) -> None:
+def check_cells(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None:
     """Check every cell by itself and all of them together.
 
     Args:
@@ -42,7 +43,7 @@ def check_cells(table: pd.DataFrame, origin: str, names: Sequence[str]) -> None:
     check_one_kind(table, origin)
 
 
-def check_one_kind(table: pd.DataFrame, origin: str) -> None:
+def check_one_kind(table: "pd.DataFrame", origin: str) -> None:
     """Refuse cells that differ in anything of `SHARED`.
 
     Raises:
@@ -57,7 +58,7 @@ def check_one_kind(table: pd.DataFrame, origin: str) -> None:
             )
 
 
-def shared_value(table: pd.DataFrame, column: str) -> str | None:
+def shared_value(table: "pd.DataFrame", column: str) -> str | None:
     """Return the one value of a column of `SHARED`; None where no cell has one."""
     found = table[column].dropna()
     return None if found.empty else str(found.iloc[0])

@@ -17,7 +17,7 @@ from tests.ecg.toy import toy_heartbeats
 from tests.study.setting import Typed
 
 BEATS = toy_heartbeats(1500)
-SPLIT = make_split("paper", BEATS)
+SPLIT = make_split("intra-patient", BEATS)
 TINY = TrainConfig(model="simple", width_multiplier=0.1)
 
 
