@@ -12,6 +12,10 @@ from ecg.heartbeats import CLASS_NAMES, CLASSES
 
 # Figures are made without pyplot: it keeps them all, and wants the main thread.
 COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
+LOSSES = {
+    "train_loss": "training, with any class weights",
+    "validation_loss": "validation, unweighted",
+}
 DPI = 110
 SIZE = (5.6, 4.8)  # inches
 
@@ -62,8 +66,8 @@ def curves_image(
     epochs = range(1, len(curves["train_loss"]) + 1)
     figure = _figure(left=0.13, right=0.97, bottom=0.11)
     above, below = figure.subplots(2, 1, sharex=True)
-    for name in ("train_loss", "validation_loss"):
-        above.plot(epochs, curves[name], color=COLOURS[name], marker=".", label=name.split("_")[0])
+    for name, label in LOSSES.items():
+        above.plot(epochs, curves[name], color=COLOURS[name], marker=".", label=label)
     above.set_ylabel("loss (cross-entropy)")
     if objective in curves:
         below.plot(epochs, curves[objective], color=COLOURS["objective"], marker=".")
