@@ -12,9 +12,9 @@ from study.cell_values import is_missing
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
 # What all cells of one file share: figures of different ones cannot stand in one table.
-SHARED = {"study_seed": "study seeds", "source": "data sources", "data": "data fingerprints",
-          "split": "splits", "budget": "budgets", "device": "devices", "precision": "precisions",
-          "protocol": "protocols"}  # fmt: skip
+SHARED = {"space": "spaces", "study_seed": "study seeds", "source": "data sources",
+          "data": "data fingerprints", "split": "splits", "budget": "budgets",
+          "device": "devices", "precision": "precisions", "protocol": "protocols"}  # fmt: skip
 TOLERANCE = 1e-9
 MATRICES = {"validation": "confusion", "test": "test_confusion"}
 MAX_COUNT = 2**53  # beyond, a count has no exact float

@@ -28,7 +28,15 @@ from study.capacity import fitting_jobs
 from study.database import hide_password, parse_url
 from study.environment import versions
 from study.interrupts import taking_interrupts
-from study.plan import Cell, count_complete, plan_cells, queue_missing
+from study.plan import (
+    CELLS_OBJECTIVE,
+    TABLES_KIND,
+    TABLES_REASON,
+    Cell,
+    count_complete,
+    plan_cells,
+    queue_missing,
+)
 from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
@@ -47,9 +55,6 @@ from study.workers import Task, work
 ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
 MOST = {"jobs": 256, "seeds": 1000}  # more is a slip of the finger, and would fill the machine
-TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
-TABLES_REASON = "a published table"  # why they read the test part
-CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
 @dataclass(frozen=True, kw_only=True)
