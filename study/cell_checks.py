@@ -13,9 +13,9 @@ if TYPE_CHECKING:  # a worker checks recorded matrices, and has no other use for
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
 # What all cells of one file share: figures of different ones cannot stand in one table.
-SHARED = {"study_seed": "study seeds", "source": "data sources", "data": "data fingerprints",
-          "split": "splits", "budget": "budgets", "device": "devices", "precision": "precisions",
-          "protocol": "protocols"}  # fmt: skip
+SHARED = {"space": "spaces", "study_seed": "study seeds", "source": "data sources",
+          "data": "data fingerprints", "split": "splits", "budget": "budgets",
+          "device": "devices", "precision": "precisions", "protocol": "protocols"}  # fmt: skip
 TOLERANCE = 1e-9
 MATRICES = {"validation": "confusion", "test": "test_confusion"}
 MAX_COUNT = 2**53  # beyond, a count has no exact float

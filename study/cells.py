@@ -183,6 +183,14 @@ def cells_of_study(study: optuna.Study) -> pd.DataFrame:
     Returns:
         See `records_of_rows`.
     """
+    identity = find_identity(study)
+    shared = {name: identity[name] for name in SHARED if name in identity}
+    shared |= {"study_seed": identity["seed"]} if "seed" in identity else {}
+    return records_of_rows(shared | _cell(trial) for trial in trials_of_cells(study).values())
+
+
+def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
+    """Return the trial that counts for each cell, by configuration and repeat."""
     chosen: dict[tuple[str, int], FrozenTrial] = {}
     for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
         if "cell" not in trial.user_attrs:
@@ -195,10 +203,7 @@ def cells_of_study(study: optuna.Study) -> pd.DataFrame:
             or known.state != TrialState.COMPLETE
         ):
             chosen[key] = trial
-    identity = find_identity(study)
-    shared = {name: identity[name] for name in SHARED if name in identity}
-    shared |= {"study_seed": identity["seed"]} if "seed" in identity else {}
-    return records_of_rows(shared | _cell(trial) for trial in chosen.values())
+    return chosen
 
 
 def _cell(trial: FrozenTrial) -> dict[str, Any]:

@@ -280,11 +280,32 @@ def export_results(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the results of the published tables as CSV, one row per run."""
-    from study.export import collect_cells, export_result_files
+    """Write the results of the published tables as CSV, one row per run, with their curves."""
+    from study.export import export_result_files, find_studies
 
-    for path in export_result_files(collect_cells(storage, studies or []), output):
+    for path in export_result_files(find_studies(storage, studies or []), output):
         print(path)
+
+
+@app.command("import-results")
+def import_results(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="What `export-results` wrote.")
+    ],
+    study: Annotated[
+        str | None, typer.Option(help="Name [default: as `run --space tables` names it].")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Take the runs of results files into a study, so that `run` trains only what is missing.
+
+    The study is created where there is none. Runs that are complete in it are not taken again.
+    """
+    from study.importing import import_files
+
+    for line in import_files(files, storage, study):
+        print(line)
 
 
 @app.command("export-tables")

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import optuna
 import pandas as pd
+from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from study.cell_checks import shared_value
-from study.cells import cells_of_study, read_results, write_results
+from study.cells import cells_of_study, read_results, trials_of_cells, write_results
 from study.files import write_text
+from study.plan import TABLES_KIND
+from study.replay import write_trials
 from study.storage import check_format, find_identity, load_study, open_storage
 from study.table_formats import suffix
 from study.tables import compare_splits, export_tables
 
-TABLES_SPACE = "tables"  # of the identity of studies that `run --space table1` makes
+RESULTS = "results.csv"
+CURVES = "curves.jsonl"  # beside it
 
 
 def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -28,28 +32,39 @@ def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFram
         The cells of each study by its name.
 
     Raises:
+        UsageError: see `find_studies`.
+    """
+    return {study.study_name: cells_of_study(study) for study in find_studies(storage, studies)}
+
+
+def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
+    """Return studies of the published tables.
+
+    Args:
+        storage: URL.
+        names: of the studies; all of the storage's where none is named.
+
+    Raises:
         UsageError: there is no such storage or study, it has no cells, or another version of
             this project made it.
     """
     opened = open_storage(storage, create=False)
-    named = [load_study(opened, name) for name in studies]
+    named = [load_study(opened, name) for name in names]
     every = [
         optuna.load_study(storage=opened, study_name=name)
         for name in sorted(optuna.get_all_study_names(opened))
     ]
-    found = named or [s for s in every if find_identity(s).get("space") == TABLES_SPACE]
+    found = named or [s for s in every if find_identity(s).get("space") == TABLES_KIND]
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
             "make one with: python -m study run --space tables"
         )
-    cells = {}
     for study in found:
         check_format(study.study_name, find_identity(study))
-        cells[study.study_name] = cells_of_study(study)
-        if cells[study.study_name].empty:
+        if not trials_of_cells(study):
             raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
-    return cells
+    return found
 
 
 def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
@@ -65,12 +80,27 @@ def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
     return cells
 
 
-def export_result_files(cells: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write the cells of each study to `FOLDER/STUDY/results.csv`."""
+def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[Path]:
+    """Write the runs of each study to `FOLDER/STUDY/results.csv`, their curves beside it.
+
+    Raises:
+        DataError: a run of a study is not one that could be read back.
+        OutputError: a file cannot be written.
+    """
     paths = []
-    for name, table in cells.items():
-        paths.append(folder / name / "results.csv")
-        write_results(table, paths[-1])
+    for study in studies:
+        table, trials = cells_of_study(study), trials_of_cells(study)
+        results = folder / study.study_name / RESULTS
+        write_results(table, results)
+        keys = zip(table["configuration"], table["repeat"], strict=True)
+        complete = [trials[key] for key in keys if trials[key].state == TrialState.COMPLETE]
+        recorded = [trial for trial in complete if "curves" in trial.user_attrs]
+        curves = results.with_name(CURVES)
+        if recorded:
+            write_trials(study, recorded, curves)
+        else:
+            curves.unlink(missing_ok=True)  # of other runs
+        paths += [results, curves] if recorded else [results]
     return paths
 
 

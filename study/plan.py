@@ -23,6 +23,9 @@ from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
 from ecg.training.order import derive_seed
 
+TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
+TABLES_REASON = "a published table"  # why they read the test part
+CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 # What a cell shows as parameters, where its value is a number or a known name.
 SHOWN: dict[str, BaseDistribution] = {
     "model": CategoricalDistribution(MODELS),
@@ -73,14 +76,26 @@ def plan_cells(
     cells: dict[tuple[str, int], Cell] = {}
     known = [TrainConfig.from_fields(fields) for fields in configurations]
     for repeat in range(repeats):
-        derived = derive_seed("repeat", seed, repeat) % 2**31
         for config in known:
-            limited = config.replace(
-                max_epochs=budget.max_epochs, patience=budget.patience, seed=derived
-            )
-            cell = Cell(limited, repeat)
+            cell = plan_cell(config, repeat, budget, seed)
             cells.setdefault(cell.key, cell)
     return list(cells.values())
+
+
+def plan_cell(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Cell:
+    """Return a configuration, whatever its seed and limits, as a cell of a study.
+
+    Args:
+        config: to be trained.
+        repeat: counted from 0.
+        budget: limits of a training run.
+        seed: of the study.
+    """
+    derived = derive_seed("repeat", seed, repeat) % 2**31
+    return Cell(
+        config.replace(max_epochs=budget.max_epochs, patience=budget.patience, seed=derived),
+        repeat,
+    )
 
 
 def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
@@ -100,9 +115,9 @@ def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:
     missing = [cell for cell in cells if cell.key not in known]
     failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     last_failure = {key_of(trial): trial.number for trial in failed}
-    shown_as = _shown_as(study)
+    shown = shown_parameters(study)
     for cell in missing:
-        study.add_trial(_as_trial(cell, shown_as, last_failure.get(cell.key)))
+        study.add_trial(planned_trial(cell, shown, last_failure.get(cell.key)))
     return len(missing)
 
 
@@ -113,7 +128,7 @@ def find_incomplete(study: optuna.Study, cells: Iterable[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell.key not in known]
 
 
-def _shown_as(study: optuna.Study) -> dict[str, BaseDistribution]:
+def shown_parameters(study: optuna.Study) -> dict[str, BaseDistribution]:
     """Return how cells show their parameters: as those before, which Optuna insists on."""
     trials = study.get_trials(deepcopy=False)
     before = next((trial.distributions for trial in trials if key_of(trial) is not None), {})
@@ -127,10 +142,16 @@ def _can_show(distribution: BaseDistribution, value: Any) -> bool:
     return value is not None
 
 
-def _as_trial(
+def planned_trial(
     cell: Cell, shown_as: Mapping[str, BaseDistribution], failure: int | None
 ) -> FrozenTrial:
-    """Return a queued trial of the cell, in the place of a failed one where there is one."""
+    """Return a queued trial of the cell, in the place of a failed one where there is one.
+
+    Args:
+        cell: to be trained.
+        shown_as: see `shown_parameters`.
+        failure: number of the failed trial.
+    """
     again = {"again": {"trial": failure, "reason": "queued again after it failed"}}
     fields = cell.config.to_fields()
     shown = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError, UsageError
 from ecg.metrics import SCORES
@@ -25,6 +25,7 @@ from search_spaces import Space
 from search_spaces.space import Choice, Real
 from study.cell_checks import check_confusion
 from study.files import write_text
+from study.plan import key_of
 from study.storage import find_identity
 
 OnEpoch = Callable[[Epoch], bool | None]
@@ -36,10 +37,17 @@ EARLIER = {"objective": "f1_macro", "device": "cpu", "precision": "fp32", "proto
 
 @dataclass(frozen=True)
 class RecordedTrial:
-    """One finished trial: its parameters, and its curves epoch by epoch (see `CURVES`)."""
+    """One finished trial.
+
+    Attributes:
+        params: its parameters.
+        curves: epoch by epoch, see `CURVES`.
+        run: configuration and repeat of a planned run, None for a trial of a search.
+    """
 
     params: Mapping[str, Any]
     curves: Mapping[str, Sequence[Any]]
+    run: tuple[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self.curves["validation_loss"])
@@ -150,12 +158,30 @@ def write_recording(study: optuna.Study, path: Path) -> int:
     trials = [trial for trial in trials if "curves" in trial.user_attrs]
     if not trials:
         raise UsageError(f"the study '{study.study_name}' has no complete trial to record")
-    lines = [json.dumps({"recording": 1, "identity": find_identity(study)}, sort_keys=True)]
+    write_trials(study, trials, path)
+    return len(trials)
+
+
+def write_trials(study: optuna.Study, trials: Sequence[FrozenTrial], path: Path) -> None:
+    """Write trials that have curves as a recording.
+
+    Args:
+        study: of the trials.
+        trials: in the order of the lines; planned runs are written with configuration and repeat.
+        path: of the file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    lines: list[dict[str, Any]] = [{"recording": 1, "identity": find_identity(study)}]
     for trial in trials:
         curves = {name: trial.user_attrs["curves"][name] for name in CURVES}
-        lines.append(json.dumps({"params": trial.params, "curves": curves}, sort_keys=True))
-    write_text(path, "\n".join(lines) + "\n")
-    return len(trials)
+        line: dict[str, Any] = {"params": trial.params, "curves": curves}
+        if (key := key_of(trial)) is not None:
+            line["run"] = list(key)
+        lines.append(line)
+    compact = (json.dumps(line, sort_keys=True, separators=(",", ":")) for line in lines)
+    write_text(path, "".join(f"{line}\n" for line in compact))
 
 
 def read_recording(path: Path) -> Recording:
@@ -177,7 +203,7 @@ def read_recording(path: Path) -> Recording:
             if number == 1:
                 identity = _checked_identity(dict(item["identity"]))
             else:
-                trials.append(_checked_trial(dict(item["params"]), item["curves"]))
+                trials.append(_checked_trial(dict(item["params"]), item["curves"], item.get("run")))
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number}: not a line of a recording ({type(error).__name__}: "
@@ -203,11 +229,16 @@ def _checked_identity(identity: dict[str, Any]) -> dict[str, Any]:
     return identity
 
 
-def _checked_trial(params: dict[str, Any], curves: Mapping[str, Any]) -> RecordedTrial:
+def _checked_trial(params: dict[str, Any], curves: Mapping[str, Any], run: Any) -> RecordedTrial:
     for name, value in params.items():
         if not isinstance(value, str | int | float | None):
             raise ValueError(f"its {name} is no plain value")
-    trial = RecordedTrial(params, {name: list(curves[name]) for name in CURVES})
+    if run is not None:
+        configuration, repeat = run
+        if not isinstance(configuration, str) or not isinstance(repeat, int):
+            raise ValueError("its run is not a configuration and a repeat")
+        run = configuration, repeat
+    trial = RecordedTrial(params, {name: list(curves[name]) for name in CURVES}, run)
     for name in CURVES[:3]:
         if not all(math.isfinite(value) for value in trial.curves[name]):
             raise ValueError(f"its {name} is not finite everywhere")

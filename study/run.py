@@ -30,7 +30,15 @@ from study.database import hide_password, parse_url
 from study.environment import versions
 from study.estimate import estimate
 from study.interrupts import taking_interrupts
-from study.plan import Cell, find_incomplete, plan_cells, queue_missing
+from study.plan import (
+    CELLS_OBJECTIVE,
+    TABLES_KIND,
+    TABLES_REASON,
+    Cell,
+    find_incomplete,
+    plan_cells,
+    queue_missing,
+)
 from study.processes import work_in_processes
 from study.progress import Tally, make_view
 from study.pruning import PruningPolicy, best_value
@@ -52,9 +60,6 @@ ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
 # More is a slip of the finger, and would fill the machine.
 MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
-TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
-TABLES_REASON = "a published table"  # why they read the test part
-CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 
 
 @dataclass(frozen=True, kw_only=True)

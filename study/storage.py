@@ -71,12 +71,12 @@ class Identity:
     format: int = FORMAT
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Say, one by one, in what a stored identity differs from this one."""
+        """Say, one by one, in what a stored identity differs from this one; not in its format."""
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
-            if stored.get(name) != wanted
+            if name != "format" and stored.get(name) != wanted
         ]
 
 
@@ -151,14 +151,28 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         return study, True
     if not stored:
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
+    check_identity(name, stored, identity)
+    return study, False
+
+
+def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> None:
+    """Refuse a study that is another one than wanted.
+
+    Args:
+        name: of the study.
+        stored: its identity.
+        wanted: what it must be.
+
+    Raises:
+        UsageError: names every difference.
+    """
     check_format(name, stored)
-    if differences := identity.differences(stored):
+    if differences := wanted.differences(stored):
         raise UsageError(
             f"A study named '{name}' already exists with other settings: "
             f"{'; '.join(differences)}. Nothing was changed. Use its settings to continue it, or "
             "start another study with --study and a new name."
         )
-    return study, False
 
 
 def check_format(name: str, stored: Mapping[str, Any]) -> None:

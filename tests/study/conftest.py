@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from search_spaces.tables import TABLES, configurations
 from study.cli import main
 from tests.ecg.toy import toy_heartbeats
 from tests.study.postgres import new_database, running_server
@@ -48,6 +49,22 @@ def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `--data synthetic` be the toy heartbeats, which are there at once."""
     beats = toy_heartbeats(TOY_BEATS)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
+
+
+@pytest.fixture
+def small_table(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a published table, cut down to two configurations of a tiny network."""
+    return cut_table(monkeypatch)
+
+
+def cut_table(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Cut a published table down, see `small_table`."""
+    small = {"model": "simple", "width_multiplier": 0.1}
+    rows = configurations(("table3",))[:2]
+    cut = [type(row)(**{**vars(row), "fields": {**row.fields, **small}}) for row in rows]
+    monkeypatch.setattr("study.run.configurations", lambda _: cut)
+    assert "table3" in TABLES
+    return "table3"
 
 
 @pytest.fixture

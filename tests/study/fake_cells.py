@@ -49,6 +49,7 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
         "data": "0123456789abcdef" * 4,
         "split": "intra-patient",
         "budget": "paper",
+        "space": "tables",
         "study_seed": 0,
         "device": "cpu",
         "precision": "fp32",

@@ -18,7 +18,6 @@ from ecg.training import TrainConfig
 from ecg.training import step as step_module
 from ecg.training.step import evaluate
 from search_spaces import find_space
-from search_spaces.tables import TABLES, configurations
 from study import load_records, workers
 from study.storage import load_study, open_storage
 from study.trial import configure
@@ -345,17 +344,6 @@ def test_debugging_shows_the_traceback_of_a_failed_trial(run: Command, failing: 
     # Rule: with --debug the traceback of a failed trial is on the error output.
     failing += [RuntimeError("out of luck")]
     assert "Traceback" in run("--trials", 1, "--debug").err
-
-
-@pytest.fixture
-def small_table(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a published table, cut down to two configurations of a tiny network."""
-    small = {"model": "simple", "width_multiplier": 0.1}
-    rows = configurations(("table3",))[:2]
-    cut = [type(row)(**{**vars(row), "fields": {**row.fields, **small}}) for row in rows]
-    monkeypatch.setattr("study.run.configurations", lambda _: cut)
-    assert "table3" in TABLES
-    return "table3"
 
 
 def test_finished_cells_are_never_run_again(
