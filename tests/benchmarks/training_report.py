@@ -81,7 +81,7 @@ def _render_network(measured: dict[str, Any], time: str) -> list[str]:
         f"## {models.TITLES[measured['network']]}",
         "",
         f"{measured['parameters']:,} parameters, {measured['flops_a_step'] / 1e9:.2f} GFLOP in the "
-        f'products of a step, {measured["steps_a_turn"]} steps a turn. "Evaluation" is of '
+        f'products of a step; steps in a turn: {measured["steps_a_turn"]}. "Evaluation" is of '
         f"{BATCH} beats, as many as a step trains.",
         "",
         _row(
