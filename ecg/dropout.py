@@ -11,9 +11,9 @@ DRAWS_A_WORD = 64 // BITS
 class Dropout(nn.Dropout):
     """`nn.Dropout`, with four draws from every 64 random bits on a CPU.
 
-    PyTorch draws for one value at a time there, which slows a training step down
-    (results/benchmarks/training-cpu.md has both). With 16 bits a draw, the probability is rounded
-    to a multiple of 2**-16 (0.3 becomes 0.300003), and what is kept is scaled by the rounded one.
+    PyTorch draws for one value at a time there, which slows a training step down. With 16 bits a
+    draw, the probability is rounded to a multiple of 2**-16 (0.3 becomes 0.300003), and what is
+    kept is scaled by the rounded one.
     Elsewhere, and under torch.compile, this is PyTorch's own dropout.
     """
 

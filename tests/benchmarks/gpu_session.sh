@@ -7,10 +7,9 @@
 # working tree with gpu/ in it, one piece after another; each can be run again:
 #   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
 #   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
-#                                            # speed --models coupled --name training-cuda-coupled
-#   tests/benchmarks/gpu_session.sh precisions   # fp32 and bf16
-#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16: processes, threads, fused
-#   MPS=1 tests/benchmarks/gpu_session.sh jobs   # processes under NVIDIA's Multi-Process Service
+#                                            # speed --networks coupled --name training-cuda-coupled
+#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
+#   MPS=1 tests/benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
 #   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time;
 #                                                   # with MPS=1 where that was faster
 # What comes out lies in $OUT (default gpu/out): reports, records, tables and the study itself.
@@ -65,19 +64,11 @@ check() {
 
 yardstick() { run tests.benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
 
-speed() { yardstick --jobs "$@"; }
-
-precisions() {
-  for precision in fp32 bf16; do
-    yardstick --jobs --no-variants --precision "$precision" --name "training-cuda-$precision"
-  done
-}
+speed() { yardstick --peers ours-plain plain "$@"; }
 
 jobs_at_once() {
-  local ways="processes threads fused"
-  [ -z "$MPS" ] || ways=processes
-  yardstick --models coupled --repeats 3 --no-variants --name "training-cuda-jobs${MPS:+-mps}" \
-    --jobs 1 2 4 8 16 --ways $ways
+  yardstick --networks coupled --repeats 3 --precisions tf32 --peers \
+    --name "training-cuda-jobs${MPS:+-mps}" --jobs 1 2 4 8 16
 }
 
 tables() {
@@ -85,8 +76,8 @@ tables() {
   mkdir -p "$GPU/work"
   [ -e "$GPU/work/study.db" ] || [ ! -e "$GPU/study.db" ] || cp "$GPU/study.db" "$GPU/work/"
   # The end of the time queues the running cells again; they go on from their checkpoints.
-  run study run --space tables --seeds 10 --budget paper --device "$DEVICE" --jobs "${JOBS:-8}" \
-    --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
+  run study run --space tables --split intra-patient --seeds 10 --budget paper \
+    --device "$DEVICE" --jobs "${JOBS:-8}" --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
   run study export-results --storage "$storage" --output "$OUT/tables"
   run study export-tables --storage "$storage" --output "$OUT/tables"
   "$GPU/venv/bin/python" - "$GPU/work/study.db" "$OUT/study.db" <<'END'
@@ -99,7 +90,7 @@ END
 piece=${1:-}
 case $piece in
 pack) shift && pack "$@" ;;
-check | speed | precisions | tables) environment && "$piece" "${@:2}" ;;
+check | speed | tables) environment && "$piece" "${@:2}" ;;
 jobs) environment && jobs_at_once ;;
 *) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0" && exit 2 ;;
 esac

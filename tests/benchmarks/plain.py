@@ -1,6 +1,7 @@
 """The loop that people write, on the networks as they write them: the yardstick's baseline."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +9,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ecg.dropout import Dropout
 from ecg.models import GlobalAveragePool
-from ecg.training import Part, TrainConfig
+from ecg.training import Part, TrainConfig, TrainingData
 from ecg.training.run import build_model
+from tests.benchmarks.turns import Turns
 
 BATCH = 64
 
@@ -19,47 +21,53 @@ def plain_network(config: TrainConfig) -> nn.Module:
     return _plain(build_model(config))
 
 
-class PlainLoop:
-    """Trains with a DataLoader, a copy to the device and a `loss.item()` for every batch."""
+def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Return AdamW as people write it."""
+    return torch.optim.AdamW(
+        model.parameters(), config.learning_rate, weight_decay=config.weight_decay
+    )
 
-    def __init__(self, config: TrainConfig, train: Part, validation: Part, device: str) -> None:
-        self.device = torch.device(device)
-        self.model = plain_network(config).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
-        self.criterion = nn.CrossEntropyLoss()
-        single = len(train) % BATCH == 1  # batch norm has no variance of one value
-        self.train_loader = DataLoader(_dataset(train), BATCH, shuffle=True, drop_last=single)
-        self.validation_loader = DataLoader(_dataset(validation), BATCH)
 
-    def epoch(self) -> None:
-        """Train and validate one epoch."""
-        self.model.train()
-        total = 0.0
-        for batch, batch_labels in self.train_loader:
-            signals, labels = batch.to(self.device), batch_labels.to(self.device)
-            self.optimizer.zero_grad()
-            loss = self.criterion(self.model(signals), labels)
-            loss.backward()
-            self.optimizer.step()
-            total += loss.item() * len(labels)
-        self.validate()
+def make_loader(part: Part, *, shuffle: bool) -> DataLoader[tuple[Tensor, ...]]:
+    """Return the beats in batches, on the CPU."""
+    beats = TensorDataset(part.signals.cpu(), part.labels.cpu())
+    # Batch norm has no variance of one value.
+    return DataLoader(beats, BATCH, shuffle=shuffle, drop_last=shuffle)
 
-    def validate(self) -> None:
-        """Measure the validation part."""
-        self.model.eval()
+
+def train_plainly(config: TrainConfig, data: TrainingData, precision: str, turns: Turns) -> None:
+    """Train with a DataLoader, a copy to the device and a `loss.item()` for every batch."""
+    device = data.device
+    model = plain_network(config).to(device)
+    optimizer = make_optimizer(config, model)
+    criterion = nn.CrossEntropyLoss()
+    validation = make_loader(data.validation, shuffle=False)
+
+    def computing() -> AbstractContextManager[object]:
+        return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+    def evaluate() -> None:
+        model.eval()
         total, predicted = 0.0, []
-        with torch.no_grad():
-            for batch, batch_labels in self.validation_loader:
-                signals, labels = batch.to(self.device), batch_labels.to(self.device)
-                logits = self.model(signals)
-                total += self.criterion(logits, labels).item() * len(labels)
+        with torch.no_grad(), computing():
+            for batch, batch_labels in validation:
+                signals, labels = batch.to(device), batch_labels.to(device)
+                logits = model(signals)
+                total += criterion(logits, labels).item() * len(labels)
                 predicted.append(logits.argmax(1).cpu())
+        model.train()
 
-
-def _dataset(part: Part) -> TensorDataset:
-    return TensorDataset(part.signals.cpu(), part.labels.cpu())
+    turns.evaluate = evaluate
+    model.train()
+    while True:
+        for batch, batch_labels in make_loader(data.train, shuffle=True):
+            signals, labels = batch.to(device), batch_labels.to(device)
+            optimizer.zero_grad()
+            with computing():
+                loss = criterion(model(signals), labels)
+            loss.backward()
+            optimizer.step()
+            turns.step(loss.item())
 
 
 def _plain(module: nn.Module) -> nn.Module:

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ecg import models
+from ecg import models, sources
 from ecg.dropout import Dropout
 from ecg.training import TrainConfig
-from ecg.training.run import Run, build_model
+from ecg.training.run import build_model
 from tests.benchmarks import training
-from tests.benchmarks.loops import FusedLoop
+from tests.benchmarks.loops import EVALUATING, LOOPS, Setting, start
 from tests.benchmarks.plain import plain_network
-from tests.ecg.toy import toy_data
+from tests.benchmarks.training_report import ratios, render
 
 
 @pytest.mark.parametrize("name", models.MODELS)
@@ -31,63 +31,130 @@ def test_the_plain_network_is_the_same_function(name: str) -> None:
     assert models.count_parameters(plain) == models.count_parameters(ours)
 
 
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of a pool's small output
+@pytest.mark.parametrize("loop", LOOPS)
+def test_every_loop_that_is_timed_learns(loop: str) -> None:
+    precision = "bf16" if "bf16" in LOOPS[loop].precisions else "fp32"
+    data = str(sources.resolve("synthetic").location)
+    setting = Setting(data=data, device="cpu", network="simple", precision=precision)
+    remote = start(loop, setting, steps=10)
+    try:
+        reason = remote.ready()
+        if reason and reason.startswith("ModuleNotFoundError"):
+            pytest.skip(reason)
+        assert reason is None
+        turns = [remote.time("train") for _ in range(5)]
+        assert all(turn.steps == 10 and turn.process > 0 and turn.wall > 0 for turn in turns)
+        assert turns[-1].loss < 1.2  # log(5) = 1.61 where nothing was learnt
+        if loop in EVALUATING:
+            assert remote.time("evaluate").process > 0
+            assert remote.time("train").loss < 1.2  # evaluation left it in training
+    finally:
+        remote.stop()
+
+
 @pytest.mark.parametrize("name", models.MODELS)
-def test_fused_trials_learn_what_single_ones_do(name: str) -> None:
-    # What is timed as fused is the same work: each member's losses are those of its own trial.
-    data = toy_data(300, 100)
-    config = TrainConfig(model=name, width_multiplier=0.25, dropout_multiplier=0)
-    configs = [config.replace(seed=seed, alpha=seed) for seed in range(2)]
-    fused, alone = FusedLoop(configs, data, "fp32"), [Run(config, data) for config in configs]
+def test_the_network_in_keras_has_our_parameters(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("keras")
+    from tests.benchmarks.peers import keras_network
 
-    def losses() -> tuple[Tensor, Tensor]:
-        signals, labels = data.train.signals, data.train.labels
-        single = [
-            nn.functional.cross_entropy(run.model.train()(signals), labels, run._loss_weights)
-            for run in alone
-        ]
-        fused._model.train()
-        together = fused.losses(signals.expand(2, *signals.shape), labels.expand(2, *labels.shape))
-        return together, torch.stack(single)
+    model = keras_network(TrainConfig(model=name, width_multiplier=0.25))
+    assert model.output_shape == (None, 5)
 
-    first, single = losses()
-    torch.testing.assert_close(first, single, rtol=1e-5, atol=0)
-    fused.epoch()
-    for run in alone:
-        run.next_epoch()
-    after, single = losses()
-    torch.testing.assert_close(after, single, rtol=1e-2, atol=0)
-    assert (after < first).all()
+
+def test_a_ratio_is_of_neighbouring_turns() -> None:
+    assert ratios([30, 20], [10, 20]) == [3, 1]
 
 
 def test_the_yardstick_measures_and_writes_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One loop without memory or compiler does not cost the figures of the others.
-    monkeypatch.setattr(training, "VARIANTS", {"cpu": {"ours, unknown": None}})
-    words = "--data synthetic --budget smoke --device cpu --models simple --repeats 2 --jobs 2"
-    training.main([*words.split(), "--out", str(tmp_path)])
-    report = json.loads((tmp_path / "training-cpu.json").read_text())
-    (measured,) = report["models"]
-    loops = measured["loops"]
-    assert list(loops) == ["plain", "ours"]
+    # A loop that fails, such as one of a library that is not installed, costs no other's figures.
+    monkeypatch.syspath_prepend(_folder_with_broken_skorch(tmp_path))
+    words = "--data synthetic --device cpu --networks simple --precisions fp32 --repeats 2 --jobs 2"
+    training.main([*words.split(), "--peers", "plain", "skorch", "--out", str(tmp_path)])
+    text = (tmp_path / "training-cpu.json").read_text()
+    report = json.loads(text)
+    (measured,) = report["networks"]
+    ours, plain = measured["loops"]
+    assert (ours["loop"], plain["loop"]) == ("ours", "plain")
     # 3 convolutions and a dense layer, forward and backward; the first has no input gradient.
     macs = 187 * 5 * (32 + 32 * 64 + 64 * 128) + 128 * 5
     first = 187 * 5 * 32
     assert measured["flops_a_step"] == 2 * 64 * (3 * macs - first)
-    for row in loops.values():
-        assert len(row["seconds_an_epoch"]) == len(row["ratio"]) == 2
-        assert 64 / row["training_beats_a_second"] == pytest.approx(row["ms_a_step"] / 1e3)
-        assert row["peak_memory_bytes"] > 50 * 2**20
-    assert loops["plain"]["ratio"] == [1, 1]
-    pairs = zip(loops["plain"]["seconds_an_epoch"], loops["ours"]["seconds_an_epoch"], strict=True)
-    assert loops["ours"]["ratio"] == [plain / ours for plain, ours in pairs]
-    together = report["jobs"]
-    assert [row["way"] for row in together] == ["processes", "threads", "fused"]
-    for row in together:
-        assert row["jobs"] == len(row["ratio"]) == 2
-    text = (tmp_path / "training-cpu.md").read_text()
-    assert "## Simple CNN" in text
-    assert measured["failed"] == {"ours, unknown": "KeyError: 'ours, unknown'"}
-    assert "| ours, unknown | failed: KeyError: 'ours, unknown' |" in text
-    assert "budget `smoke`: 512 training and 512 validation beats" in text
+    assert measured["parameters"] == 52_229
+    for row in (ours, plain):
+        assert all(
+            len(row[f"{what}_ms"]) == 2
+            for what in ("process", "wall", "evaluation_process", "evaluation_wall")
+        )
+    (left_out,) = measured["left_out"]
+    assert left_out["loop"] == "skorch"
+    (together,) = report["jobs"]
+    assert together["jobs"] == len(together["wall_ms_a_step"]["together"]) == 2
+    page = (tmp_path / "training-cpu.md").read_text()
+    assert page == render(report)
+    assert "- skorch, fp32: ModuleNotFoundError: not here" in page
+
+
+def test_the_report_shows_ours_over_each_peer_in_its_own_precision() -> None:
+    def row(loop: str, precision: str, process: list[float]) -> dict[str, object]:
+        times = {"process_ms": process, "wall_ms": [2 * one for one in process]}
+        evaluation = {"evaluation_process_ms": [], "evaluation_wall_ms": []}
+        return {"loop": loop, "precision": precision, **times, **evaluation}
+
+    report = {
+        "command": "python -m tests.benchmarks.training",
+        "date": "2026-01-01",
+        "device": "cpu: some, 1 thread",
+        "time": "process",
+        "cores": 2,
+        "cpu_features": {"avx2": True, "amx_bf16": False},
+        "mps": False,
+        "versions": {"python": "3.12", "torch": "2.13", "skorch": "1.4", "commit": "abc"},
+        "source": "synthetic",
+        "beats": {"train": 100, "evaluated": 64},
+        "default_precision": "fp32",
+        "repeats": 3,
+        "networks": [
+            {
+                "network": "simple",
+                "parameters": 52_229,
+                "flops_a_step": 4e9,
+                "steps_a_turn": 15,
+                "loops": [
+                    row("ours", "fp32", [10, 20, 10]),
+                    row("plain", "fp32", [15, 60, 20]),
+                    row("ours", "bf16", [5, 5, 5]),
+                    row("plain", "bf16", [6, 7, 8]),
+                ],
+                "left_out": [],
+            }
+        ],
+        "jobs": [
+            {
+                "network": "simple",
+                "precision": "fp32",
+                "jobs": 2,
+                "plain_threads": 2,
+                "wall_ms_a_step": {"plain": [30.0], "alone": [10.0], "together": [12.5]},
+            }
+        ],
+    }
+    page = render(report)
+    assert "| plain loop | fp32 | 2.00 [1.50, 3.00] |" in page
+    assert "| plain loop | bf16 | 1.40 [1.20, 1.60] |" in page
+    assert "has avx2; lacks amx_bf16" in page
+    # Also across precisions: what the plain loop in fp32 takes over ours in bf16.
+    assert "| 2.00 [1.50, 3.00] | 4.00 [3.00, 12.00] |" in page
+    assert "| Simple CNN | fp32 | 2 | 1.60 [1.60, 1.60] | 4.80 [4.80, 4.80] |" in page
+
+
+def _folder_with_broken_skorch(folder: Path) -> Path:
+    module = folder / "hidden" / "skorch.py"
+    module.parent.mkdir()
+    module.write_text("raise ModuleNotFoundError('not here')\n")
+    return module.parent

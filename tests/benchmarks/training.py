@@ -1,20 +1,18 @@
-"""How fast the shared trainer is, beside the loop that people write.
+"""How fast the shared trainer is, beside the loops that people write or take from a library.
 
     python -m tests.benchmarks.training
 
-Both train the same network on the same beats, in turns, in one run, each in a process of its own;
-ratios are of neighbouring measurements, with median and range. Writes `training-cpu` or
-`training-cuda` (.json and .md).
+All train the same network on the same beats, each in a process of its own, on a CPU with one
+thread, in turns: no two at once. Ratios are of turns that follow each other. Writes `training-cpu`
+or `training-cuda` (.json and .md).
 """
 
 import argparse
 import json
 import os
-import statistics
+import sys
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
-from itertools import chain
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,207 +21,189 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ecg import models, sources
-from ecg.training import TrainConfig, TrainingData, find_device, find_precision
-from ecg.training.precision import computing_in
-from ecg.training.run import Run
-from ecg.training.step import batch_sizes
+from ecg.training import TrainConfig, find_device, find_precision
+from ecg.training.run import build_model
 from study.environment import describe_device, versions
 from study.files import write_text
-from tests.benchmarks.loops import (
-    FUSED,
-    OURS,
-    PLAIN,
-    PROCESSES,
-    THREADS,
-    VARIANTS,
-    WAYS,
-    Remote,
-    Setting,
-    seconds_of,
-)
+from study.machine import usable_cores
+from tests.benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
 from tests.benchmarks.plain import BATCH
 from tests.benchmarks.training_report import render
+from tests.benchmarks.turns import Remote, Timed
+
+PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
+TURN_FLOPS = {"cpu": 60e9, "cuda": 10e12}  # about half a second of one core, or of a GPU
+FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
+LIBRARIES = ("pytorch-lightning", "skorch", "keras", "tensorflow", "tensorflow-cpu")
 
 
-def measure_model(
-    name: str, setting: Setting, data: TrainingData, repeats: int, *, variants: bool
+def measure_network(
+    network: str, setting: dict[str, str], precisions: list[str], peers: list[str], repeats: int
 ) -> dict[str, Any]:
-    """Time one network in all loops, in turns."""
-    titles = [PLAIN, OURS, *(VARIANTS[data.device.type] if variants else ())]
-    loops = {title: Remote(title, name, setting, torch.get_num_threads()) for title in titles}
-    failed = _wait_for({title: [loop] for title, loop in loops.items()})
-    loops = {title: loop for title, loop in loops.items() if title not in failed}
-    times: dict[str, list[tuple[float, float]]] = {title: [] for title in loops}
+    """Time one network in all loops and precisions, in turns."""
+    flops = count_flops(network)
+    steps = steps_a_turn(flops, setting["device"])
+    pairs = [
+        (loop, precision)
+        for precision in precisions
+        for loop in (OURS, *peers)
+        if precision in LOOPS[loop].precisions
+    ]
+    remotes = {
+        (loop, precision): start(
+            loop, Setting(network=network, precision=precision, **setting), steps=steps
+        )
+        for loop, precision in pairs
+    }
+    failed = {pair: reason for pair, remote in remotes.items() if (reason := remote.ready())}
+    turns: dict[tuple[str, str], list[Timed]] = {p: [] for p in pairs if p not in failed}
+    evaluations: dict[tuple[str, str], list[Timed]] = {pair: [] for pair in turns}
     for _ in range(repeats):
-        for title, loop in loops.items():
-            times[title].append((loop.time("epoch"), loop.time("validate")))
-    steps = len(batch_sizes(len(data.train), BATCH))
-    flops = count_flops(TrainConfig(model=name), data)
-    rows = {}
-    for title, pairs in times.items():
-        epochs = [epoch for epoch, _ in pairs]
-        step = statistics.median((epoch - validation) / steps for epoch, validation in pairs)
-        rows[title] = {
-            "ms_a_step": 1e3 * step,
-            "seconds_an_epoch": epochs,
-            "training_beats_a_second": BATCH / step,
-            "flops_a_second": flops / step,
-            "peak_memory_bytes": loops[title].end(),
-            "ratio": [one / epoch for (one, _), epoch in zip(times[PLAIN], epochs, strict=True)],
-        }
-    return {"model": name, "flops_a_step": flops, "loops": rows, "failed": failed}
-
-
-def count_flops(config: TrainConfig, data: TrainingData) -> int:
-    """Count the floating-point operations of products in one step, forward and backward."""
-    run = Run(config, data)
-    run.model.train()
-    rows = torch.arange(min(BATCH, len(data.train)), device=data.device)
-    with FlopCounterMode(display=False) as counter:
-        logits = run.model(data.train.signals[rows])
-        nn.functional.cross_entropy(logits, data.train.labels[rows]).backward()
-    return counter.get_total_flops()
-
-
-def measure_matmul(device: torch.device, precision: str) -> float:
-    """Return the FLOP/s of a large matrix product, the median of 7."""
-    size = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(size, size, device=device) for _ in range(2))
-    with computing_in(precision, device):
-        product = partial(torch.mm, a, b)
-        product()
-        return 2 * size**3 / statistics.median(seconds_of(product, device) for _ in range(7))
+        for pair, timed in turns.items():
+            timed.append(remotes[pair].time("train"))
+            if pair[0] in EVALUATING:
+                evaluations[pair].append(remotes[pair].time("evaluate"))
+    for remote in remotes.values():
+        remote.stop()
+    return {
+        "network": network,
+        "parameters": models.count_parameters(build_model(TrainConfig(model=network))),
+        "flops_a_step": flops,
+        "steps_a_turn": steps,
+        "loops": [
+            {
+                "loop": loop,
+                "precision": precision,
+                "process_ms": [1e3 * turn.process / turn.steps for turn in timed],
+                "wall_ms": [1e3 * turn.wall / turn.steps for turn in timed],
+                "evaluation_process_ms": _ms_a_batch(evaluations[loop, precision], "process"),
+                "evaluation_wall_ms": _ms_a_batch(evaluations[loop, precision], "wall"),
+            }
+            for (loop, precision), timed in turns.items()
+        ],
+        "left_out": [
+            {"loop": loop, "precision": precision, "reason": reason}
+            for (loop, precision), reason in failed.items()
+        ],
+    }
 
 
 def measure_jobs(
-    model: str, jobs: int, ways: Sequence[str], setting: Setting, repeats: int
-) -> list[dict[str, Any]]:
-    """Time epochs of `jobs` trials at once, in some of the `WAYS`, against the plain loop alone."""
-    threads = torch.get_num_threads()
-    share = max(1, threads // jobs)
-    plain = Remote(PLAIN, model, setting, threads)
-    loops = {
-        PROCESSES: lambda: [Remote(OURS, model, setting, share) for _ in range(jobs)],
-        THREADS: lambda: [Remote(THREADS, model, setting, share, jobs)],
-        FUSED: lambda: [Remote(FUSED, model, setting, threads, jobs)],
-    }
-    ours = {way: loops[way]() for way in ways}
-    failed = _wait_for({PLAIN: [plain], **ours})
-    alone: list[float] = []
-    together: dict[str, list[float]] = {way: [] for way in ways if way not in failed}
-    for _ in range(repeats):
-        alone.append(plain.time("epoch"))
-        for way, times in together.items():
-            began = time.perf_counter()
-            for loop in ours[way]:
-                loop.begin("epoch")
-            for loop in ours[way]:
-                loop.seconds()
-            times.append(time.perf_counter() - began)
-    for loop in chain([plain], *(ours[way] for way in together)):
-        loop.end()
-    return [
-        {
-            "model": model,
-            "jobs": jobs,
-            "way": way,
-            "threads_a_job": threads if way == FUSED else share,
-            "plain_seconds_an_epoch": alone,
-            "seconds_of_an_epoch_of_all_jobs": together[way],
-            "ratio": [jobs * one / all_ for one, all_ in zip(alone, together[way], strict=True)],
-        }
-        for way in together
-    ] + [
-        {"model": model, "jobs": jobs, "way": way, "failed": reason}
-        for way, reason in failed.items()
-    ]
+    network: str, setting: dict[str, str], precision: str, jobs: int, repeats: int
+) -> dict[str, Any]:
+    """Time ours alone and in several processes at once, and the plain loop with all cores."""
+    steps, cores = steps_a_turn(count_flops(network), setting["device"]), usable_cores()
+    where = Setting(network=network, precision=precision, **setting)
+    plain = start(PLAIN, where, steps=steps, threads=cores)
+    ours = [start(OURS, where, steps=steps) for _ in range(jobs)]
+    reasons = [reason for remote in (plain, *ours) if (reason := remote.ready())]
+    times: dict[str, list[float]] = {"plain": [], "alone": [], "together": []}
+    for _ in range(0 if reasons else repeats):
+        times["plain"].append(_wall_ms_a_step([plain]))
+        times["alone"].append(_wall_ms_a_step(ours[:1]))
+        times["together"].append(_wall_ms_a_step(ours))
+    for remote in (plain, *ours):
+        remote.stop()
+    about = {"network": network, "precision": precision, "jobs": jobs, "plain_threads": cores}
+    return {**about, "failed": reasons[0]} if reasons else {**about, "wall_ms_a_step": times}
 
 
-def _wait_for(loops: Mapping[str, Sequence[Remote]]) -> dict[str, str]:
-    """Wait until all loops are ready; return why some are not, and end what goes with them.
+def count_flops(network: str) -> int:
+    """Count the floating-point operations of products in one step, forward and backward."""
+    model = build_model(TrainConfig(model=network)).train()
+    with FlopCounterMode(display=False) as counter:
+        logits = model(torch.randn(BATCH, 1, 187))
+        nn.functional.cross_entropy(logits, torch.zeros(BATCH, dtype=torch.int64)).backward()
+    return counter.get_total_flops()
 
-    Raises:
-        RuntimeError: the plain loop failed.
-    """
-    failed = {}
-    for title, group in loops.items():
-        reasons = [loop.ready() for loop in group]
-        if found := [reason for reason in reasons if reason]:
-            failed[title] = found[0]
-            for loop, reason in zip(group, reasons, strict=True):
-                if reason is None:
-                    loop.end()
-    if PLAIN in failed:
-        raise RuntimeError(f"the plain loop failed: {failed[PLAIN]}")
-    return failed
+
+def steps_a_turn(flops: int, device: str) -> int:
+    """Return how many steps make a turn of about the same length for every network."""
+    return max(1, round(TURN_FLOPS[torch.device(device).type] / flops))
+
+
+def describe_features() -> dict[str, bool]:
+    """Return which of the CPU's instructions that matter here PyTorch found."""
+    found = torch.cpu.get_capabilities()
+    return {name: bool(found.get(name, False)) for name in FEATURES}
 
 
 def main(words: list[str] | None = None) -> None:
     """Measure and write the report."""
+    words = sys.argv[1:] if words is None else words
     parser = argparse.ArgumentParser(
         description=__doc__, prog="python -m tests.benchmarks.training"
     )
     parser.add_argument("--data", default="auto")
-    parser.add_argument("--split", default="intra-patient")
-    parser.add_argument("--budget", help="default: paper on CUDA, else smoke")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--models", nargs="+", default=models.MODELS, choices=models.MODELS)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--jobs", type=int, nargs="*", help="default: 2 on a CPU, 1 to 16 on CUDA")
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS, help="of many trials")
-    parser.add_argument("--no-variants", action="store_true")
+    parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
+    parser.add_argument("--networks", nargs="+", default=models.MODELS, choices=models.MODELS)
+    parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--jobs", type=int, nargs="*", help="default: the cores; nothing on CUDA")
     parser.add_argument("--name", help="of the files, default: training-DEVICE")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
     options = parser.parse_args(words)
 
     device = find_device(options.device)
-    on_cuda = device.type == "cuda"
-    setting = Setting(
-        data=str(sources.resolve(options.data).location),
-        split=options.split,
-        budget=options.budget or ("paper" if on_cuda else "smoke"),
-        device=str(device),
-        precision=find_precision(options.precision, device),
-    )
-    data = setting.load()
-    jobs = options.jobs if options.jobs is not None else [1, 2, 4, 8, 16] if on_cuda else [2]
-    typed = " ".join(words) if words is not None else None
+    torch.set_num_threads(1)
+    precisions = options.precisions or PRECISIONS[device.type]
+    precisions = [find_precision(name, device) for name in precisions]
+    default = find_precision("auto", device)
+    setting = {"data": str(sources.resolve(options.data).location), "device": str(device)}
+    jobs = [usable_cores()] if device.type == "cpu" else []
+    jobs = jobs if options.jobs is None else options.jobs
+    source = Setting(network="simple", precision=default, **setting).load()
     report: dict[str, Any] = {
-        "command": _command(typed),
+        "command": " ".join(["python -m tests.benchmarks.training", *words]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": describe_device(str(device)),
-        "versions": versions(),
-        "source": sources.load(setting.data).source,
-        "setting": {
-            "split": setting.split,
-            "budget": setting.budget,
-            "precision": setting.precision,
-            "mps": on_cuda and "CUDA_MPS_PIPE_DIRECTORY" in os.environ,
-        },
-        "beats": {"train": len(data.train), "validation": len(data.validation)},
+        "time": "process" if device.type == "cpu" else "wall",
+        "cores": usable_cores(),
+        "cpu_features": describe_features(),
+        "mps": device.type == "cuda" and "CUDA_MPS_PIPE_DIRECTORY" in os.environ,
+        "versions": versions() | _library_versions(),
+        "source": sources.load(setting["data"]).source,
+        "beats": {"train": len(source.train), "evaluated": EVALUATED},
+        "default_precision": default,
         "repeats": options.repeats,
-        "matmul_flops_a_second": measure_matmul(device, setting.precision),
-        "models": [],
+        "networks": [],
         "jobs": [],
     }
-    for model in options.models:
-        report["models"].append(
-            measure_model(model, setting, data, options.repeats, variants=not options.no_variants)
+    name = options.name or f"training-{device.type}"
+    for network in options.networks:
+        report["networks"].append(
+            measure_network(network, setting, precisions, options.peers, options.repeats)
         )
         for number in jobs:
-            report["jobs"] += measure_jobs(model, number, options.ways, setting, options.repeats)
-        name = options.name or f"training-{device.type}"
+            report["jobs"].append(measure_jobs(network, setting, default, number, options.repeats))
         write_text(options.out / f"{name}.json", json.dumps(report, indent=1) + "\n")
         write_text(options.out / f"{name}.md", render(report))
     print(render(report))
 
 
-def _command(typed: str | None) -> str:
-    import sys
+def _ms_a_batch(evaluations: list[Timed], kind: str) -> list[float]:
+    """Return milliseconds for as many evaluated beats as a training step has."""
+    return [1e3 * getattr(timed, kind) * BATCH / EVALUATED for timed in evaluations]
 
-    words = " ".join(sys.argv[1:]) if typed is None else typed
-    return f"python -m tests.benchmarks.training {words}".strip()
+
+def _wall_ms_a_step(remotes: list[Remote]) -> float:
+    """Let some loops train for a turn at once; return milliseconds for a step of each."""
+    began = time.perf_counter()
+    for remote in remotes:
+        remote.begin("train")
+    steps = [remote.end().steps for remote in remotes]
+    return 1e3 * (time.perf_counter() - began) * len(steps) / sum(steps)
+
+
+def _library_versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 if __name__ == "__main__":

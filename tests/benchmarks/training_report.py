@@ -1,65 +1,115 @@
 """The report of the yardstick as markdown."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ecg.networks import TITLES
+from ecg import models
+from tests.benchmarks.loops import LOOPS, OURS
 from tests.benchmarks.plain import BATCH
 
-MIB = 2**20
+KINDS = {"process": "CPU time (of all threads of a process)", "wall": "time on the clock"}
 
 
 def render(report: dict[str, Any]) -> str:
     """Return the report as markdown."""
-    setting, beats = report["setting"], report["beats"]
-    peak = report["matmul_flops_a_second"]
-    known = report["versions"]
+    known, beats = report["versions"], report["beats"]
+    libraries = [
+        f"{name} {known[name]}"
+        for name in known
+        if name in ("torch", "pytorch-lightning", "skorch", "keras") or "tensorflow" in name
+    ]
+    features = report["cpu_features"]
     lines = [
         "# Speed of the shared trainer",
         "",
         f"`{report['command']}`, {report['date']}",
         "",
-        f"- {report['device']}{', under MPS' if setting['mps'] else ''}, precision "
-        f"{setting['precision']}; Python {known['python']}, "
-        f"PyTorch {known['torch']}, commit {known['commit']}",
-        f"- budget `{setting['budget']}`: {beats['train']:,} training and "
-        f"{beats['validation']:,} validation beats, batch {BATCH}, AdamW; data {report['source']}",
-        f"- a large matrix product of the same precision: {peak / 1e9:,.0f} GFLOP/s; convolutions "
-        "come from another library, which may be faster: then a share is above 100%",
-        f"- median [least, most] of {report['repeats']} repeats, loops in turns; the ratio is the "
-        "plain loop's seconds an epoch, validation included, over the loop's own",
+        f"- {report['device']} per training{', under MPS' if report['mps'] else ''}; "
+        f"{report['cores']} cores; has {_listed(k for k, v in features.items() if v)}; lacks "
+        f"{_listed(k for k, v in features.items() if not v)}; the default precision here is "
+        f"{report['default_precision']}",
+        f"- Python {known['python']}, {', '.join(libraries)}; commit {known['commit']}",
+        f"- batch {BATCH}, AdamW, the same network for all, {beats['train']:,} training beats; "
+        f"data {report['source']}; no loop validates, logs or saves while its steps are timed",
+        f"- each loop in a process of its own, in turns, one at a time; medians [least, most] of "
+        f"{report['repeats']} turns after one that does not count; ratios compare "
+        f"{KINDS[report['time']]} in neighbouring turns, above 1 ours is faster",
         "",
+        *_render_summary(report),
     ]
-    for measured in report["models"]:
-        lines += _render_model(measured, peak)
+    for measured in report["networks"]:
+        lines += _render_network(measured, report["time"])
     if report["jobs"]:
         lines += _render_jobs(report["jobs"])
     return "\n".join(lines)
 
 
-def _render_model(measured: dict[str, Any], peak: float) -> list[str]:
-    gigaflops = measured["flops_a_step"] / 1e9
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> list[float]:
+    """Return how many times as fast ours is, in each turn."""
+    return [their / our for their, our in zip(theirs, ours, strict=True)]
+
+
+def _render_summary(report: dict[str, Any]) -> list[str]:
+    """One row a peer and precision, one column a network, both sides in the same precision."""
+    networks = report["networks"]
+    times = {
+        (row["precision"], row["loop"], measured["network"]): row[f"{report['time']}_ms"]
+        for measured in networks
+        for row in measured["loops"]
+    }
+    rows = dict.fromkeys((precision, loop) for precision, loop, _ in times if loop != OURS)
     lines = [
-        f"## {TITLES[measured['model']]} ({gigaflops:.2f} GFLOP a step)",
+        "## Ours over each peer, in the same precision",
         "",
-        "| loop | ms a step | s an epoch | beats/s | GFLOP/s | of product | peak memory | ratio |",
-        "|---|---|---|---|---|---|---|---|",
+        _row(["peer", "precision", *(models.TITLES[one["network"]] for one in networks)]),
+        _row(["---"] * (2 + len(networks))),
     ]
-    for title, row in measured["loops"].items():
-        cells = (
-            title,
-            f"{row['ms_a_step']:.3g}",
-            f"{statistics.median(row['seconds_an_epoch']):.3g}",
-            f"{row['training_beats_a_second']:,.0f}",
-            f"{row['flops_a_second'] / 1e9:,.0f}",
-            f"{row['flops_a_second'] / peak:.0%}",
-            f"{row['peak_memory_bytes'] / MIB:,.0f} MiB",
-            _spread(row["ratio"]),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    for title, reason in measured["failed"].items():
-        lines.append(f"| {title} | failed: {reason} |")
+    for precision, loop in rows:
+        cells = []
+        for measured in networks:
+            theirs = times.get((precision, loop, measured["network"]))
+            ours = times.get((precision, OURS, measured["network"]))
+            cells.append(_spread(ratios(theirs, ours)) if theirs and ours else "-")
+        lines.append(_row([LOOPS[loop].title, precision, *cells]))
+    return [*lines, ""]
+
+
+def _render_network(measured: dict[str, Any], time: str) -> list[str]:
+    ours = {row["precision"]: row[f"{time}_ms"] for row in measured["loops"] if row["loop"] == OURS}
+    lines = [
+        f"## {models.TITLES[measured['network']]}",
+        "",
+        f"{measured['parameters']:,} parameters, {measured['flops_a_step'] / 1e9:.2f} GFLOP in the "
+        f'products of a step; steps in a turn: {measured["steps_a_turn"]}. "Evaluation" is of '
+        f"{BATCH} beats, as many as a step trains.",
+        "",
+        _row(
+            ["loop", "precision", "CPU ms a step", "clock ms a step"]
+            + [f"ours in {precision} over it" for precision in ours]
+            + ["CPU ms an evaluation", "evaluation / step"]
+        ),
+        _row(["---"] * (6 + len(ours))),
+    ]
+    for row in measured["loops"]:
+        evaluations, steps = row[f"evaluation_{time}_ms"], row[f"{time}_ms"]
+        shares = [e / s for e, s in zip(evaluations, steps, strict=False)]
+        cells = [
+            LOOPS[row["loop"]].title,
+            row["precision"],
+            _spread(row["process_ms"], 1),
+            _spread(row["wall_ms"], 1),
+            *(_spread(ratios(steps, one)) for one in ours.values()),
+            _spread(row["evaluation_process_ms"], 1) if evaluations else "-",
+            f"{statistics.median(shares):.0%}" if evaluations else "-",
+        ]
+        lines.append(_row(cells))
+    if measured["left_out"]:
+        lines += ["", "Left out:", ""]
+        lines += [
+            f"- {LOOPS[row['loop']].title}, {row['precision']}: {row['reason']}"
+            for row in measured["left_out"]
+        ]
     return [*lines, ""]
 
 
@@ -67,22 +117,32 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
     lines = [
         "## Trials at once",
         "",
-        "Trials an hour, so many at once, over those of one plain loop that has the machine to "
-        "itself: as processes (what `--jobs N` does), as threads of one process (on CUDA with a "
-        "stream each), and fused into one model (stacked weights under `torch.func.vmap`).",
+        "Trials an hour of several processes of one thread each (what `--jobs N` starts), on the "
+        "clock, over one such process alone, and over one plain loop with a thread for every core.",
         "",
-        "| network | trials at once | way | CPU threads of each | ratio |",
-        "|---|---|---|---|---|",
+        _row(["network", "precision", "jobs", "over one process", "over the plain loop"]),
+        _row(["---"] * 5),
     ]
     for row in rows:
-        title = TITLES[row["model"]]
+        cells = [models.TITLES[row["network"]], row["precision"], str(row["jobs"])]
         if "failed" in row:
-            lines.append(f"| {title} | {row['jobs']} | {row['way']} | failed: {row['failed']} |")
+            lines.append(_row([*cells, f"failed: {row['failed']}", "-"]))
             continue
-        cells = (title, str(row["jobs"]), row["way"], str(row["threads_a_job"]))
-        lines.append(f"| {' | '.join(cells)} | {_spread(row['ratio'])} |")
+        times, jobs = row["wall_ms_a_step"], row["jobs"]
+        for alone in (times["alone"], times["plain"]):
+            cells.append(_spread([jobs * one for one in ratios(alone, times["together"])]))
+        lines.append(_row(cells))
     return [*lines, ""]
 
 
-def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _spread(values: Sequence[float], digits: int = 2) -> str:
+    least, most = min(values), max(values)
+    return f"{statistics.median(values):.{digits}f} [{least:.{digits}f}, {most:.{digits}f}]"
