@@ -41,6 +41,7 @@ def count_jobs(
     Raises:
         EcgError: there is not enough memory free on the GPU for a single one.
     """
+    # 60 replayed trials took 32 s with one worker and 33 s with two, 17 and 27 s of CPU (one run).
     alone = replay or device.type == "cuda"
     wanted = typed or (1 if alone else max(1, usable_cores() // threads))
     fit, memory = _fitting(device, wanted)

@@ -83,8 +83,8 @@ def _as_jobs(text: str) -> int | None:
 Jobs = Annotated[
     str,
     typer.Option(
-        help="Worker processes on this machine; auto: one a core, within memory, and one on a "
-        "GPU. A search with the samplers tpe or gp repeats exactly with 1 only."
+        help="Worker processes on this machine; auto: one a core, within memory; one on a GPU. "
+        "tpe, gp and pruners look at what has finished: such a search repeats exactly with 1 only."
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]

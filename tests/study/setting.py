@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial
 
 from ecg.training.config import PROTOCOL
 from study.environment import is_dead, worker_name
+from study.news import Progress
 from study.queue import FINISHED, Watch, claim
 from study.storage import Identity, open_storage, open_study, study_lock
 from tests.soak import SOAK
@@ -163,3 +164,15 @@ def die_or_watch(folder: Any, _: object) -> None:
         note.write_text(worker_name())
         os.kill(os.getpid(), signal.SIGKILL)
     wait_until(lambda: note.exists() and is_dead(note.read_text()), seconds=30)
+
+
+def be_deaf(folder: Any, news: Any) -> None:
+    """Be a worker process that SIGTERM does not end at once; it notes that it ended by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told = [False]
+    signal.signal(signal.SIGTERM, lambda *_: told.__setitem__(0, True))
+    news.send(Progress(0, "running"))
+    wait_until(lambda: told[0])
+    time.sleep(1)
+    news.send(Progress(0, "interrupted"))
+    (Path(folder) / "ended").touch()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,11 @@ import pytest
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from study import workers
+from study import processes, workers
 from study.interrupts import interrupts_allowed, interrupts_held, taking_interrupts
 from study.storage import load_study, open_storage
 from tests.soak import SOAK, record
-from tests.study.setting import Typed
+from tests.study.setting import Typed, be_deaf
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NAME = "tiny-synthetic-intra-patient-smoke"
@@ -112,6 +113,28 @@ def test_an_interrupt_after_a_trial_begins_no_other(
     assert typed("run", "--space", tiny, *setting).code == 130
     trials = load_study(open_storage(sqlite_url), NAME).trials
     assert [trial.state for trial in trials] == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_only_a_second_ctrl_c_kills_workers_that_do_not_end(
+    taking: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    # Rule: workers are waited for until they have ended and told their last news, also where a
+    # scheduler sends SIGTERM twice; a second Ctrl-C kills them.
+    monkeypatch.setattr(processes, "_work_for_parent", be_deaf)
+    news: list[str] = []
+
+    def emit(item: Any) -> None:
+        news.append(item.state)
+        if item.state == "running":
+            receive(second)
+            threading.Timer(0.3, receive, [second]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        processes.work_in_processes(str(tmp_path), 1, emit)  # type: ignore[arg-type]
+    waited = second == signal.SIGTERM
+    assert (tmp_path / "ended").exists() == waited
+    assert news == ["running", "interrupted"][: 1 + waited]
 
 
 class Commits:
