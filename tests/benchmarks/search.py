@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.search results/search/imbalance-quick.jsonl
 
-runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the recording.
+runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the recording. On the
+curves beside a results file, which belong to no space, pruners alone are compared.
 Everything is seeded: the same recording gives the same files.
 """
 
@@ -20,9 +21,10 @@ from ecg.budget import find_budget
 from ecg.training import TrainConfig
 from search_spaces import Space, find_space
 from study.files import write_text
+from study.plan import TABLES_KIND
 from study.pruning import MonitoredCurve, PruningPolicy
 from study.queue import make_sampler
-from study.replay import Recording, follow, read_recording
+from study.replay import RecordedTrial, Recording, follow, read_recording
 from study.trial import configure
 
 ORDERS = 40  # random orders of the recorded trials
@@ -34,6 +36,7 @@ POLICIES = (
         for patience in (0, 1, 2)
     ),
 )
+RUN = "run"  # number of a planned run, in the place of parameters
 SAMPLERS = ("random", "tpe", "gp", "grid")
 
 
@@ -47,9 +50,9 @@ class Replayed:
 
 
 class Replay:
-    """Replays studies over one recording, in memory."""
+    """Replays studies over one recording, in memory; without a space, of planned runs."""
 
-    def __init__(self, recording: Recording, space: Space) -> None:
+    def __init__(self, recording: Recording, space: Space | None) -> None:
         self.recording = recording
         self.space = space
         self.budget = find_budget(recording.identity["budget"])
@@ -82,19 +85,30 @@ class Replay:
         return Replayed(epochs, study.best_value, pruned)
 
     def _follow(self, trial: optuna.Trial, policy: PruningPolicy) -> tuple[int, float | None]:
-        params = self.space.suggest(trial)
-        config: TrainConfig = configure(self.space, params, self.budget, seed=0)
-        curve = MonitoredCurve(trial, self.space.objective, policy, config.max_epochs)
-        result = follow(self.recording.nearest(self.space, params), config, curve)
+        recorded, config = self._choose(trial)
+        objective = self.recording.identity["objective"]
+        curve = MonitoredCurve(trial, objective, policy, config.max_epochs)
+        result = follow(recorded, config, curve)
         if result.stop_reason == "pruned":
             return len(result.epochs), None
         curve.carry_forward()
-        return len(result.epochs), result.best.scores[self.space.objective]
+        return len(result.epochs), result.best.scores[objective]
+
+    def _choose(self, trial: optuna.Trial) -> tuple[RecordedTrial, TrainConfig]:
+        if self.space is None:
+            numbers = range(len(self.recording.trials))
+            limits = TrainConfig(max_epochs=self.budget.max_epochs, patience=self.budget.patience)
+            return self.recording.trials[trial.suggest_categorical(RUN, numbers)], limits
+        params = self.space.suggest(trial)
+        config: TrainConfig = configure(self.space, params, self.budget, seed=0)
+        return self.recording.nearest(self.space, params), config
 
 
 def compare_pruners(replay: Replay) -> pd.DataFrame:
     """Replay all recorded trials in many random orders under every policy."""
-    points = [dict(trial.params) for trial in replay.recording.trials]
+    points: list[dict[str, object]] = [dict(trial.params) for trial in replay.recording.trials]
+    if replay.space is None:
+        points = [{RUN: number} for number in range(len(points))]
     rows = []
     for order in range(ORDERS):
         shuffled = random.Random(order).sample(points, len(points))
@@ -117,6 +131,7 @@ def compare_pruners(replay: Replay) -> pd.DataFrame:
 def compare_samplers(replay: Replay, repeats: int, trials: int) -> pd.DataFrame:
     """Replay searches of equal length with every sampler, baseline first, without pruning."""
     rows = []
+    assert replay.space is not None
     baseline = dict(replay.space.baseline)
     grid = [point for point in replay.space.grid(5) if point != baseline]
     for sampler in SAMPLERS:
@@ -129,7 +144,9 @@ def compare_samplers(replay: Replay, repeats: int, trials: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def report(recording: Recording, name: str, pruning: pd.DataFrame, samplers: pd.DataFrame) -> str:
+def report(
+    recording: Recording, name: str, pruning: pd.DataFrame, samplers: pd.DataFrame | None
+) -> str:
     """Write what was found as markdown."""
     identity = recording.identity
     epochs = sum(len(trial) for trial in recording.trials)
@@ -159,6 +176,8 @@ def report(recording: Recording, name: str, pruning: pd.DataFrame, samplers: pd.
             f"{regret.mean():.4f}, {regret.max():.4f} | {(regret <= 0).mean():.0%} | "
             f"{rows['pruned'].mean():.1f} |"
         )
+    if samplers is None:
+        return "\n".join(lines) + "\n"
     repeats = samplers["repeat"].nunique()
     lines += [
         "",
@@ -189,12 +208,16 @@ def main() -> None:
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recording = read_recording(arguments.recording)
-    replay = Replay(recording, find_space(recording.identity["space"]))
+    space = recording.identity["space"]
+    replay = Replay(recording, None if space == TABLES_KIND else find_space(space))
     pruning = compare_pruners(replay)
-    samplers = compare_samplers(replay, arguments.repeats, arguments.trials)
+    samplers = None
+    if replay.space is not None:
+        samplers = compare_samplers(replay, arguments.repeats, arguments.trials)
     folder = arguments.recording.parent
     write_text(folder / "pruning.csv", pruning.to_csv(index=False, float_format="%.6f"))
-    write_text(folder / "samplers.csv", samplers.to_csv(index=False, float_format="%.6f"))
+    if samplers is not None:
+        write_text(folder / "samplers.csv", samplers.to_csv(index=False, float_format="%.6f"))
     text = report(recording, arguments.recording.name, pruning, samplers)
     write_text(folder / "README.md", text)
     print(text)

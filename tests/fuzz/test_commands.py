@@ -22,10 +22,12 @@ from hypothesis import strategies as st
 import ecg.cli
 import study.cli
 from ecg.sources.fetch import NetworkError
+from study.export import export_result_files
 from study.plots import PLOTS
 from tests.ecg.sources.tiny_records import write_record
 from tests.ecg.toy import toy_heartbeats
 from tests.fuzz.fuzzing import NUMBERS, WRONG, evil, fuzz, limited
+from tests.study.fake_runs import fake_runs
 from tests.study.fake_study import fill
 from tests.study.setting import REPOSITORY, TINY
 
@@ -46,7 +48,7 @@ PLAUSIBLE = {
     ),
     "--data": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
     "--records": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
-    "--results": ("results.csv", LONG, "folder", "mine.py", "none"),
+    "--results": ("planned/results.csv", LONG, "folder", "mine.py", "none"),
     "--split": ("intra-patient", "inter-patient"),
     "--budget": ("smoke", "quick", "paper"),
     "--device": ("cpu", "auto", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "meta", "mps"),
@@ -62,10 +64,11 @@ PLAUSIBLE = {
     "--target": ("out", LONG, "mine.py", "folder"),
     "STUDY": (NAMED, "two", "none"),
     "STUDIES": (NAMED, "two", "none"),
+    "FILES": ("planned/results.csv", LONG, "folder", "mine.py", "none"),
     "FILE": ("out", LONG, "mine.py", "folder", "mine.py/x", "pipe"),
     "WHAT": ("mitdb", "kaggle"),
 }  # fmt: skip
-NEEDED = ("--storage", "--data", "STUDY", "FILE", "WHAT")
+NEEDED = ("--storage", "--data", "STUDY", "FILE", "FILES", "WHAT")
 PATHS = ("--output", "--target", "FILE")  # what is written there must stay in the folder
 
 
@@ -83,6 +86,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "curves.jsonl").write_text("\n".join(recording.read_text().splitlines()[:3]))
     fill(f"sqlite:///{folder}/study.db", NAMED, trials=4)
     fill(f"sqlite:///{folder}/study.db", "[/b] [red]<b>\u202e", trials=4, evil=True)
+    planned = fake_runs(
+        f"sqlite:///{folder}/planned.db", "planned", seeds=1, budget="smoke", seed=0
+    )
+    export_result_files([planned], folder)
     return folder
 
 

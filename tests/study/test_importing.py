@@ -9,30 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from ecg.budget import BUDGETS
-from ecg.metrics import scores
-from ecg.training import Epoch, TrainResult
-from ecg.training.config import PROTOCOL
-from ecg.training.early_stopping import EarlyStopping
-from search_spaces.tables import configurations
 from study import load_records
 from study.cli import main
 from study.export import export_result_files, find_studies
 from study.importing import import_files
-from study.plan import TABLES_KIND, Cell, plan_cells, planned_trial, shown_parameters
 from study.storage import Identity, load_study, open_storage, open_study, study_lock
-from study.trial import describe_result
 from tests.ecg.toy import toy_heartbeats
 from tests.study.conftest import TOY_BEATS, cut_table
-from tests.study.fake_cells import fake_confusion
-from tests.study.setting import IDENTITY, Typed, count_states, found
+from tests.study.fake_runs import fake_runs
+from tests.study.setting import Typed, count_states, found
 
 Command = Callable[..., Typed]
 NAME = "tables-synthetic-intra-patient-smoke"
@@ -277,67 +268,6 @@ def test_a_file_that_does_not_fit_its_study_is_refused(
     assert count_states(load_study(open_storage(sqlite_url), NAME)) == {"complete": 2}
 
 
-def fake_run(cell: Cell, rng: np.random.Generator, epochs: int) -> TrainResult:
-    """A training run that never was, with curves of any shape."""
-    stopping = EarlyStopping(cell.config.patience)
-    seen: list[Epoch] = []
-    for number in range(1, epochs + 1):
-        loss = float(rng.random())
-        stopping.update(number, loss)
-        seen.append(
-            Epoch(
-                number=number,
-                train_loss=float(rng.random()),
-                validation_loss=loss,
-                learning_rate=1e-3,
-                confusion=tuple(map(tuple, fake_confusion(rng))),
-                best_epoch=stopping.best_epoch,
-                epochs_since_best=stopping.epochs_since_best,
-            )
-        )
-        if stopping.exhausted:
-            break
-    ended = "early-stopping" if stopping.exhausted else "max-epochs"
-    return TrainResult(cell.config, tuple(seen), seen[-1].best_epoch, ended, 1.5, {})
-
-
-def fake_study(url: str, name: str, *, seeds: int, budget: str, seed: int) -> optuna.Study:
-    """All tables, trained by nobody; some runs failed."""
-    identity = Identity(
-        **{**vars(IDENTITY), "space": TABLES_KIND, "space_digest": "", "source": "mitdb",
-           "budget": budget, "seed": seed, "protocol": PROTOCOL}
-    )  # fmt: skip
-    storage = open_storage(url)
-    with study_lock(storage, name):
-        study, _ = open_study(storage, name, identity)
-    rng = np.random.default_rng(seed)
-    cells = plan_cells([r.fields for r in configurations()], seeds, BUDGETS[budget], seed)
-    shown = shown_parameters(study)
-    for cell in cells:
-        planned = planned_trial(cell, shown, None)
-        attributes = dict(planned.user_attrs)
-        shared = ("data", "source", "split", "budget", "device", "precision", "protocol")
-        attributes |= {key: vars(identity)[key] for key in shared}
-        attributes |= {"config": cell.config.to_fields(), "seed": cell.config.seed}
-        attributes |= {"device_name": "cpu: Some Processor", "versions": {"torch": "2.13.0"}}
-        failed = rng.random() < 0.1
-        if failed:
-            attributes |= {"failure": 'RuntimeError: "x", y', "failed": True}
-        else:
-            result = fake_run(cell, rng, cell.config.max_epochs)
-            matrix = fake_confusion(rng)
-            attributes |= describe_result(result)
-            attributes |= {"test": scores(matrix), "test_confusion": matrix}
-        study.add_trial(
-            optuna.create_trial(
-                state=TrialState.FAIL if failed else TrialState.COMPLETE,
-                value=None if failed else attributes["validation"]["f1_macro"],
-                params=planned.params, distributions=planned.distributions, user_attrs=attributes,
-            )
-        )  # fmt: skip
-    return study
-
-
 @settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 2**31), seeds=st.integers(1, 2), budget=st.sampled_from(["smoke", "quick"])
@@ -347,7 +277,7 @@ def test_any_study_comes_back_to_the_byte(
 ) -> None:
     # Rule: whatever the runs, export -> import -> export gives equal bytes.
     place = tmp_path_factory.mktemp("inverse")
-    study = fake_study(f"sqlite:///{place}/a.db", "s", seeds=seeds, budget=budget, seed=seed)
+    study = fake_runs(f"sqlite:///{place}/a.db", "s", seeds=seeds, budget=budget, seed=seed)
     one = export_result_files([study], place / "one")
     list(import_files([one[0]], f"sqlite:///{place}/b.db", "s"))
     again = load_study(open_storage(f"sqlite:///{place}/b.db"), "s")

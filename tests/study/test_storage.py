@@ -18,6 +18,7 @@ from ecg.training.config import PROTOCOL
 from study import storage as storage_module
 from study.cli import app
 from study.database import StorageError, hide_password
+from study.export import export_result_files
 from study.storage import (
     FORMAT,
     load_study,
@@ -25,6 +26,7 @@ from study.storage import (
     open_study,
     study_lock,
 )
+from tests.study.fake_runs import fake_runs
 from tests.study.setting import IDENTITY, Typed, open_new, start, taken
 
 SECRET = "pl4nted-s3cret"
@@ -208,12 +210,14 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
+RESULTS = "planned/results.csv"
 COMMANDS = {
     "run": ("--space", "imbalance", "--data", "synthetic", "--budget", "smoke"),
     "retry": ("s",),
     "record": ("s", "out"),
     "confirm": ("s",),
     "export-results": (),
+    "import-results": (RESULTS,),
     "export-tables": (),
     "list": (),
     "show": ("s",),
@@ -244,6 +248,9 @@ def test_no_command_tells_the_password(
     # tracebacks are asked for.
     pytest.importorskip("psycopg")
     monkeypatch.chdir(tmp_path)
+    if command == "import-results":
+        planned = fake_runs("sqlite:///planned.db", "planned", seeds=1, budget="smoke", seed=0)
+        export_result_files([planned], tmp_path)
     result = typed(command, *COMMANDS[command], "--storage", NOWHERE + query, "--debug")
     assert result.code == 1
     assert "127.0.0.1" in result.err
