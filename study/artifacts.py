@@ -59,7 +59,7 @@ def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict
     Returns:
         The entries of all its files: system attributes to be stored with the trial.
     """
-    entries = dict(_entry(name, str(uuid.uuid4())) for name in MADE_ON_DEMAND)
+    entries = entries_on_demand()
     if (weights := _weights(result)) is None:
         return entries
     key = str(uuid.uuid4())
@@ -73,6 +73,11 @@ def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict
         )  # fmt: skip
         return entries
     return entries | dict([_entry(WEIGHTS, key)])
+
+
+def entries_on_demand() -> dict[str, str]:
+    """Return the entries of the files that are made from a trial's attributes, see `keep_files`."""
+    return dict(_entry(name, str(uuid.uuid4())) for name in MADE_ON_DEMAND)
 
 
 def _entry(filename: str, key: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from ecg.splits import SPLITS
 from ecg.training import TrainConfig, TrainResult
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import PRECISIONS
-from study.artifacts import save_note
+from study.artifacts import entries_on_demand, save_note
 from study.cell_checks import SHARED, shared_value
 from study.cells import LAST, TEST_FIGURES, VALIDATION_FIGURES, read_results, rows_of_records
 from study.export import CURVES
@@ -280,6 +280,7 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
         params=planned.params,
         distributions=planned.distributions,
         user_attrs=attributes,
+        system_attrs={} if run.result is None else entries_on_demand(),
         intermediate_values=_reported(run),
     )
     with suppress(ValueError, TypeError):  # of a run that does not say when it ended

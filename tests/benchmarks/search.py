@@ -67,7 +67,9 @@ class Replay:
     ) -> Replayed:
         """Run the queued points, then sampled ones, up to `trials`."""
         study = optuna.create_study(
-            direction="maximize", pruner=policy.build(self.budget.max_epochs)
+            study_name=f"replay {seed}",  # hyperband draws its brackets by the name
+            direction="maximize",
+            pruner=policy.build(self.budget.max_epochs),
         )
         for point in queued:
             study.enqueue_trial(point)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ecg import models
+from ecg.networks import TITLES
 from tests.benchmarks.loops import LOOPS, OURS
 from tests.benchmarks.plain import BATCH
 
@@ -62,7 +62,7 @@ def _render_summary(report: dict[str, Any]) -> list[str]:
     lines = [
         "## Ours over each peer, in the same precision",
         "",
-        _row(["peer", "precision", *(models.TITLES[one["network"]] for one in networks)]),
+        _row(["peer", "precision", *(TITLES[one["network"]] for one in networks)]),
         _row(["---"] * (2 + len(networks))),
     ]
     for precision, loop in rows:
@@ -78,7 +78,7 @@ def _render_summary(report: dict[str, Any]) -> list[str]:
 def _render_network(measured: dict[str, Any], time: str) -> list[str]:
     ours = {row["precision"]: row[f"{time}_ms"] for row in measured["loops"] if row["loop"] == OURS}
     lines = [
-        f"## {models.TITLES[measured['network']]}",
+        f"## {TITLES[measured['network']]}",
         "",
         f"{measured['parameters']:,} parameters, {measured['flops_a_step'] / 1e9:.2f} GFLOP in the "
         f'products of a step; steps in a turn: {measured["steps_a_turn"]}. "Evaluation" is of '
@@ -124,7 +124,7 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
         _row(["---"] * 5),
     ]
     for row in rows:
-        cells = [models.TITLES[row["network"]], row["precision"], str(row["jobs"])]
+        cells = [TITLES[row["network"]], row["precision"], str(row["jobs"])]
         if "failed" in row:
             lines.append(_row([*cells, f"failed: {row['failed']}", "-"]))
             continue

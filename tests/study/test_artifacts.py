@@ -112,7 +112,9 @@ finally:
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "curves.png" in opened(sqlite_url, Path(), "imbalance-replay-of-mitdb-paper-quick")
+    assert "curves.png" in opened(
+        sqlite_url, Path(), "imbalance-replay-of-mitdb-intra-patient-quick"
+    )
 
 
 def test_predictions_count_every_beat() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from study import load_records
+from study.artifacts import MADE_ON_DEMAND
 from study.cli import main
 from study.export import export_result_files, find_studies
 from study.importing import import_files
@@ -36,7 +37,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     url = f"sqlite:///{folder}/study.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ecg.sources.synthetic.generate", lambda: toy_heartbeats(TOY_BEATS))
-        words = (*options(cut_table(patch), url), "--seeds", "2")
+        words = (
+            *options(cut_table(patch), url),
+            "--seeds",
+            "2",
+            "--jobs",
+            "1",
+            "--precision",
+            "fp32",
+        )
         patch.setattr(sys, "argv", ["study", "run", *words])
         with pytest.raises(SystemExit, match="0"):
             main()
@@ -80,6 +89,8 @@ def test_export_and_import_are_inverse(
         assert trial.user_attrs["imported"] == str(exported)
         assert trial.user_attrs["versions"] == twin.user_attrs["versions"]
         assert trial.user_attrs["device_name"] == twin.user_attrs["device_name"]
+        files = [json.loads(entry)["filename"] for entry in trial.system_attrs.values()]
+        assert sorted(files) == sorted(MADE_ON_DEMAND)
     one, other = (
         sorted(json.dumps(found(trial), sort_keys=True) for trial in study.trials)
         for study in (first, second)

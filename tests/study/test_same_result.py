@@ -44,7 +44,7 @@ def run(folder: Path, *words: object, before: tuple[str, ...] = ()) -> dict[str,
     trials = load_study(storage, "s").get_trials(states=FINISHED)
     storage.engine.dispose()
     for trial in trials:
-        assert str(trial.user_attrs["device"]).endswith(", 1 thread")
+        assert str(trial.user_attrs["device_name"]).endswith(", 1 thread")
     results = {str(trial.user_attrs["config"]): found(trial) for trial in trials}
     assert len(results) == len(trials)
     return results
