@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from study.records import load_records
+    from study.storage.trials_table import load_records
 
 __all__ = ["load_records"]
 
@@ -11,7 +11,7 @@ __all__ = ["load_records"]
 def __getattr__(name: str) -> Any:
     """Import `load_records` when it is asked for, so that `python -m study --help` is quick."""
     if name in __all__:
-        from study import records
+        from study.storage import trials_table as records
 
         return getattr(records, name)
     raise AttributeError(f"module 'study' has no attribute '{name}'")

@@ -42,8 +42,8 @@ def _run_app() -> None:
     try:
         app(standalone_mode=True)
     except Exception as error:
-        from study.database import StorageError, reason_of
-        from study.outage import STORAGE_ERRORS
+        from study.storage.database import StorageError, reason_of
+        from study.storage.outage import STORAGE_ERRORS
 
         if not isinstance(error, STORAGE_ERRORS):
             raise
@@ -145,9 +145,9 @@ def run(
     """
     from rich.console import Console
 
-    from study.output import lasting_output
-    from study.pruning import PruningPolicy
-    from study.run import RunOptions, find_tables, run_study
+    from study.run.command import RunOptions, find_tables, run_study
+    from study.run.output import lasting_output
+    from study.trials.pruning import PruningPolicy
 
     options = RunOptions(
         space=space,
@@ -185,7 +185,7 @@ def spaces() -> None:
 
     from search_spaces import all_spaces
     from search_spaces.tables import TABLES
-    from study.spaces import list_spaces
+    from study.show.spaces import list_spaces
 
     console = Console()
     console.print(list_spaces(list(all_spaces().values())))
@@ -201,8 +201,8 @@ def retry(
     debug: Debug = False,
 ) -> None:
     """Queue the failed trials of a study again; then type its `run` command."""
-    from study.queue import queue_failed
-    from study.storage import load_study, open_storage, study_lock
+    from study.run.queue import queue_failed
+    from study.storage.studies import load_study, open_storage, study_lock
 
     opened = open_storage(storage, create=False)
     found = load_study(opened, study)
@@ -219,8 +219,8 @@ def record(
     debug: Debug = False,
 ) -> None:
     """Write the curves of a study's complete trials, for `run --replay`."""
-    from study.replay import write_recording
-    from study.storage import load_study, open_storage
+    from study.storage.studies import load_study, open_storage
+    from study.trials.replay import write_recording
 
     number = write_recording(load_study(open_storage(storage, create=False), study), file)
     print(f"{number} trials of '{study}' are recorded in {file}")
@@ -247,8 +247,8 @@ def confirm(
     """
     from rich.console import Console
 
-    from study.confirm import ConfirmOptions, confirm_study
-    from study.output import lasting_output
+    from study.run.confirm import ConfirmOptions, confirm_study
+    from study.run.output import lasting_output
 
     console = Console()
     options = ConfirmOptions(
@@ -281,7 +281,7 @@ def export_results(
     debug: Debug = False,
 ) -> None:
     """Write the results of the published tables as CSV, one row per run, with their curves."""
-    from study.export import export_result_files, find_studies
+    from study.tables.export import export_result_files, find_studies
 
     for path in export_result_files(find_studies(storage, studies or []), output):
         print(path)
@@ -302,7 +302,7 @@ def import_results(
 
     The study is created where there is none. Runs that are complete in it are not taken again.
     """
-    from study.importing import import_files
+    from study.run.importing import import_files
 
     for line in import_files(files, storage, study):
         print(line)
@@ -326,7 +326,7 @@ def export_tables(
     debug: Debug = False,
 ) -> None:
     """Write the five published tables, ours beside theirs, from the cells trained so far."""
-    from study.export import collect_cells, export_table_files, read_cells
+    from study.tables.export import collect_cells, export_table_files, read_cells
 
     cells = read_cells(results) if results else collect_cells(storage, studies or [])
     paths = export_table_files(
@@ -341,8 +341,8 @@ def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> No
     """List the studies of a storage."""
     from rich.console import Console
 
-    from study.reading import read_studies
-    from study.summary import LISTED, list_studies
+    from study.show.terminal import LISTED, list_studies
+    from study.storage.reading import read_studies
 
     studies = read_studies(storage, LISTED)
     Console().print(list_studies(studies) if studies else "no study yet: python -m study run")
@@ -370,7 +370,7 @@ def dashboard(
     debug: Debug = False,
 ) -> None:
     """Open optuna-dashboard on the studies, with their notes, files and figures."""
-    from study.dashboard import serve_dashboard
+    from study.show.dashboard import serve_dashboard
 
     def say(line: str) -> None:
         print(line, file=sys.stderr if line.startswith("warning") else sys.stdout, flush=True)
@@ -390,8 +390,8 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write one HTML file with the story, the figures and the trials of studies."""
-    from study.records import load_all_records, load_records
-    from study.report import write_report
+    from study.show.report import write_report
+    from study.storage.trials_table import load_all_records, load_records
 
     records = [load_records(storage, name) for name in dict.fromkeys(studies or ())]
     write_report(records or load_all_records(storage), output)
@@ -412,8 +412,8 @@ def plots(
     debug: Debug = False,
 ) -> None:
     """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
-    from study.records import load_records
-    from study.static_plots import write_plots
+    from study.show.plot_files import write_plots
+    from study.storage.trials_table import load_records
 
     records = load_records(storage, study)
     place = folder or Path("results/plots") / study.replace("/", "-")
@@ -438,14 +438,14 @@ def _interruptible(console: "Console") -> Iterator[None]:
 def _print_study(storage: str, name: str, *, trials: int) -> None:
     from rich.console import Console
 
-    from study.reading import read_study
-    from study.summary import SHOWN, show_study
+    from study.show.terminal import SHOWN, show_study
+    from study.storage.reading import read_study
 
     Console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
-    from study.database import hide_password
+    from study.storage.database import hide_password
 
     at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
     last = f"export-tables {name}" if is_table else f"confirm {name}"
@@ -458,7 +458,7 @@ def _retyped() -> str:
     """Return the command as typed, a password in its URL hidden."""
     import shlex
 
-    from study.database import hide_password
+    from study.storage.database import hide_password
 
     words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
     return shlex.join(["python", "-m", "study", *words])

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from study.environment import describe_device, versions
-from study.files import write_text
+from study.storage.files import write_text
+from study.trials.provenance import describe_device, versions
 
 SOAK = os.environ.get("ECG_SOAK") == "1"
 RESULTS = Path(__file__).parents[1] / "results"

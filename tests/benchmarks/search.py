@@ -20,12 +20,12 @@ import pandas as pd
 from ecg.budget import find_budget
 from ecg.training import TrainConfig
 from search_spaces import Space, find_space
-from study.files import write_text
-from study.plan import TABLES_KIND
-from study.pruning import MonitoredCurve, PruningPolicy
-from study.queue import make_sampler
-from study.replay import RecordedTrial, Recording, follow, read_recording
-from study.trial import configure
+from study.run.planned_runs import TABLES_KIND
+from study.run.queue import make_sampler
+from study.storage.files import write_text
+from study.trials.pruning import MonitoredCurve, PruningPolicy
+from study.trials.replay import RecordedTrial, Recording, follow, read_recording
+from study.trials.trial import configure
 
 ORDERS = 40  # random orders of the recorded trials
 POLICIES = (

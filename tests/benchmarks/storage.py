@@ -30,19 +30,20 @@ import optuna
 import sqlalchemy
 
 from search_spaces import find_space
-from study import cli, workers
-from study import trial as trial_module
-from study.environment import describe_device, versions
-from study.files import write_text
-from study.pruning import MonitoredCurve, PruningPolicy
-from study.queue import check_failures
-from study.replay import read_recording
-from study.storage import open_storage
-from tests.study.fake_study import fake_examples
-from tests.study.growth import add_together, recorded_trials
-from tests.study.load import RECORDING, SPACE, drain
-from tests.study.postgres import new_database, running_server
-from tests.study.setting import open_new, taken
+from study import cli
+from study.run import worker as workers
+from study.run.queue import check_failures
+from study.storage.files import write_text
+from study.storage.studies import open_storage
+from study.trials import trial as trial_module
+from study.trials.provenance import describe_device, versions
+from study.trials.pruning import MonitoredCurve, PruningPolicy
+from study.trials.replay import read_recording
+from tests.support.fake_study import fake_examples
+from tests.support.growth import add_together, recorded_trials
+from tests.support.load import RECORDING, SPACE, drain
+from tests.support.postgres import new_database, running_server
+from tests.support.setting import open_new, taken
 
 REPEATS = 5
 OVERHEAD_TRIALS = 12  # a study of the quick budget

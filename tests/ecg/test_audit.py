@@ -29,7 +29,7 @@ from ecg.heartbeats import BEAT_LENGTH, Heartbeats
 from ecg.sources import kaggle, load
 from ecg.sources.synthetic import generate
 from ecg.splits import Rows, Split, inter_patient, intra_patient
-from tests.ecg.toy import flat_heartbeats, rule
+from tests.support.toy import flat_heartbeats, rule
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from ecg import describe
 from ecg.heartbeats import CLASSES, Heartbeats
 from ecg.sources.mitdb_files import FILES
 from ecg.splits import make_split
-from tests.ecg.toy import flat_heartbeats, rule, toy_heartbeats
+from tests.support.toy import flat_heartbeats, rule, toy_heartbeats
 
 
 def cells(table: str) -> list[list[str]]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.dropout import Dropout
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 SHAPES = [(7,), (64, 256), (5, 3, 1, 11), (64, 64, 1, 187)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES
-from tests.ecg.toy import flat_heartbeats, toy_heartbeats
+from tests.support.toy import flat_heartbeats, toy_heartbeats
 
 
 def test_class_counts_has_an_entry_for_absent_classes() -> None:

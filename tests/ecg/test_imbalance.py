@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ecg.errors import UsageError
 from ecg.imbalance import class_weights, sampling_weights
 from ecg.training.order import beat_weights, epoch_order
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 PUBLISHED_TRAIN = np.array([57977, 1779, 4631, 513, 5145])  # 80% of the published train part
 positive_counts = st.lists(st.integers(1, 100_000), min_size=5, max_size=5)

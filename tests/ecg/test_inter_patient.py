@@ -6,7 +6,7 @@ from sklearn.metrics import cohen_kappa_score
 from ecg.inter_patient import ectopic_scores, inter_patient_scores, jk_index, kappa
 from ecg.metrics import per_class
 from tests.ecg.test_metrics import SIMPLE_CNN, matrices
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 
 @rule

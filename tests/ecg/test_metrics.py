@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
 from ecg.metrics import AVERAGES, PER_CLASS, SCORES, bootstrap_interval, per_class, scores
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 # The published Simple CNN's test matrix, and the figures published beside it.
 SIMPLE_CNN = [

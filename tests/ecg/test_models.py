@@ -8,7 +8,7 @@ from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH
 from ecg.models import _BUILDERS, GlobalAveragePool, Shape, build, count_parameters
 from ecg.networks import MODELS, TITLES
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 PARAMETERS = {  # as published, to the last one
     "simple": 52_229,

@@ -21,7 +21,7 @@ from ecg.splits import (
     make_split,
     subsample,
 )
-from tests.ecg.toy import flat_heartbeats, rule, toy_heartbeats
+from tests.support.toy import flat_heartbeats, rule, toy_heartbeats
 
 PACED = {102, 104, 107, 217}
 RECORDS = sorted({*DS1, *DS2, *PACED})

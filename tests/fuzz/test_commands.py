@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 import ecg.cli
 import study.cli
 from ecg.sources.fetch import NetworkError
-from study.export import export_result_files
 from study.plots import PLOTS
+from study.tables.export import export_result_files
 from tests.ecg.sources.tiny_records import write_record
-from tests.ecg.toy import toy_heartbeats
 from tests.fuzz.fuzzing import NUMBERS, WRONG, evil, fuzz, limited
-from tests.study.fake_runs import fake_runs
-from tests.study.fake_study import fill
-from tests.study.setting import REPOSITORY, TINY
+from tests.support.fake_runs import fake_runs
+from tests.support.fake_study import fill
+from tests.support.setting import REPOSITORY, TINY
+from tests.support.toy import toy_heartbeats
 
 LONG = "a" * 300  # no file can have this name
 NAMED = "one"  # a study in the storage
@@ -109,9 +109,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     for page in ("report", "dashboard", "static_plots"):  # figures take most of the time
         monkeypatch.setattr(f"study.{page}.PLOTS", [p for p in PLOTS if p.name == "curves"])
-    monkeypatch.setattr("study.run._work", lambda *_: None)
-    monkeypatch.setattr("study.static_plots._draw", lambda figures, _: [b""] * len(figures))
-    monkeypatch.setattr("study.dashboard._Server.serve_forever", lambda _: None)
+    monkeypatch.setattr("study.run.command._work", lambda *_: None)
+    monkeypatch.setattr("study.show.plot_files._draw", lambda figures, _: [b""] * len(figures))
+    monkeypatch.setattr("study.show.dashboard._Server.serve_forever", lambda _: None)
     monkeypatch.setattr("webbrowser.open", lambda _: True)
     monkeypatch.setattr(socket, "getfqdn", lambda name: name)
 

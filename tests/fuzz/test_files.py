@@ -14,14 +14,14 @@ from ecg.errors import EcgError
 from ecg.training import Checkpoint, Epoch, TrainConfig
 from ecg.training.run import Run
 from search_spaces import Space, find_space
-from study.cells import read_results, write_results
-from study.export import export_table_files
-from study.recorded import read_recorded
-from study.replay import follow, read_recording
-from tests.ecg.toy import toy_data
+from study.storage.recorded import read_recorded
+from study.storage.results import read_results, write_results
+from study.tables.export import export_table_files
+from study.trials.replay import follow, read_recording
 from tests.fuzz.fuzzing import WRONG, anything, bent, damaged, evil, fuzz, misspelt, only_ours
-from tests.study.fake_cells import fake_records
-from tests.study.setting import REPOSITORY, TINY
+from tests.support.fake_cells import fake_records
+from tests.support.setting import REPOSITORY, TINY
+from tests.support.toy import toy_data
 
 FORMATS = ("markdown", "csv", "latex", "html")
 RECORDING = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"

@@ -15,8 +15,8 @@ from ecg.errors import EcgError
 from ecg.heartbeats import Heartbeats
 from ecg.sources import cache, kaggle, physionet
 from tests.ecg.sources.tiny_records import write_record
-from tests.ecg.toy import toy_heartbeats
 from tests.fuzz.fuzzing import WRONG, damaged, evil, fuzz, misspelt, only_ours
+from tests.support.toy import toy_heartbeats
 
 KEY = cache.PREPARED  # so that the same file is one of the cache and one that is carried about
 SUFFIXES = (".hea", ".dat", ".atr")

@@ -16,7 +16,7 @@ from ecg.training import TrainConfig
 from search_spaces import Choice, Params, Real, Space, Whole, all_spaces
 from search_spaces.space import Parameter
 from tests.conftest import REPOSITORY
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 
 class Drawn:

@@ -14,10 +14,10 @@ from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from ecg.training import TrainConfig
 from search_spaces import Params, Space, all_spaces, find_space
-from study.run import GRID_POINTS
-from study.trial import configure
-from tests.ecg.toy import rule
+from study.run.command import GRID_POINTS
+from study.trials.trial import configure
 from tests.search_spaces.test_space import Drawn
+from tests.support.toy import rule
 
 SHIPPED = sorted(all_spaces().items())
 shipped = pytest.mark.parametrize("space", [s for _, s in SHIPPED], ids=[n for n, _ in SHIPPED])

@@ -10,9 +10,9 @@ import pytest
 
 from search_spaces.tables import TABLES, configurations
 from study.cli import main
-from tests.ecg.toy import toy_heartbeats
-from tests.study.postgres import new_database, running_server
-from tests.study.setting import TINY, Typed
+from tests.support.postgres import new_database, running_server
+from tests.support.setting import TINY, Typed
+from tests.support.toy import toy_heartbeats
 
 TOY_BEATS = 1500
 
@@ -62,7 +62,7 @@ def cut_table(monkeypatch: pytest.MonkeyPatch) -> str:
     small = {"model": "simple", "width_multiplier": 0.1}
     rows = configurations(("table3",))[:2]
     cut = [type(row)(**{**vars(row), "fields": {**row.fields, **small}}) for row in rows]
-    monkeypatch.setattr("study.run.configurations", lambda _: cut)
+    monkeypatch.setattr("study.run.command.configurations", lambda _: cut)
     assert "table3" in TABLES
     return "table3"
 
@@ -81,7 +81,7 @@ def typed(
 ) -> Callable[..., Typed]:
     """A function that runs `python -m study WORDS` in this process, whatever cores there are."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("study.capacity.usable_cores", lambda: 1)
+    monkeypatch.setattr("study.run.capacity.usable_cores", lambda: 1)
 
     def run(*words: object) -> Typed:
         monkeypatch.setattr(sys, "argv", ["study", *map(str, words)])

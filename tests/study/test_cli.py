@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from study.cli import app
-from study.storage import open_storage
-from tests.study.setting import REPOSITORY, TINY, Typed, finish, open_new, start
+from study.storage.studies import open_storage
+from tests.support.setting import REPOSITORY, TINY, Typed, finish, open_new, start
 
 Command = Callable[..., Typed]
 COMMANDS = sorted(
@@ -191,7 +191,7 @@ def test_an_unexpected_error_is_one_line(
     def broken(*_: object) -> None:
         raise LookupError("that is odd")
 
-    monkeypatch.setattr("study.run.run_study", broken)
+    monkeypatch.setattr("study.run.command.run_study", broken)
     result = typed("run", "--storage", sqlite_url)
     assert (result.code, len(result.err.splitlines())) == (1, 1)
     assert "LookupError: that is odd (unexpected; run again with --debug" in result.err
@@ -203,7 +203,7 @@ def test_ctrl_c_is_told_from_errors(typed: Command, monkeypatch: pytest.MonkeyPa
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("study.run.run_study", interrupted)
+    monkeypatch.setattr("study.run.command.run_study", interrupted)
     result = typed("run", "--storage", "postgresql+psycopg://user:pl4nted@host/x", "--trials", 3)
     assert result.code == 130
     assert (

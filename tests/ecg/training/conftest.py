@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ecg.training import TrainingData
-from tests.ecg.toy import toy_data
+from tests.support.toy import toy_data
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,7 +11,7 @@ from ecg.errors import UsageError
 from ecg.networks import MODELS
 from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]
 few = st.sampled_from  # few values each, so that two draws are often equal

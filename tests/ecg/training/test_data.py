@@ -11,7 +11,7 @@ from ecg.heartbeats import BEAT_LENGTH
 from ecg.splits import make_split, subsample
 from ecg.training import TrainingData, find_device, make_part, training_data
 from ecg.training.data import normalise
-from tests.ecg.toy import CPU, toy_heartbeats
+from tests.support.toy import CPU, toy_heartbeats
 
 ALL = Budget("all", 1, 1, None, None, trials=1)
 FEW = Budget("few", 1, 1, train_beats=100, validation_beats=40, trials=1)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.training.early_stopping import EarlyStopping
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 # Few different values, so that ties are common.
 losses = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, 0.5]), min_size=1, max_size=30)

@@ -12,7 +12,7 @@ from ecg.dropout import Dropout
 from ecg.models import MODELS, build
 from ecg.training import TrainConfig, TrainingData, train
 from ecg.training.fusion import FusedChain, for_evaluation, for_training
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 CHAINS: dict[str, list[nn.Module]] = {
     "norm, relu": [nn.BatchNorm2d(8), nn.ReLU()],

@@ -8,7 +8,7 @@ from ecg.training.graphs import GraphedSteps
 from ecg.training.order import beat_weights, epoch_order
 from ecg.training.run import Run
 from ecg.training.step import train_epoch
-from tests.ecg.toy import loss_weights
+from tests.support.toy import loss_weights
 
 # A learning rate that float32 holds exactly: the graph reads it as one.
 SMALL = TrainConfig(width_multiplier=0.1, alpha=0.5, ratio=0.5, learning_rate=2**-7)

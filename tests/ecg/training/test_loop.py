@@ -20,7 +20,7 @@ from ecg.training import (
 )
 from ecg.training.config import OPTIMIZERS
 from ecg.training.loop import build_model
-from tests.ecg.toy import contrary, loss_weights
+from tests.support.toy import contrary, loss_weights
 
 FAST = TrainConfig(
     model="simple", width_multiplier=0.25, batch_size=32, learning_rate=5e-3, max_epochs=3

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
-from tests.ecg.toy import rule
+from tests.support.toy import rule
 
 label_vectors = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(torch.tensor)
 seeds = st.integers(0, 2**40)

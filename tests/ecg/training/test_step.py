@@ -10,7 +10,7 @@ from ecg.training.config import OPTIMIZERS
 from ecg.training.loop import build_model
 from ecg.training.order import epoch_order
 from ecg.training.step import evaluate, make_optimizer, train_epoch
-from tests.ecg.toy import loss_weights, rule, toy_data
+from tests.support.toy import loss_weights, rule, toy_data
 
 SMALL = toy_data(100, validation=29)
 

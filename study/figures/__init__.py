@@ -1,1 +1,0 @@
-"""Figures by subject: pure functions from trial records to Plotly figures."""

@@ -1,0 +1,77 @@
+"""Heartbeats that the best model predicted rightly and wrongly."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ecg.examples import EXAMPLES, Example
+from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES, SAMPLING_RATE
+from study.plots.style import (
+    CLASS_COLOURS,
+    CLASS_TITLES,
+    NothingToDrawError,
+    best_of,
+    styled,
+)
+
+COLUMNS = 2 * EXAMPLES  # predicted rightly, then wrongly
+ROW_HEIGHT = 150  # pixels
+
+
+def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
+    """Draw validation beats of each class by how the best trial predicted them.
+
+    One row a true class; two columns of beats predicted rightly, two of beats predicted
+    wrongly. Beats are drawn as the model sees them, z-scored.
+
+    Args:
+        records: of one study, curves included.
+
+    Raises:
+        NothingToDrawError: no trial is complete, or the best one kept no heartbeats.
+    """
+    best = best_of(records)
+    examples = best.get("examples")
+    if not isinstance(examples, list) or not examples:
+        raise NothingToDrawError(f"trial {best['number']} kept no heartbeats")
+    places = [_places(examples, name) for name in CLASSES]
+    figure = make_subplots(
+        rows=len(CLASSES), cols=COLUMNS, shared_xaxes="all", shared_yaxes="all",
+        subplot_titles=[_title(beat, column) for row in places for column, beat in enumerate(row)],
+        horizontal_spacing=0.02, vertical_spacing=0.05,
+    )  # fmt: skip
+    seconds = np.round(np.arange(BEAT_LENGTH) / SAMPLING_RATE, 4)
+    for row, beats in enumerate(places, start=1):
+        for column, beat in enumerate(beats, start=1):
+            # An empty line where there is no beat: else the axes would be left out.
+            signal = np.full(BEAT_LENGTH, np.nan) if beat is None else np.asarray(beat["signal"])
+            figure.add_scatter(
+                x=seconds, y=signal, mode="lines", row=row, col=column,
+                line={"color": CLASS_COLOURS[row - 1], "width": 1.5}, showlegend=False,
+                hovertemplate="%{x:.2f} s<br>%{y:.2f}<extra></extra>",
+            )  # fmt: skip
+    styled(figure, height=ROW_HEIGHT * len(CLASSES) + 60, min_width=700)
+    for row, title in enumerate(CLASS_TITLES, start=1):
+        figure.update_yaxes(title_text=title.replace(" ", "<br>"), row=row, col=1)
+    figure.update_yaxes(title_font_size=11, nticks=4)
+    figure.update_xaxes(title_text="time (s)", row=len(CLASSES))
+    figure.update_annotations(font_size=12)
+    return figure
+
+
+def _places(examples: list[Example], name: str) -> list[Example | None]:
+    """Return what stands in each column of a class's row."""
+    mine = [beat for beat in examples if beat["true"] == name]
+    places: list[Example | None] = []
+    for right in (True, False):
+        found = [beat for beat in mine if (beat["predicted"] == name) == right][:EXAMPLES]
+        places += [*found, *[None] * (EXAMPLES - len(found))]
+    return places
+
+
+def _title(beat: Example | None, column: int) -> str:
+    right = column < EXAMPLES
+    if beat is None:
+        return ("no other " if column % EXAMPLES else "none ") + ("right" if right else "wrong")
+    return "right" if right else f"predicted as {CLASS_NAMES[CLASSES.index(beat['predicted'])]}"

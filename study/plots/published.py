@@ -1,0 +1,114 @@
+"""The published tables beside the figures measured here."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ecg.statistics import interval_of_runs
+from study.plots.style import BLUE, ORANGE, SCORE_TITLES, NothingToDrawError, styled
+
+if TYPE_CHECKING:
+    from search_spaces.tables import Table
+
+COLUMNS = 2  # of small plots
+GAP = 65  # pixels between two rows of them
+MARGINS = 140  # pixels above and below all of them
+
+
+def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
+    """Draw every published table that has a measured row.
+
+    Args:
+        records: of a study of planned cells.
+
+    Returns:
+        Figures by the titles of the tables, none for a study of another kind.
+    """
+    from search_spaces.tables import TABLES
+
+    figures = {}
+    for table in TABLES.values():
+        try:
+            figures[table.title] = published_table(records, table)
+        except NothingToDrawError:
+            continue
+    return figures
+
+
+def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
+    """Draw a published table: the published figure, and ours with its 95% interval.
+
+    The interval is over seeds, or over the test beats where there is one seed.
+
+    Args:
+        records: of a study of planned cells.
+        table: of `search_spaces.tables.TABLES`.
+
+    Raises:
+        NothingToDrawError: none of its rows was measured on the test part.
+    """
+    runs = {row.label: _runs(records, row) for row in table.rows}
+    if not any(map(len, runs.values())):
+        raise NothingToDrawError(f"no row of '{table.title}' was measured yet")
+    rows = -(-len(table.columns) // COLUMNS)
+    height = MARGINS + rows * (30 + 30 * len(table.rows)) + (rows - 1) * GAP
+    figure = make_subplots(
+        rows=rows, cols=COLUMNS, shared_yaxes=True, vertical_spacing=GAP / (height - MARGINS),
+        horizontal_spacing=0.04, subplot_titles=[SCORE_TITLES[c] for c in table.columns],
+    )  # fmt: skip
+    for index, score in enumerate(table.columns):
+        place: dict[str, Any] = {"row": index // COLUMNS + 1, "col": index % COLUMNS + 1}
+        means, above, below, seeds = _measured(runs, score)
+        figure.add_scatter(
+            x=[figures[index] for figures in table.published.values()],
+            y=list(table.published), mode="markers", name="published (one run)",
+            marker={"color": ORANGE, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
+            legendgroup="published", showlegend=index == 0,
+            hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
+        )  # fmt: skip
+        figure.add_scatter(
+            x=list(means.values()), y=list(means), mode="markers", name="ours, 95% interval",
+            marker={"color": BLUE, "size": 9}, legendgroup="ours", showlegend=index == 0,
+            error_x={"type": "data", "symmetric": False, "array": above, "arrayminus": below,
+                     "color": BLUE},
+            text=seeds, hovertemplate="%{y}: %{x:.4f}, %{text}<extra>ours</extra>", **place,
+        )  # fmt: skip
+    styled(figure, height=height, min_width=520)
+    figure.update_yaxes(
+        type="category", categoryorder="array", categoryarray=[r.label for r in table.rows][::-1]
+    )
+    figure.update_xaxes(nticks=5)
+    for row in range(1, rows + 1):
+        figure.update_yaxes(title_text=table.header, row=row, col=1)
+    figure.update_layout(margin_t=90, legend={"y": 0.99, "yref": "container", "yanchor": "top"})
+    return figure
+
+
+def _runs(records: pd.DataFrame, row: Any) -> pd.DataFrame:
+    """Return the complete cells of a row, one a repeat."""
+    if "cell" not in records or "test_f1_macro" not in records:
+        return records.iloc[:0]
+    cells = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
+    cells = cells[[row.matches(config) for config in cells["config"]]]
+    repeats = [cell["repeat"] for cell in cells["cell"]]
+    return cells.assign(repeat=repeats).drop_duplicates("repeat", keep="last")
+
+
+def _measured(
+    runs: dict[str, pd.DataFrame], score: str
+) -> tuple[dict[str, float], list[float], list[float], list[str]]:
+    means: dict[str, float] = {}
+    above, below, seeds = [], [], []
+    for label, cells in runs.items():
+        if cells.empty:
+            continue
+        values = cells[f"test_{score}"].to_numpy(dtype=np.float64)
+        low, high = interval_of_runs(values, list(cells["test_confusion"]), score)
+        means[label] = float(values.mean())
+        above.append(high - means[label])
+        below.append(means[label] - low)
+        seeds.append("1 seed" if len(values) == 1 else f"{len(values)} seeds")
+    return means, above, below, seeds

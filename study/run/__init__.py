@@ -1,0 +1,1 @@
+"""Running studies: from what a person typed to trials that workers train."""

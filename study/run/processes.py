@@ -1,0 +1,163 @@
+"""Several workers on this machine, and how they end; others join from elsewhere."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+import optuna
+
+from ecg.errors import EcgError
+from study.run.output import lasting_output
+from study.run.worker import Task, work
+from study.storage.interrupts import interrupts_allowed, interrupts_held, taking_interrupts
+from study.trials.messages import Emit
+
+
+def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
+    """Run `work` in several processes of this machine and pass their news on.
+
+    Whatever ends this function ends the workers too, each after it has queued its trial again.
+
+    Raises:
+        KeyboardInterrupt: interrupted.
+        EcgError: a worker could not be started, stopped with an error, or died.
+    """
+    crew = _Crew(emit)
+    with interrupts_held():
+        try:
+            with _deferred_interrupt():
+                for number in range(jobs):
+                    crew.start(task, number, jobs)
+            crew.attend()
+        except KeyboardInterrupt:
+            crew.dismiss()
+            raise
+        except BaseException:
+            crew.emit = lambda _: None  # that is perhaps what failed
+            crew.dismiss()
+            raise
+    crew.check()
+
+
+class _Crew:
+    """The workers of this process, each with a pipe of its own for its news.
+
+    One that is killed can thus not take a lock with it that the others need to tell theirs.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self.emit = emit
+        self.workers: list[SpawnProcess] = []
+        self.pipes: dict[Connection, SpawnProcess] = {}  # of those that have not ended
+        self.errors: list[str] = []
+
+    def start(self, task: Task, number: int, jobs: int) -> None:
+        """Start a worker."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        worker = context.Process(
+            target=_work_for_parent, args=(task, theirs), name=f"worker-{number}"
+        )
+        try:
+            worker.start()
+        except OSError as error:
+            raise EcgError(
+                f"worker {number + 1} of {jobs} cannot be started ({error.strerror or error}); "
+                "the others end. Give the same command fewer --jobs"
+            ) from error
+        theirs.close()  # so that the pipe ends with the worker
+        self.workers.append(worker)
+        self.pipes[ours] = worker
+
+    def attend(self) -> None:
+        """Pass on the news of the workers until all have ended."""
+        while self.pipes:
+            with interrupts_allowed():
+                ready = wait(list(self.pipes))
+            for pipe in ready:
+                assert isinstance(pipe, Connection)
+                try:
+                    item = pipe.recv()
+                except (EOFError, OSError):
+                    self.pipes.pop(pipe).join()  # buried: only then others see that it is dead
+                    continue
+                if isinstance(item, str):
+                    self.errors.append(item)
+                else:
+                    self.emit(item)
+
+    def dismiss(self) -> None:
+        """End the workers and wait for them; a second Ctrl-C does not wait."""
+        # A scheduler may send its SIGTERM twice; a person who presses Ctrl-C twice means it.
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            for worker in self.pipes.values():
+                worker.terminate()
+            self.attend()
+        except KeyboardInterrupt:
+            for worker in self.pipes.values():
+                worker.kill()
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def check(self) -> None:
+        """Raise an error where a worker did not end well."""
+        if self.errors:
+            raise EcgError(self.errors[0])
+        if died := [worker for worker in self.workers if worker.exitcode]:
+            raise EcgError(
+                f"{len(died)} of {len(self.workers)} workers died (exit code "
+                f"{died[0].exitcode}); their trials will be run again: type the same command "
+                "once more"
+            )
+
+
+@contextmanager
+def _deferred_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait; processes started meanwhile never see it, however early it comes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work_for_parent(task: Task, news: Connection) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on
+
+    def tell(item: object) -> None:
+        with suppress(OSError):  # the parent is gone, see `_end_with_parent`
+            news.send(item)
+
+    with lasting_output(), taking_interrupts():
+        _end_with_parent()
+        try:
+            work(task, tell)
+        except KeyboardInterrupt:
+            pass
+        except EcgError as error:
+            tell(str(error))
+        except Exception as error:
+            if task.debug:
+                traceback.print_exc()
+            tell(f"a worker stopped: {type(error).__name__}: {error}")
+
+
+def _end_with_parent() -> None:
+    """Interrupt this worker when its parent is gone, as Ctrl-C would have."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

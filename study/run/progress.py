@@ -1,0 +1,272 @@
+"""What a person sees while a study runs: a live view, or plain lines where that cannot be."""
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from study.trials.messages import Notice, Progress
+from study.wording import format_seconds
+
+QUIET_SECONDS = 60.0  # after which a log gets a line of a trial that runs
+
+
+@dataclass
+class Running:
+    """A trial in training.
+
+    Attributes:
+        news: the latest of it.
+        began: when this command first heard of it, by `time.monotonic()`.
+        heard: when the latest news came.
+        told: when a line last told of it, see `PlainView`.
+    """
+
+    news: Progress
+    began: float
+    heard: float
+    told: float
+
+    @property
+    def trained(self) -> int:
+        """Epochs trained since it began, those of a checkpoint left out."""
+        return max(0, self.news.epoch - self.news.resumed)
+
+    def seconds_left(self, epochs: float) -> float | None:
+        """Return the time of so many more epochs, by the pace of those before."""
+        if not self.trained:
+            return None
+        pace = (self.heard - self.began) / self.trained
+        return max(0.0, epochs * pace - (time.monotonic() - self.heard))
+
+
+@dataclass
+class Tally:
+    """The state of a study as far as this command has heard.
+
+    Attributes:
+        target: finished trials asked for.
+        finished: finished trials when the command began, and since.
+        best: the best objective so far, None before the first.
+        lengths: epochs of every finished trial, those of before as far as they are known.
+        counts: ended trials by state since the command began.
+        running: the trials in training by their number.
+        trained: epochs of the trials that ended since the command began.
+        max_epochs: the most that a trial may take, 0 before the first.
+        began: when the first news came, by `time.monotonic()`.
+    """
+
+    target: int
+    finished: int
+    best: float | None
+    lengths: list[int] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    running: dict[int, Running] = field(default_factory=dict)
+    trained: int = 0
+    max_epochs: int = 0
+    began: float | None = None
+
+    def take(self, news: Progress) -> None:
+        """Take in the news of one trial."""
+        now = time.monotonic()
+        if self.began is None:
+            self.began = now
+        if news.state == "running":
+            known = self.running.setdefault(news.trial, Running(news, now, now, now))
+            known.news, known.heard = news, now
+            self.max_epochs = max(self.max_epochs, news.max_epochs)
+            return
+        if (ended := self.running.pop(news.trial, None)) is not None:
+            self.trained += ended.trained
+            if news.state in ("complete", "pruned"):
+                self.lengths.append(ended.news.epoch)
+        self.counts[news.state] = self.counts.get(news.state, 0) + 1
+        if news.state in ("complete", "pruned"):
+            self.finished += 1
+        if news.state == "complete" and news.value is not None:
+            self.best = news.value if self.best is None else max(self.best, news.value)
+
+    @property
+    def mean_length(self) -> float | None:
+        """The mean number of epochs of the finished trials, None where none is known."""
+        return sum(self.lengths) / len(self.lengths) if self.lengths else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate by the epochs trained so far: all jobs together set the pace.
+
+        A trial is expected to take as many epochs as those before it on average; one that is
+        beyond that, or the first, as many as it may.
+        """
+        trained = self.trained + sum(running.trained for running in self.running.values())
+        if self.began is None or not trained:
+            return None
+        each = self.mean_length
+        longest, epochs = 0.0, 0.0
+        for running in self.running.values():
+            news = running.news
+            usual = news.max_epochs if each is None or news.epoch >= each else each
+            epochs += usual - news.epoch
+            longest = max(longest, running.seconds_left(usual - news.epoch) or 0.0)
+        waiting = max(0, self.target - self.finished - len(self.running))
+        epochs += waiting * (self.max_epochs if each is None else each)
+        elapsed = time.monotonic() - self.began
+        return max(longest, elapsed / trained * epochs)
+
+
+class ProgressView(ABC):
+    """Shows the news of the trials; a context manager.
+
+    Args:
+        tally: to keep up to date.
+        objective: what the values are called.
+        console: where to print.
+    """
+
+    def __init__(self, tally: Tally, objective: str, console: Console) -> None:
+        """Remember where to print."""
+        self.tally = tally
+        self.objective = objective
+        self.console = console
+        self._noticed = False
+
+    def __enter__(self) -> "ProgressView":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it is."""
+        return
+
+    def __call__(self, news: Progress | Notice) -> None:
+        """Take and show the news of one trial, or a notice: one until a trial ends well again."""
+        if isinstance(news, Notice):
+            if not self._noticed:
+                self.say(news.text)
+            self._noticed = True
+            return
+        self._noticed = self._noticed and news.state not in ("complete", "pruned")
+        self.tally.take(news)
+        self.show(news)
+
+    def say(self, line: str) -> None:
+        """Print one line of any text."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    @abstractmethod
+    def show(self, news: Progress) -> None:
+        """Show the news that the tally has just taken."""
+
+    def sentence(self, news: Progress) -> str:
+        """Return one line about a trial that ended."""
+        value = f", {self.objective} {news.value:.4f}" if news.value is not None else ""
+        message = f": {news.message}" if news.message else ""
+        return f"trial {news.trial} {news.state}{value}{message} ({self.standing()})"
+
+    def standing(self) -> str:
+        """Return how the whole study stands."""
+        total = f"{self.tally.finished}/{self.tally.target} finished"
+        best = "" if self.tally.best is None else f", best {self.tally.best:.4f}"
+        left = self.tally.seconds_left
+        time_left = "" if left is None else f", about {format_seconds(left)} left"
+        return f"{total}{best}{time_left}"
+
+
+class PlainView(ProgressView):
+    """One line a trial that ends, and one a minute of a trial that lasts: for logs and pipes."""
+
+    def __init__(self, tally: Tally, objective: str, console: Console) -> None:
+        """Begin the first minute."""
+        super().__init__(tally, objective, console)
+        self.said = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print one line of any text."""
+        super().say(line)
+        self.said = time.monotonic()
+
+    def show(self, news: Progress) -> None:
+        """Print the trials that ended; where nothing was said for a minute, one that runs."""
+        if news.state != "running":
+            self.say(self.sentence(news))
+        elif time.monotonic() - self.said >= QUIET_SECONDS:
+            self.tell_running()
+
+    def tell_running(self) -> None:
+        """Print how a running trial stands: the one that was not told of for longest."""
+        begun = [running for running in self.tally.running.values() if running.trained]
+        if not begun:
+            return
+        running = min(begun, key=lambda one: one.told)
+        running.told = time.monotonic()
+        news = running.news
+        value = "" if news.value is None else f", {self.objective} {news.value:.4f} so far"
+        left = running.seconds_left(news.max_epochs - news.epoch)
+        most = "" if left is None else f", at most {format_seconds(left)} left"
+        self.say(
+            f"trial {news.trial} at epoch {news.epoch}/{news.max_epochs}{value}{most} "
+            f"({self.standing()})"
+        )
+
+
+class LiveView(ProgressView):
+    """A few lines at the bottom of the terminal, redrawn in place; ended trials scroll above."""
+
+    def __init__(self, tally: Tally, objective: str, console: Console) -> None:
+        """Prepare the live display."""
+        super().__init__(tally, objective, console)
+        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=4)
+
+    def __enter__(self) -> "ProgressView":
+        self.live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.__exit__(None, None, None)
+
+    def show(self, news: Progress) -> None:
+        """Print the trials that ended above the live lines."""
+        if news.state != "running":
+            self.console.print(Text(self.sentence(news)))
+
+    def render(self) -> RenderableType:
+        """Draw the bar, the counts and the running trials."""
+        tally = self.tally
+        left = tally.seconds_left
+        counts = ", ".join(f"{count} {state}" for state, count in tally.counts.items())
+        head = _line_grid(columns=4)
+        head.add_row(
+            ProgressBar(total=tally.target, completed=tally.finished, width=20),
+            f"{tally.finished}/{tally.target} trials",
+            "" if tally.best is None else f"best {tally.best:.4f}",
+            "" if left is None else f"about {format_seconds(left)} left",
+        )
+        rows = _line_grid(columns=4)
+        for number, running in sorted(tally.running.items()):
+            news = running.news
+            rows.add_row(
+                f"  trial {number}",
+                ProgressBar(total=news.max_epochs, completed=news.epoch, width=20),
+                f"epoch {news.epoch}/{news.max_epochs}",
+                "" if news.value is None else f"{self.objective} {news.value:.4f}",
+            )
+        ended = [Text(f"since the start: {counts}", style="dim")] if counts else []
+        return Group(head, *ended, rows)
+
+
+def make_view(tally: Tally, objective: str, console: Console) -> ProgressView:
+    """Return the live view on a terminal, plain lines elsewhere."""
+    kind = LiveView if console.is_terminal else PlainView
+    return kind(tally, objective, console)
+
+
+def _line_grid(columns: int) -> Table:
+    """Return a grid whose rows stay lines, cut where the terminal is too narrow."""
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(columns):
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+    return grid

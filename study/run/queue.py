@@ -1,0 +1,270 @@
+"""Which trial to run next: claimed one at a time, under the study's lock.
+
+`--trials` counts finished trials (complete or pruned), whatever the number of workers, so a
+worker begins a new trial only while finished and running ones together are fewer. A trial
+that was interrupted, or whose worker died, is queued again with its parameters.
+"""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.errors import EcgError, UsageError
+from ecg.training.order import derive_seed
+from study.storage.studies import GRACE_SECONDS, study_lock
+from study.trials.provenance import is_dead, worker_name
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+MAX_FAILURES = 3
+KEPT = ("baseline", "cell")  # attributes that a trial hands to the one in its place
+FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
+SAMPLERS = ("tpe", "random", "gp", "grid")
+Accept = Callable[[FrozenTrial], bool]
+
+
+class TooManyFailuresError(EcgError):
+    """Several trials in a row failed."""
+
+
+class Watch:
+    """Which running trials are silent: their heartbeats stand still by this process's own clock.
+
+    The time of a heartbeat is compared with nothing but an earlier look at it, so a clock that
+    is set, here or on the server, makes no living trial look dead, nor a dead one alive.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no trial seen."""
+        self._seen: dict[int, tuple[object, float]] = {}
+
+    def silent(self, storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
+        """Return those of the running trials whose heartbeat did not change for long.
+
+        Args:
+            storage: of the trials.
+            trial_ids: of all running trials; others are forgotten.
+        """
+        query = sqlalchemy.text(
+            "SELECT trial_id, heartbeat FROM trial_heartbeats WHERE trial_id IN :ids"
+        ).bindparams(sqlalchemy.bindparam("ids", expanding=True))
+        with storage.engine.connect() as connection:
+            rows = connection.execute(query, {"ids": list(trial_ids)}).tuples().all()
+        now = time.monotonic()
+        before, self._seen = self._seen, {}
+        for trial_id, beat in rows:
+            known, since = before.get(trial_id, (None, now))
+            self._seen[trial_id] = (beat, since if known == beat else now)
+        return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
+
+
+def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
+    """Return the sampler of one trial.
+
+    Its seed depends on the study's seed and the trial's number, not on which worker asks.
+
+    Args:
+        name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
+        seed: of the study.
+        trial_number: of the trial it samples.
+
+    Raises:
+        UsageError: the name is not known.
+    """
+    derived = derive_seed("sampler", seed, trial_number) % 2**32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if name == "tpe":
+            return TPESampler(seed=derived, group=True)
+        if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
+            return RandomSampler(seed=derived)
+        if name == "gp":
+            return GPSampler(seed=derived)
+    raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
+
+
+def claim(
+    study: optuna.Study,
+    storage: RDBStorage,
+    *,
+    target: int,
+    sampler: str,
+    seed: int,
+    accept: Accept,
+    only_queued: bool,
+    watch: Watch,
+) -> optuna.Trial | None:
+    """Take the next trial to run: a queued one first, else a new one.
+
+    Args:
+        study: to take it from; its sampler is set to the trial's.
+        storage: of the study.
+        target: finished trials asked for.
+        sampler: name of the sampler of new trials.
+        seed: of the study.
+        accept: which trials count and are taken.
+        only_queued: begin no trial that is not queued.
+        watch: of this process, which has seen the earlier claims.
+
+    Returns:
+        The trial, running; None when all that are asked for are finished or running.
+    """
+    with study_lock(storage, study.study_name), warnings.catch_warnings():
+        # Optuna wants its heartbeat used with `optimize`; `heartbeat` in workers.py beats.
+        warnings.simplefilter("ignore")
+        trials = study.get_trials(deepcopy=False)
+        if _queue_lost_trials(study, storage, watch, trials):
+            trials = study.get_trials(deepcopy=False)
+        mine = [trial for trial in trials if accept(trial)]
+        counts = Counter(trial.state for trial in mine)
+        if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= target:
+            return None
+        waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
+        if not waiting and only_queued:
+            return None
+        study.sampler = make_sampler(sampler, seed, waiting[0].number if waiting else len(trials))
+        if waiting:
+            storage.set_trial_state_values(waiting[0]._trial_id, TrialState.RUNNING)
+            trial = optuna.Trial(study, waiting[0]._trial_id)
+        else:
+            trial = study.ask()
+        storage.record_heartbeat(trial._trial_id)
+        trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
+        return trial
+
+
+def is_exhausted(study: optuna.Study, *, target: int, accept: Accept, only_queued: bool) -> bool:
+    """Whether nothing is left to do or to wait for.
+
+    Args:
+        study: to look at.
+        target: finished trials asked for.
+        accept: which trials count.
+        only_queued: no trial is begun that is not queued.
+    """
+    trials = [trial for trial in study.get_trials(deepcopy=False) if accept(trial)]
+    if sum(trial.state in FINISHED for trial in trials) >= target:
+        return True
+    open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
+    return only_queued and not open_ones
+
+
+def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
+    """Queue a trial that did not finish, with the parameters it had.
+
+    Args:
+        study: of the trial.
+        trial: the trial that did not finish.
+        reason: for whoever looks at the new trial.
+    """
+    kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+    again: dict[str, Any] = {**kept, "again": {"trial": trial.number, "reason": reason}}
+    # A trial that was stopped while it asked for its parameters has only some of them.
+    fixed = {name: trial.system_attrs[name] for name in FIXED if name in trial.system_attrs}
+    distributions: dict[str, BaseDistribution] = trial.distributions
+    study.add_trial(
+        optuna.create_trial(
+            state=TrialState.WAITING,
+            params=trial.params,
+            distributions=distributions,
+            user_attrs=again,
+            system_attrs=fixed,
+        )
+    )
+
+
+def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupted") -> None:
+    """Mark a running trial as interrupted and queue it again.
+
+    It is queued first: dying in between costs nothing, see `_queue_lost_trials`. A trial that
+    is not running any more, because another worker took it for lost, is left alone.
+    """
+    frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
+    if frozen.state != TrialState.RUNNING:
+        return
+    queue_again(study, frozen, reason)
+    trial.set_user_attr("failure", reason)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def queue_failed(study: optuna.Study) -> int:
+    """Queue every failed trial that no later trial has replaced; call it under the lock.
+
+    Returns:
+        The number of trials queued.
+    """
+    trials = study.get_trials(deepcopy=False)
+    replaced = _find_replaced(trials)
+    failed = [t for t in trials if t.state == TrialState.FAIL and t.number not in replaced]
+    for trial in failed:
+        queue_again(study, trial, "queued again after it failed")
+    return len(failed)
+
+
+def check_failures(study: optuna.Study) -> None:
+    """Stop a study whose latest trials all failed by an exception.
+
+    Raises:
+        TooManyFailuresError: the newest three of the ended trials failed; names the last reason.
+    """
+    # By number, not by time: a clock that was set back would hide them.
+    ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
+    last = sorted(ended, key=lambda t: t.number)[-MAX_FAILURES:]
+    if len(last) == MAX_FAILURES and all(t.user_attrs.get("failed") for t in last):
+        raise TooManyFailuresError(
+            f"{MAX_FAILURES} trials in a row failed, the study stops here; the last one: "
+            f"{last[-1].user_attrs.get('failure')}. Finished trials are kept; mend the cause and "
+            "run the same command again"
+        )
+
+
+def is_deleted(study: optuna.Study) -> bool:
+    """Whether the study is no longer in its storage, as after a click in the dashboard."""
+    try:
+        return study._storage.get_study_id_from_name(study.study_name) != study._study_id
+    except KeyError:
+        return True
+
+
+def _queue_lost_trials(
+    study: optuna.Study, storage: RDBStorage, watch: Watch, trials: Sequence[FrozenTrial]
+) -> bool:
+    """Queue trials whose worker is gone; call it under the lock. Return whether there were any.
+
+    It was silent for long enough, or is dead on this host, or died while it claimed the trial:
+    whoever holds the lock sees no living claimer, and a claim ends with the worker's name.
+    """
+    running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+    if not running:
+        return False
+    silent = watch.silent(storage, (trial._trial_id for trial in running))
+    lost = [
+        trial
+        for trial in running
+        if trial._trial_id in silent
+        or "worker" not in trial.user_attrs
+        or is_dead(trial.user_attrs["worker"])
+    ]
+    replaced = _find_replaced(trials) if lost else set()
+    for trial in lost:
+        # A silent worker may end its trial at this very moment: then nothing was lost.
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            storage.set_trial_user_attr(trial._trial_id, "failure", "its worker was lost")
+            if trial.number not in replaced:  # queued first: who dies in between loses nothing
+                queue_again(study, trial, "its worker was lost")
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    return bool(lost)
+
+
+def _find_replaced(trials: Sequence[FrozenTrial]) -> set[int]:
+    """Return the numbers of the trials that another one was queued for."""
+    return {trial.user_attrs["again"]["trial"] for trial in trials if "again" in trial.user_attrs}

@@ -1,0 +1,294 @@
+"""`study dashboard`: optuna-dashboard on a storage, with notes and figures of its studies."""
+
+import errno
+import ipaddress
+import socket
+import threading
+import webbrowser
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import optuna
+import pandas as pd
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyModel, TrialModel
+
+from ecg.errors import UsageError
+from study.plots import PLOTS
+from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
+from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
+from study.show.trial_files import TrialFiles
+from study.storage.artifacts import OUR_NOTE, artifact_folder, save_note
+from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
+from study.storage.database import hide_password
+from study.storage.notes import failure_note, study_note
+from study.storage.studies import open_storage
+from study.storage.trials_table import study_records
+
+DEFAULT_PORT = 8080
+LOOPBACK_NAMES = ("localhost", "")
+MAX_PORT = 65_535
+REFRESH_SECONDS = 15.0
+SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
+
+Say = Callable[[str], None]
+Tally = dict[str, int]  # trials by state
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread a request, so that a slow figure does not hold up the page."""
+
+    daemon_threads = True
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Prints no line for every request; errors are printed still."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+    def address_string(self) -> str:
+        """Return the address as it is: looking up its name can take seconds."""
+        return str(self.client_address[0])
+
+
+def serve_dashboard(
+    storage: str, *, host: str, port: int | None, open_browser: bool, say: Say
+) -> None:
+    """Show a storage in the browser until Ctrl-C.
+
+    Args:
+        storage: URL.
+        host: address to listen on.
+        port: None for 8080, or a free one where that is taken.
+        open_browser: open the page.
+        say: prints a line.
+
+    Raises:
+        UsageError: there is no such storage, or host or port cannot be listened on.
+        StorageError: the storage cannot be read.
+    """
+    opened = open_storage(storage, create=False)
+    if warning := exposure(host):
+        say(warning)
+    server = make_dashboard(storage, host=host, port=port)
+    refresh_all(opened)
+    address = f"http://{_in_url(host)}:{server.server_port}/"
+    say(f"dashboard of {hide_password(storage)}: {address}\nCtrl-C ends it")
+    if open_browser:
+        webbrowser.open(address)
+    ended = threading.Event()
+    threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True).start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        ended.set()
+        server.server_close()
+
+
+def make_dashboard(storage: str, *, host: str, port: int | None) -> WSGIServer:
+    """Return the server of the dashboard, listening; see `serve_dashboard`."""
+    from optuna_dashboard import wsgi
+
+    folder = artifact_folder(storage)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without the rules of `open_storage`: a page that is being read must not hold the lock
+    # that the workers write under.
+    arguments = {"timeout": 60} if sqlalchemy.make_url(storage).drivername == "sqlite" else {}
+    plain = RDBStorage(storage, engine_kwargs={"connect_args": arguments})
+    serialize_each_trial_once()
+    app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain))
+    return _listen(_with_style(app), host, port)
+
+
+def exposure(host: str) -> str | None:
+    """Return a warning where others can reach the dashboard, which has no password."""
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = host in LOOPBACK_NAMES[:1]
+    if is_local:
+        return None
+    return (
+        f"warning: --host {host or '0.0.0.0'} lets everyone who reaches this machine read, rename "
+        "and delete the studies; there is no password. Use an SSH tunnel, or the default 127.0.0.1"
+    )
+
+
+def refresh_all(storage: RDBStorage) -> None:
+    """Bring notes and figures of every study up to date."""
+    for name in optuna.get_all_study_names(storage):
+        refresh(optuna.load_study(storage=storage, study_name=name))
+
+
+def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
+    """Bring notes and figures up to date again and again, while trials end.
+
+    Args:
+        storage: whose studies are shown.
+        ended: when this is set, no more.
+    """
+    shown: dict[str, Tally] = {}
+    while not ended.wait(REFRESH_SECONDS):
+        try:
+            found = _tallies(storage)
+            for name in [name for name in found if found[name] != shown.get(name)]:
+                refresh(optuna.load_study(storage=storage, study_name=name))
+                shown[name] = found[name]
+        except Exception as error:  # a study deleted meanwhile, a busy storage: next time
+            optuna.logging.get_logger("study").debug("not brought up to date: %s", error)
+
+
+def _tallies(storage: RDBStorage) -> dict[str, Tally]:
+    """Count the trials of every study by state, in one statement."""
+    study, trial = StudyModel, TrialModel
+    counted = (
+        sqlalchemy.select(study.study_name, trial.state, sqlalchemy.func.count())
+        .join(trial, trial.study_id == study.study_id)
+        .group_by(study.study_name, trial.state)
+    )
+    found: dict[str, Tally] = defaultdict(dict)
+    with storage.engine.connect() as connection:
+        for name, state, number in connection.execute(counted):
+            found[name][state.name] = number
+    return found
+
+
+def refresh(study: optuna.Study) -> None:
+    """Bring the note and the figures of a study up to date; nothing is written if they are.
+
+    A note that a person has written over is left alone.
+
+    Args:
+        study: whoever made it.
+    """
+    records = study_records(study, curves=False)
+    as_of = {str(state): int(n) for state, n in records["state"].value_counts().items()}
+    system = study._storage.get_study_system_attrs(study._study_id)
+    if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
+        return
+    if system.get("dashboard:note_ver", OUR_NOTE) == OUR_NOTE:
+        save_note(study._storage, study._study_id, None, describe_study(records))
+    _note_failures(study, records, system)
+    save_figures(study, records)
+    study._storage.set_study_system_attr(study._study_id, f"ecg:{SHOWN_AS_OF}", as_of)
+
+
+def describe_study(records: pd.DataFrame) -> str:
+    """Return the note of a study."""
+    try:
+        best: pd.Series | None = best_of(records)
+    except NothingToDrawError:
+        best = None
+    facts = (
+        tell_winner(records, best, None if best is None else baseline_of(records)),
+        tell_trials(records),
+        tell_test_reads(records),
+        tell_caution(best),
+    )
+    space = [f"{name}: {text}" for name, text in _ranges(records).items()]
+    identity = records.attrs["identity"]
+    return study_note(records.attrs["study"], identity, [f for f in facts if f], space)
+
+
+def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
+    """Save the figures that the dashboard has not itself."""
+    from optuna_dashboard import save_plotly_graph_object
+
+    for plot in PLOTS:
+        if not plot.on_dashboard:
+            continue
+        try:
+            figure = on_any_background(plot.draw(records))
+        except NothingToDrawError:
+            continue
+        figure.update_layout(title={"text": plot.title, "x": 0.02, "y": 0.97, "font": {"size": 14}})
+        save_plotly_graph_object(study, figure, graph_object_id=plot.name)
+
+
+def _note_failures(study: optuna.Study, records: pd.DataFrame, system: dict[str, Any]) -> None:
+    """Give failed trials a note: notes belong to the study, so a trial may have ended."""
+    if "failure" not in records:
+        return
+    failed = records[(records["state"] == "fail") & records["failure"].notna()]
+    if failed.empty:
+        return
+    for number, reason in zip(failed["number"], failed["failure"], strict=True):
+        key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, int(number))
+        if f"dashboard:{key}:note_ver" not in system:
+            save_note(study._storage, study._study_id, key, failure_note(reason))
+
+
+def _ranges(records: pd.DataFrame) -> dict[str, str]:
+    """Return what each parameter may be, as far as trials have told."""
+    from optuna.distributions import CategoricalDistribution, json_to_distribution
+
+    told = {}
+    for name, text in records.attrs.get("distributions", {}).items():
+        known = json_to_distribution(text)
+        if isinstance(known, CategoricalDistribution):
+            told[name] = ", ".join("none" if c is None else str(c) for c in known.choices)
+        else:
+            log = " (log)" if getattr(known, "log", False) else ""
+            told[name] = f"{getattr(known, 'low', '')} to {getattr(known, 'high', '')}{log}"
+    return told
+
+
+def _with_style(app: Application) -> Application:
+    """Add our style sheet to the dashboard's page, which has no setting for it."""
+    style = (files("study.show") / "page" / "dashboard.css").read_text(encoding="utf-8")
+    addition = f"<style>{style}</style></head>".encode()
+
+    def styled(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        begun: list[Any] = []
+
+        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
+            begun[:] = [status, headers, *rest]
+
+        parts = app(environ, begin)
+        status, headers, *rest = begun
+        is_page = any(k.lower() == "content-type" and "text/html" in v for k, v in headers)
+        if not is_page or not environ["PATH_INFO"].startswith("/dashboard"):
+            start_response(status, headers, *rest)
+            return parts
+        page = b"".join(parts).replace(b"</head>", addition, 1)
+        if callable(close := getattr(parts, "close", None)):
+            close()
+        kept = [(k, v) for k, v in headers if k.lower() != "content-length"]
+        start_response(status, [*kept, ("Content-Length", str(len(page)))], *rest)
+        return [page]
+
+    return styled
+
+
+def _listen(app: Any, host: str, port: int | None) -> WSGIServer:
+    wanted = DEFAULT_PORT if port is None else port
+    if not 0 <= wanted <= MAX_PORT:
+        raise UsageError(f"--port must be 0 to {MAX_PORT}, not {wanted}")
+    try:
+        return _bound(app, host, wanted)
+    except (OSError, TypeError, UnicodeError) as error:  # not OSError: a host that is no name
+        if port is None and getattr(error, "errno", 0) in (errno.EADDRINUSE, errno.EACCES):
+            return _bound(app, host, 0)
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(
+            f"cannot listen on {host}, port {wanted} ({reason}); leave --port out for a free one"
+        ) from None
+
+
+def _bound(app: Any, host: str, port: int) -> WSGIServer:
+    kind = type("_Server6", (_Server,), {"address_family": socket.AF_INET6})
+    server = kind if ":" in host else _Server
+    return make_server(host, port, app, server_class=server, handler_class=_QuietHandler)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,93 @@
+"""The sortable table of trials in a report."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from study.plots.style import NothingToDrawError, baseline_of, best_of
+
+SCORES = {
+    "validation_f1_macro": "F1(M)",
+    "validation_f1_weighted": "F1(W)",
+    "validation_recall_macro": "recall(M)",
+    "validation_precision_macro": "precision(M)",
+    "test_f1_macro": "test F1(M)",
+    "test_f1_weighted": "test F1(W)",
+}
+WHOLE = {"best_epoch": "best epoch", "last_epoch": "epochs"}
+TEXTS = ("state", "stop_reason", "failure")
+
+
+def trials_table(records: pd.DataFrame) -> str:
+    """Return the trials as an HTML table whose columns sort; all values are shown as text."""
+    columns = _columns(records)
+    head = "".join(
+        f'<th class="{"text" if text else ""}">'
+        f'<button type="button">{html.escape(title)}</button></th>'
+        for _, title, _, text in columns
+    )
+    best, baseline = _marked(records)
+    rows = []
+    for record in records.to_dict("records"):
+        kind = {best: "best", baseline: "baseline"}.get(record["number"], "")
+        cells = "".join(_cell(record.get(name), write, text) for name, _, write, text in columns)
+        rows.append(f'<tr class="{kind}">{cells}</tr>')
+    return (
+        '<p class="soft">Best trial bold, baseline in italics; a click on a title sorts.</p>'
+        f'<div class="table"><table class="sortable"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+Column = tuple[str, str, Callable[[Any], str], bool]
+
+
+def _columns(records: pd.DataFrame) -> list[Column]:
+    """Return name, title, writer and "is text" of the columns that hold anything."""
+    columns: list[Column] = [("number", "trial", str, False), ("state", "state", str, True)]
+    columns.append(("value", "objective", _figure, False))
+    params = [str(name) for name in records.columns if str(name).startswith("param_")]
+    for name in params:
+        number = pd.api.types.is_numeric_dtype(records[name])
+        columns.append((name, name.removeprefix("param_"), _short if number else str, not number))
+    columns += [(name, title, _figure, False) for name, title in SCORES.items()]
+    columns += [(name, title, _integer, False) for name, title in WHOLE.items()]
+    columns += [("stop_reason", "stopped by", str, True), ("seconds", "time (s)", _tenth, False)]
+    columns.append(("failure", "failure", str, True))
+    return [c for c in columns if c[0] in records and records[c[0]].notna().any()]
+
+
+def _marked(records: pd.DataFrame) -> tuple[int | None, int | None]:
+    try:
+        best = int(best_of(records)["number"])
+    except NothingToDrawError:
+        return None, None
+    baseline = baseline_of(records)
+    return best, None if baseline is None else int(baseline["number"])
+
+
+def _cell(value: Any, write: Callable[[Any], str], is_text: bool) -> str:
+    if value is None or (not isinstance(value, str) and pd.isna(value)):
+        return "<td data-value=''></td>"
+    shown = html.escape(write(value))
+    if is_text:
+        return f'<td class="text{" long" if len(shown) > 30 else ""}">{shown}</td>'
+    return f'<td data-value="{html.escape(str(value))}">{shown}</td>'
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _integer(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _tenth(value: float) -> str:
+    return f"{value:.1f}"

@@ -1,0 +1,137 @@
+"""What a study found, in plain sentences: for the report and for the study's note."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ecg.metrics import bootstrap_interval, scores_of_many
+from study.plots.style import SCORE_TITLES
+from study.storage.studies import device_words
+from study.wording import format_seconds
+
+DRAWS = 2000
+SEED = 20110801
+OPEN_STATES = ("running", "waiting")
+STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
+          "waiting": "queued"}  # fmt: skip
+
+
+def tell_setting(identity: Mapping[str, Any]) -> str:
+    """Return data, split, budget, device and objective in one sentence."""
+    if not identity:
+        return "This study was not made by this project: what it searched is not on record."
+    objective = SCORE_TITLES.get(str(identity.get("objective")), str(identity.get("objective")))
+    return (
+        f"Space {identity.get('space')}, maximising validation {objective}; data "
+        f"{identity.get('source')}, split {identity.get('split')}, budget "
+        f"{identity.get('budget')}, {device_words(identity)}, seed {identity.get('seed')}."
+    )
+
+
+def tell_trials(records: pd.DataFrame) -> str:
+    """Return how many trials there are in each state, how they were stopped, and the time."""
+    if records.empty:
+        return "There is no trial yet."
+    counts = records["state"].value_counts()
+    states = ", ".join(f"{counts[s]} {word}" for s, word in STATES.items() if s in counts)
+    told = f"{len(records):,} trials: {states}."
+    if "stop_reason" in records:
+        reasons = records["stop_reason"].value_counts()
+        if early := int(reasons.get("early-stopping", 0)):
+            told += f" {early} stopped early, as their validation loss stood still."
+    if "seconds" in records and records["seconds"].notna().any():
+        epochs = int(records["last_epoch"].sum())
+        spent = format_seconds(records["seconds"].sum())
+        told += f" Time spent training: {spent}, {epochs:,} epochs."
+    return told
+
+
+def tell_winner(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
+    """Return the winner, the baseline, and their difference with an interval."""
+    if best is None:
+        return "No trial is complete yet, so there is no winner."
+    objective = str(records.attrs.get("identity", {}).get("objective", "f1_macro"))
+    title = SCORE_TITLES.get(objective, objective)
+    low, high = bootstrap_interval(best["confusion"], objective)
+    told = (
+        f"The best is trial {best['number']} ({describe_params(best)}): validation {title} "
+        f"{best['value']:.4f} (95% interval {low:.4f} to {high:.4f})."
+    )
+    if baseline is None:
+        return told + " The baseline is not complete."
+    if baseline["number"] == best["number"]:
+        return told + " It is the baseline itself: nothing that was tried is better."
+    low, high = difference_interval(best["confusion"], baseline["confusion"], objective)
+    told += (
+        f" The baseline, trial {baseline['number']} ({describe_params(baseline)}), has "
+        f"{baseline['value']:.4f}. The difference is {best['value'] - baseline['value']:+.4f}, "
+        f"95% interval {low:+.4f} to {high:+.4f}."
+    )
+    return told + (
+        " The interval includes 0: this difference may be chance." if low <= 0 <= high else ""
+    )
+
+
+def tell_caution(best: pd.Series | None) -> str:
+    """Return what the figures cannot say."""
+    if best is None:
+        return ""
+    return (
+        "One run each: the intervals are bootstraps of the validation beats and know nothing of "
+        "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
+        "rather too good; python -m study confirm measures it on the test part over fresh seeds."
+    )
+
+
+def tell_test_reads(records: pd.DataFrame) -> str:
+    """Return how often the test part was read, and why."""
+    reads = records["test_read"].dropna() if "test_read" in records else pd.Series(dtype=object)
+    if reads.empty:
+        return "The test part was never read."
+    reasons = ", ".join(sorted({str(read["reason"]) for read in reads}))
+    return f"The test part was read {len(reads)} times, once a trial: {reasons}."
+
+
+def difference_interval(
+    one: ArrayLike, other: ArrayLike, score: str, *, draws: int = DRAWS, seed: int = SEED
+) -> tuple[float, float]:
+    """95% bootstrap interval of the difference of a score between two confusion matrices.
+
+    The two are resampled independently: which beats both got right is not on record. For two
+    models measured on the same beats the interval is therefore rather too wide.
+
+    Args:
+        one: (5, 5) counts.
+        other: (5, 5) counts, subtracted.
+        score: one of `ecg.metrics.SCORES`.
+        draws: number of resampled pairs.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for confusion in (one, other):
+        matrix = np.asarray(confusion, dtype=np.int64)
+        total = int(matrix.sum())
+        counts = rng.multinomial(total, matrix.ravel() / total, size=draws)
+        drawn.append(scores_of_many(counts.reshape(draws, *matrix.shape))[score])
+    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def describe_params(record: pd.Series) -> str:
+    """Return the parameters of a trial as "alpha = 0.25, ratio = 0.5"."""
+    params = {
+        str(name).removeprefix("param_"): value
+        for name, value in record.items()
+        if str(name).startswith("param_") and not pd.isna(value)
+    }
+    return (
+        ", ".join(
+            f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
+            for name, value in params.items()
+        )
+        or "no parameters"
+    )

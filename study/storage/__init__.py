@@ -1,0 +1,1 @@
+"""The database of studies and its files; the only folder that touches Optuna's private parts."""

@@ -1,0 +1,58 @@
+"""A storage that fails while a study runs: a server restarted, a disk full. It is waited for."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+from study.storage.database import StorageError, reason_of
+from study.storage.interrupts import interrupts_allowed
+from study.wording import format_seconds
+
+T = TypeVar("T")
+
+STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
+OUTAGE_SECONDS = 600.0  # so long a storage is waited for
+LONGEST_PAUSE = 15.0  # s between two tries; the first comes after one second
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the storage may work again later: the server is gone, a disk full, a file locked."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    return isinstance(cause, OperationalError | InterfaceError)
+
+
+def outlast(action: Callable[[], T], shown: str, say: Callable[[str], None]) -> T:
+    """Do something with the storage; while the storage fails, wait and do it again.
+
+    Args:
+        action: may be done again after it failed half way.
+        shown: the storage's URL as anyone may see it.
+        say: tells the person, once.
+
+    Raises:
+        StorageError: the storage failed for ten minutes.
+    """
+    began, pause = time.monotonic(), 1.0
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            reason = reason_of(error)
+        if pause == 1.0:
+            say(
+                f"the storage {shown} fails ({reason}); waiting for it, "
+                f"at most {format_seconds(OUTAGE_SECONDS)}"
+            )
+        if time.monotonic() - began >= OUTAGE_SECONDS:
+            raise StorageError(
+                f"the storage {shown} failed for {format_seconds(OUTAGE_SECONDS)} ({reason}); "
+                "what it holds is kept. Mend it, then run the same command again"
+            )
+        with interrupts_allowed():
+            time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)

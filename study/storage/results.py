@@ -1,0 +1,291 @@
+"""Tidy trial records of grid cells: one row a cell, one configuration trained with one seed.
+
+The tables are rendered from these records alone. They are kept as a CSV file, so that every
+published figure of this project can be read, checked and rendered again without a storage.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.errors import DataError
+from ecg.metrics import SCORES
+from search_spaces.tables import BASELINE, configurations
+from study.storage.files import write_text
+from study.storage.results_checks import SHARED, check_cells
+from study.storage.results_values import config_value, figure, is_missing, json_value, text, whole
+from study.storage.studies import find_identity
+
+TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
+VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
+CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)
+
+# Of a results file, in its first column. 1 had none, and no precision, device or protocol.
+FORMAT = 2
+FORMAT_COLUMN = "format"
+# Columns before and after the `config_*` ones, in the order of the file.
+FIRST = ("configuration", "repeat", "seed", "state")
+LAST = (
+    *SHARED, "device_name", "versions",
+    *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
+    "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure",
+)  # fmt: skip
+WHOLE = ("seed", "study_seed", "protocol", "best_epoch", "last_epoch")
+
+_READERS = (
+    dict.fromkeys(("repeat", *WHOLE), whole)
+    | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
+    | dict.fromkeys(("versions", "confusion", "test_confusion"), json_value)
+)
+_STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
+
+
+def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return cells as a table in the one form that is written, read and rendered.
+
+    Args:
+        rows: one mapping a cell, from column to value; what is left out is missing.
+
+    Returns:
+        The columns of `FIRST`, `config_*` and `LAST`, the rows in the order of the published
+        configurations, then of the repeats. `repeat` is int64; the columns of `WHOLE` are
+        Int64; figures and `seconds` are float64; all other columns are objects, None where
+        missing: texts, matrices as lists of lists, `versions` as mappings.
+
+    Raises:
+        DataError: a value is not of the kind of its column; the message names the cell.
+    """
+    cells = [dict(row) for row in rows]
+    columns = [*FIRST, *_config_columns({name for cell in cells for name in cell}), *LAST]
+    tidy = []
+    for cell in cells:
+        where = f"cell {cell.get('configuration')}, repeat {cell.get('repeat')}"
+        tidy.append({name: _tidy(name, cell.get(name), where) for name in columns})
+    known = [row.configuration for row in configurations()]
+    tidy.sort(key=lambda cell: _order(cell, known))
+    table = pd.DataFrame(
+        {name: pd.Series([cell[name] for cell in tidy], dtype=object) for name in columns}
+    )
+    for name in (*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"):
+        table[name] = table[name].astype("float64")
+    for name in WHOLE:
+        table[name] = table[name].astype("Int64")
+    if table["repeat"].notna().all():
+        table["repeat"] = table["repeat"].astype("int64")
+    return table
+
+
+def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the cells of a table one by one, as mappings from column to value, None if missing."""
+    names = [str(name) for name in table.columns]
+    for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
+        yield {
+            name: None if is_missing(value) else value
+            for name, value in zip(names, values, strict=True)
+        }
+
+
+def write_results(table: pd.DataFrame, path: Path) -> None:
+    """Write cells as CSV; equal cells give equal bytes, whatever the order of rows and columns.
+
+    Args:
+        table: cells, see `records_of_rows`.
+        path: of the file; its folder is made where there is none.
+
+    Raises:
+        DataError: the cells are not ones that `read_results` would take back.
+        OutputError: the file cannot be written; one of this name is left as it was.
+    """
+    table = records_of_rows(rows_of_records(table))
+    check_cells(table, str(path), _cell_names(table))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([FORMAT_COLUMN, *table.columns])
+    for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
+        writer.writerow([FORMAT, *(_written(value) for value in values)])
+    write_text(path, file.getvalue())
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """Read cells and check all there is to check about them.
+
+    Args:
+        path: of a file that `write_results` made.
+
+    Returns:
+        See `records_of_rows`.
+
+    Raises:
+        DataError: there is no such file, it is not a CSV of cells, another version of this
+            project wrote it, or a figure does not follow from its confusion matrix; the message
+            names file and line.
+    """
+    header, lines = _read_csv(path)
+    _check_format(header, lines, path)
+    _check_header(header, path)
+    rows = [
+        {
+            name: _tidy(name, value, where)
+            for name, value in zip(header, values, strict=True)
+            if name != FORMAT_COLUMN
+        }
+        for where, values in lines
+    ]
+    names: dict[tuple[Any, Any], str] = {}
+    for row, (where, _) in zip(rows, lines, strict=True):
+        if _key(row) in names:
+            raise DataError(f"{where}: the same cell stands already in {names[_key(row)]}")
+        names[_key(row)] = where
+    table = records_of_rows(rows)
+    check_cells(table, str(path), [names[_key(row)] for row in rows_of_records(table)])
+    return table
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return the header, and the values of each line with the file and line they stand in."""
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not a CSV file: it is no UTF-8 text") from None
+    except OSError as error:
+        raise DataError(f"cannot read the results {path}: {error.strerror}") from None
+    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    lines = []
+    try:
+        header = next(reader, [])
+        for values in reader:
+            where = f"{path}, line {reader.line_num}"
+            if len(values) != len(header):
+                raise DataError(f"{where}: {len(values)} values for {len(header)} columns")
+            lines.append((where, values))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    return header, lines
+
+
+def cells_of_study(study: optuna.Study) -> pd.DataFrame:
+    """Return the grid cells of a study.
+
+    Of several trials of one cell, the newest complete one counts, else the newest of any
+    state. Trials that are no cells are left out.
+
+    Args:
+        study: of planned cells; its trials have the attributes of `study.run.planned_runs` and
+            `study.trials.trial`.
+
+    Returns:
+        See `records_of_rows`.
+    """
+    identity = find_identity(study)
+    shared = {name: identity[name] for name in SHARED if name in identity}
+    shared |= {"study_seed": identity["seed"]} if "seed" in identity else {}
+    return records_of_rows(shared | _cell(trial) for trial in trials_of_cells(study).values())
+
+
+def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
+    """Return the trial that counts for each cell, by configuration and repeat."""
+    chosen: dict[tuple[str, int], FrozenTrial] = {}
+    for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
+        if "cell" not in trial.user_attrs:
+            continue
+        key = (trial.user_attrs["cell"]["configuration"], trial.user_attrs["cell"]["repeat"])
+        known = chosen.get(key)
+        if (
+            known is None
+            or trial.state == TrialState.COMPLETE
+            or known.state != TrialState.COMPLETE
+        ):
+            chosen[key] = trial
+    return chosen
+
+
+def _cell(trial: FrozenTrial) -> dict[str, Any]:
+    attributes = trial.user_attrs
+    planned = attributes["cell"]
+    cell = {name: planned[name] for name in ("configuration", "repeat")}
+    cell["seed"] = planned["fields"]["seed"]
+    cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
+    cell |= {f"config_{name}": value for name, value in planned["fields"].items()}
+    cell |= {name: attributes[name] for name in LAST if name in attributes}
+    for part in ("validation", "test"):
+        figures = attributes.get(part) or {}
+        cell |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
+    return cell
+
+
+def _config_columns(names: Iterable[str]) -> list[str]:
+    others = {name for name in names if name.startswith("config_")} - set(CONFIG_COLUMNS)
+    return [*CONFIG_COLUMNS, *sorted(others)]
+
+
+def _tidy(name: str, value: object, where: str) -> Any:
+    reader = config_value if name.startswith("config_") else _READERS.get(name, text)
+    try:
+        return reader(value)
+    except ValueError as error:
+        raise DataError(f"{where}: {name} {error}") from None
+
+
+def _order(cell: Mapping[str, Any], known: list[dict[str, Any]]) -> tuple[int, str, int]:
+    varied = {name: cell[f"config_{name}"] for name in BASELINE}
+    place = known.index(varied) if varied in known else len(known)
+    repeat = cell["repeat"]
+    return place, cell["configuration"] or "", -1 if repeat is None else repeat
+
+
+def _key(cell: Mapping[str, Any]) -> tuple[Any, Any]:
+    return cell.get("configuration"), cell.get("repeat")
+
+
+def _cell_names(table: pd.DataFrame) -> list[str]:
+    pairs = zip(table["configuration"], table["repeat"], strict=True)
+    return [f"cell {configuration}, repeat {repeat}" for configuration, repeat in pairs]
+
+
+def _check_format(header: list[str], lines: list[tuple[str, list[str]]], path: Path) -> None:
+    if FORMAT_COLUMN not in header:
+        if {*FIRST, *CONFIG_COLUMNS} <= {*header}:
+            raise DataError(
+                f"{path} was written by an older version of this project: it names no format, "
+                "precision, kind of device or protocol. Train its runs again with this version, "
+                "or render it with the version that wrote it."
+            )
+        return
+    for where, values in lines:
+        found = values[header.index(FORMAT_COLUMN)]
+        if found.isdecimal() and int(found) > FORMAT:
+            raise DataError(
+                f"{path} was written by a newer version of this project (format {found}, this "
+                f"version knows {FORMAT}). Update the project."
+            )
+        if found != str(FORMAT):
+            raise DataError(f"{where}: the format is '{found}', not {FORMAT}")
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    expected = [FORMAT_COLUMN, *FIRST, *CONFIG_COLUMNS, *LAST]
+    missing = [name for name in expected if name not in header]
+    if len(missing) == len(expected):
+        raise DataError(f"{path} is not a CSV file of results: it has none of their columns")
+    if missing:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}")
+    for name in header:
+        if name not in expected and not name.startswith("config_"):
+            raise DataError(f"{path} has a column '{name}' that results do not have")
+        if header.count(name) > 1:
+            raise DataError(f"{path} has the column '{name}' twice")
+
+
+def _written(value: object) -> str:
+    if is_missing(value):
+        return ""
+    if isinstance(value, list | dict):
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return repr(value) if isinstance(value, float) else str(value)

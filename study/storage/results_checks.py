@@ -1,0 +1,121 @@
+"""What must hold of grid cells before a table is rendered from them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ecg.errors import DataError
+from ecg.heartbeats import CLASSES
+from ecg.metrics import SCORES, scores
+from study.storage.results_values import is_missing
+
+if TYPE_CHECKING:  # a worker checks recorded matrices, and has no other use for pandas
+    import pandas as pd
+
+STATES = ("complete", "fail", "running", "waiting", "missing")
+# What all cells of one file share: figures of different ones cannot stand in one table.
+SHARED = {"space": "spaces", "study_seed": "study seeds", "source": "data sources",
+          "data": "data fingerprints", "split": "splits", "budget": "budgets",
+          "device": "devices", "precision": "precisions", "protocol": "protocols"}  # fmt: skip
+TOLERANCE = 1e-9
+MATRICES = {"validation": "confusion", "test": "test_confusion"}
+MAX_COUNT = 2**53  # beyond, a count has no exact float
+
+
+def check_cells(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None:
+    """Check every cell by itself and all of them together.
+
+    Args:
+        table: see `study.storage.results.records_of_rows`.
+        origin: where they are from, for the messages.
+        names: of the cells, for the messages.
+
+    Raises:
+        DataError: names the cell, or what is mixed.
+    """
+    columns = [str(name) for name in table.columns]
+    for name, values in zip(
+        names, zip(*(table[column].tolist() for column in columns), strict=True), strict=True
+    ):
+        try:
+            _check_cell(dict(zip(columns, values, strict=True)))
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from None
+    check_one_kind(table, origin)
+
+
+def check_one_kind(table: "pd.DataFrame", origin: str) -> None:
+    """Refuse cells that differ in anything of `SHARED`.
+
+    Raises:
+        DataError: names what is mixed, and with what.
+    """
+    for column, title in SHARED.items():
+        found = sorted({str(value) for value in table[column].dropna()})
+        if len(found) > 1:
+            raise DataError(
+                f"{origin} mixes {title}: {', '.join(found)}; their figures cannot stand in one "
+                "table, so keep each in a file of its own"
+            )
+
+
+def shared_value(table: "pd.DataFrame", column: str) -> str | None:
+    """Return the one value of a column of `SHARED`; None where no cell has one."""
+    found = table[column].dropna()
+    return None if found.empty else str(found.iloc[0])
+
+
+def _check_cell(cell: dict[str, Any]) -> None:
+    if cell["configuration"] is None or cell["repeat"] is None:
+        raise ValueError("a cell needs its configuration and its repeat")
+    if cell["repeat"] < 0:
+        raise ValueError(f"repeat must be 0 or more, not {cell['repeat']}")
+    if cell["state"] not in STATES:
+        raise ValueError(f"unknown state '{cell['state']}'; known states: {', '.join(STATES)}")
+    if cell["versions"] is not None and not isinstance(cell["versions"], dict):
+        raise ValueError("versions must be a mapping from package to version")
+    complete = cell["state"] == "complete"
+    if complete:
+        for column in SHARED:
+            if cell[column] is None:
+                raise ValueError(f"the cell is complete but has no {column}")
+    for part, column in MATRICES.items():
+        if cell[column] is None and complete:
+            raise ValueError(f"the cell is complete but has no {column}")
+        if cell[column] is not None:
+            check_confusion(cell[column], column)
+            _check_figures(cell, part, complete=complete)
+
+
+def check_confusion(matrix: Any, column: str) -> None:
+    """Refuse all but 5 by 5 counts of which one is not 0.
+
+    Args:
+        matrix: read from JSON.
+        column: what the message calls it.
+
+    Raises:
+        ValueError: says what must be there.
+    """
+    size = len(CLASSES)
+    rows = matrix if isinstance(matrix, list) else []
+    if len(rows) != size or any(not isinstance(row, list) or len(row) != size for row in rows):
+        raise ValueError(f"{column} must be {size} rows of {size} counts")
+    for count in (count for row in rows for count in row):
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < MAX_COUNT:
+            raise ValueError(f"{column} must hold whole numbers of 0 or more, not {count!r}")
+    if not any(map(any, rows)):
+        raise ValueError(f"{column} holds no beat")
+
+
+def _check_figures(cell: dict[str, Any], part: str, *, complete: bool) -> None:
+    expected = scores(cell[MATRICES[part]])
+    for score in SCORES:
+        stored = cell[f"{part}_{score}"]
+        if is_missing(stored):
+            if complete:
+                raise ValueError(f"the cell is complete but has no {part}_{score}")
+        elif abs(stored - expected[score]) > TOLERANCE:
+            raise ValueError(
+                f"{part}_{score} is {stored!r}, but its {MATRICES[part]} gives "
+                f"{expected[score]!r}: one of them was changed"
+            )

@@ -1,0 +1,98 @@
+"""The trials of a study as one tidy table: one row a trial. Plots and reports read only this."""
+
+import optuna
+import pandas as pd
+from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
+
+from study.storage.reading import (
+    ATTRIBUTES,
+    CURVES,
+    EXAMPLES,
+    StudyRows,
+    best_row,
+    make_row,
+    number_of_training,
+    read_studies,
+    read_study,
+)
+from study.storage.studies import find_identity
+
+
+def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFrame:
+    """Read the trials of a study.
+
+    Args:
+        storage: URL.
+        study: name.
+        curves: read the learning curves too, by far the most of a storage.
+
+    Returns:
+        One row a trial, see `study_records`.
+
+    Raises:
+        UsageError: there is no such storage or study.
+        StorageError: the storage cannot be read.
+    """
+    return _as_table(read_study(storage, study, _wanted(curves)))
+
+
+def load_all_records(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
+    """Read the trials of every study of a storage, sorted by name; see `load_records`."""
+    return [_as_table(study) for study in read_studies(storage, _wanted(curves))]
+
+
+def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
+    """Return the trials of a study as a table.
+
+    Args:
+        study: with any storage.
+        curves: have the columns `curves` and `examples`.
+
+    Returns:
+        One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
+        (the objective), `param_*`, `validation_*` (figures at the best epoch), `test_*`, and
+        `seed`, `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`,
+        `last_epoch`, `stop_reason`, `seconds`, `device_name`, `failure`, `imported` (the file a
+        trial came from), `config`, `confusion` (5, 5), `curves` and
+        `per_class` (mappings of lists), and `examples` of the best complete trial (see
+        `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
+        of the study, its identity, and the distributions of its parameters (JSON).
+    """
+    backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
+    if isinstance(backend, RDBStorage):
+        return _as_table(read_study(backend.url, study.study_name, _wanted(curves), foreign=True))
+    return _as_table(_from_optuna(study, _wanted(curves)))
+
+
+def _wanted(curves: bool) -> frozenset[str]:
+    return ATTRIBUTES | {EXAMPLES} if curves else ATTRIBUTES - {CURVES}
+
+
+def _as_table(study: StudyRows) -> pd.DataFrame:
+    columns = None if study.rows else ["number", "state", "value", "baseline"]
+    table = pd.DataFrame(study.rows, columns=columns)
+    table.attrs["study"] = study.name
+    table.attrs["identity"] = dict(study.identity)
+    table.attrs["distributions"] = dict(study.distributions)
+    return table
+
+
+def _from_optuna(study: optuna.Study, wanted: frozenset[str]) -> StudyRows:
+    trials = study.get_trials(deepcopy=False)
+    distributions = {
+        name: distribution_to_json(found)
+        for trial in trials
+        for name, found in trial.distributions.items()
+    }
+    rows = [
+        make_row(
+            trial.number, trial.state.name.lower(), trial.value, trial.params,
+            {name: value for name, value in trial.user_attrs.items() if name in wanted},
+        )
+        for trial in trials
+    ]  # fmt: skip
+    if EXAMPLES in wanted and (best := best_row(rows)) is not None:
+        seen = trials[number_of_training(best)].user_attrs
+        best |= {EXAMPLES: seen[EXAMPLES]} if EXAMPLES in seen else {}
+    return StudyRows(study.study_name, find_identity(study), distributions, rows)

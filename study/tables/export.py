@@ -1,0 +1,133 @@
+"""`export-results` and `export-tables`: from studies of planned cells to files in results/."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+import pandas as pd
+from optuna.trial import TrialState
+
+from ecg.errors import UsageError
+from study.run.planned_runs import TABLES_KIND
+from study.storage.files import write_text
+from study.storage.results import cells_of_study, read_results, trials_of_cells, write_results
+from study.storage.results_checks import shared_value
+from study.storage.studies import check_format, find_identity, load_study, open_storage
+from study.tables.formats import suffix
+from study.tables.render import compare_splits, export_tables
+from study.trials.replay import write_trials
+
+RESULTS = "results.csv"
+CURVES = "curves.jsonl"  # beside it
+
+
+def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the cells of studies of the published tables.
+
+    Args:
+        storage: URL.
+        studies: names; all of the storage's where none is named.
+
+    Returns:
+        The cells of each study by its name.
+
+    Raises:
+        UsageError: see `find_studies`.
+    """
+    return {study.study_name: cells_of_study(study) for study in find_studies(storage, studies)}
+
+
+def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
+    """Return studies of the published tables.
+
+    Args:
+        storage: URL.
+        names: of the studies; all of the storage's where none is named.
+
+    Raises:
+        UsageError: there is no such storage or study, it has no cells, or another version of
+            this project made it.
+    """
+    opened = open_storage(storage, create=False)
+    named = [load_study(opened, name) for name in names]
+    every = [
+        optuna.load_study(storage=opened, study_name=name)
+        for name in sorted(optuna.get_all_study_names(opened))
+    ]
+    found = named or [s for s in every if find_identity(s).get("space") == TABLES_KIND]
+    if not found:
+        raise UsageError(
+            "the storage holds no study of the published tables; "
+            "make one with: python -m study run --space tables"
+        )
+    for study in found:
+        check_format(study.study_name, find_identity(study))
+        if not trials_of_cells(study):
+            raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
+    return found
+
+
+def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read the cells of results files, named after their folders.
+
+    Raises:
+        UsageError: two files lie in folders of one name.
+        DataError: a file is not what it should be.
+    """
+    cells = {file.resolve().parent.name: read_results(file) for file in files}
+    if len(cells) < len(files):
+        raise UsageError("two results files lie in folders of one name; export them one by one")
+    return cells
+
+
+def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[Path]:
+    """Write the runs of each study to `FOLDER/STUDY/results.csv`, their curves beside it.
+
+    Raises:
+        DataError: a run of a study is not one that could be read back.
+        OutputError: a file cannot be written.
+    """
+    paths = []
+    for study in studies:
+        table, trials = cells_of_study(study), trials_of_cells(study)
+        results = folder / study.study_name / RESULTS
+        write_results(table, results)
+        keys = zip(table["configuration"], table["repeat"], strict=True)
+        complete = [trials[key] for key in keys if trials[key].state == TrialState.COMPLETE]
+        recorded = [trial for trial in complete if "curves" in trial.user_attrs]
+        curves = results.with_name(CURVES)
+        if recorded:
+            write_trials(study, recorded, curves)
+        else:
+            curves.unlink(missing_ok=True)  # of other runs
+        paths += [results, curves] if recorded else [results]
+    return paths
+
+
+def export_table_files(
+    cells: Mapping[str, pd.DataFrame],
+    folder: Path,
+    *,
+    published: bool,
+    formats: Sequence[str],
+    digits: int,
+) -> list[Path]:
+    """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
+
+    The comparison of the splits is written where exactly one study of each split is given
+    and both have the same data and budget.
+    """
+    paths = []
+    for name, table in cells.items():
+        paths += export_tables(
+            table, folder / name, published=published, formats=formats, digits=digits
+        )
+    by_split = {str(shared_value(table, "split")): table for table in cells.values()}
+    if len(cells) == 2 and set(by_split) == {"intra-patient", "inter-patient"}:
+        for fmt in formats:
+            text = compare_splits(
+                by_split["intra-patient"], by_split["inter-patient"], fmt=fmt, digits=digits
+            )
+            paths.append(folder / f"splits{suffix(fmt)}")
+            write_text(paths[-1], text)
+    return paths

@@ -1,0 +1,125 @@
+"""What the records say about each row of a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecg.errors import DataError
+from ecg.statistics import interval_of_runs
+from search_spaces.tables import BASELINE, Row
+from study.storage.results import rows_of_records
+from study.tables.formats import NOTHING, Cell, Figure, Interval
+
+# In the order they are told; "complete" needs no word.
+STATE_WORDS = {"fail": "failed", "running": "running", "waiting": "waiting", "missing": "missing"}
+
+
+@dataclass(frozen=True, eq=False)
+class RowCells:
+    """The cells of one row.
+
+    Attributes:
+        row: of the table.
+        cells: all of them, in the order of their repeats.
+        planned: number of seeds asked for.
+    """
+
+    row: Row
+    cells: pd.DataFrame
+    planned: int
+    _bounds: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def finished(self) -> pd.DataFrame:
+        """The complete cells."""
+        return self.cells[self.cells["state"] == "complete"]
+
+    @cached_property
+    def confusions(self) -> list[list[list[int]]]:
+        """Test confusion matrix of each complete cell."""
+        return list(self.finished["test_confusion"])
+
+    def values(self, score: str) -> "pd.Series[float]":
+        """Return the test figure of each complete cell, by repeat."""
+        return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
+
+    def mean(self, score: str) -> float:
+        """Return the mean test figure of the complete cells, of which there must be one."""
+        return float(self.values(score).mean())
+
+    def figure(self, score: str, digits: int) -> Cell:
+        """Return mean and standard deviation over the seeds; a dash where none is finished."""
+        return figure_of(self.values(score).to_numpy(), digits)
+
+    def bounds(self, score: str) -> tuple[float, float] | None:
+        """Return the 95% interval, None where no cell is finished."""
+        if score not in self._bounds and self.confusions:
+            self._bounds[score] = interval_of_runs(self.values(score), self.confusions, score)
+        return self._bounds.get(score)
+
+    def interval(self, score: str, digits: int) -> Cell:
+        """Return the 95% interval as a table prints it."""
+        bounds = self.bounds(score)
+        return NOTHING if bounds is None else Interval(*bounds, digits)
+
+    def difference(self, score: str, published: float, digits: int) -> Cell:
+        """Return the mean less a published figure."""
+        if self.finished.empty:
+            return NOTHING
+        return Figure(self.mean(score) - published, digits, signed=True)
+
+    def seeds(self) -> str:
+        """Return "10", or what is not finished yet: "3 of 10 seeds, 1 failed, 6 missing"."""
+        counts = Counter(self.cells["state"])
+        counts["missing"] += self.planned - len(self.cells)
+        if counts["complete"] == self.planned:
+            return str(self.planned)
+        told = [f"{counts[state]} {word}" for state, word in STATE_WORDS.items() if counts[state]]
+        return ", ".join([f"{counts['complete']} of {self.planned} seeds", *told])
+
+
+def figure_of(values: NDArray[np.floating[Any]], digits: int) -> Cell:
+    """Return mean and sample standard deviation as a table prints them."""
+    if len(values) == 0:
+        return NOTHING
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Figure(float(np.mean(values)), digits, spread)
+
+
+def planned_seeds(records: pd.DataFrame) -> int:
+    """Return the number of seeds asked for: that of the configuration with the most."""
+    return 0 if records.empty else int(records["repeat"].max()) + 1
+
+
+def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
+    """Find the cells of each row.
+
+    Args:
+        records: of one kind, see `study.storage.results.records_of_rows`.
+        rows: of a table.
+
+    Raises:
+        DataError: two different configurations fit one row.
+    """
+    planned = planned_seeds(records)
+    configs = [
+        {name: cell.get(f"config_{name}") for name in BASELINE} for cell in rows_of_records(records)
+    ]
+    found = []
+    for row in rows:
+        fits = np.array([row.matches(config) for config in configs], dtype=np.bool_)
+        cells = records[fits].sort_values("repeat")
+        if cells["repeat"].duplicated().any():
+            digests = ", ".join(sorted(set(cells["configuration"])))
+            raise DataError(
+                f"several cells of one repeat fit the row '{row.label}' (configurations "
+                f"{digests}); keep cells that differ in other fields in files of their own"
+            )
+        found.append(RowCells(row, cells, planned))
+    return found

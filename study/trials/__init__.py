@@ -1,0 +1,1 @@
+"""One trial: its configuration, its training, what it leaves behind."""

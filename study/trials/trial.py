@@ -1,0 +1,249 @@
+"""One Optuna trial = one `TrainConfig` = one training run; the only caller of `ecg.training`."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from ecg.budget import Budget
+from ecg.examples import pick_examples
+from ecg.metrics import per_class, scores
+from ecg.training import (
+    Checkpoint,
+    Epoch,
+    Part,
+    TrainConfig,
+    TrainingData,
+    TrainResult,
+    measure,
+    predict,
+    train,
+)
+from ecg.training.order import derive_seed
+from search_spaces import Space
+from study.storage.artifacts import FOLDER, keep_files, note_attributes
+from study.storage.attributes import get_attribute, set_attributes
+from study.storage.interrupts import interrupts_allowed, interrupts_held
+from study.storage.notes import trial_note
+from study.storage.studies import Identity
+from study.trials.messages import Emit, Progress
+from study.trials.provenance import describe_device, versions
+from study.trials.pruning import MonitoredCurve, PruningPolicy
+from study.trials.replay import RecordedTrial, Recording, follow
+
+CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
+
+
+OnEpoch = Callable[[Epoch], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """All that the trials of one process share.
+
+    Attributes:
+        identity: of the study.
+        space: what is searched; None for planned cells.
+        budget: limits of a training run.
+        precision: in which it computes.
+        data: training and validation parts on the device; None for a replay.
+        test: the test part, for studies of planned cells; a search never has it.
+        test_reason: why the test part is read, for the record.
+        pruning: when trials are pruned.
+        checkpoints: folder of the running trials' checkpoints.
+        checkpoint_seconds: so long at least between two checkpoints of a trial.
+        emit: where news go.
+        recording: curves that stand in for training, None to train.
+    """
+
+    identity: Identity
+    space: Space | None
+    budget: Budget
+    precision: str
+    data: TrainingData | None
+    test: Part | None
+    test_reason: str
+    pruning: PruningPolicy
+    checkpoints: Path
+    checkpoint_seconds: float
+    emit: Emit
+    recording: Recording | None = None
+
+
+def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
+    """Turn a trial's parameters into the whole configuration of its training run.
+
+    The seed of the run is derived from the study's seed and the configuration, so it does not
+    depend on which worker runs the trial, nor when.
+    """
+    config = space.configure(params).replace(
+        max_epochs=budget.max_epochs, patience=budget.patience, seed=0
+    )
+    return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
+
+
+def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
+    """Train the configuration of a trial and store everything about it.
+
+    Returns:
+        The objective at the epoch of the best validation loss, or None for a pruned trial.
+    """
+    config = _configure(trial, bench)
+    set_attributes(trial, describe_start(config, bench))
+    objective = bench.identity.objective
+    checkpoint = _checkpoint(config, bench)
+    curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
+
+    def on_epoch(epoch: Epoch) -> bool:
+        with interrupts_held():
+            prune = curve(epoch)
+            bench.emit(
+                Progress(
+                    trial=trial.number,
+                    state="running",
+                    epoch=epoch.number,
+                    max_epochs=config.max_epochs,
+                    value=curve.values[epoch.best_epoch - 1],
+                    resumed=checkpoint.resumed,
+                )
+            )
+        return prune
+
+    bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
+    result = _train(trial, config, bench, on_epoch, checkpoint)
+    if result.stop_reason == "pruned":
+        return None
+    curve.carry_forward()
+    return result.best.scores[objective]
+
+
+def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
+    """Return the configuration of a planned cell, or sample one."""
+    if bench.space is None:
+        return TrainConfig.from_fields(trial.user_attrs["cell"]["fields"])
+    params = bench.space.suggest(trial)
+    return configure(bench.space, params, bench.budget, bench.identity.seed)
+
+
+def _train(
+    trial: optuna.Trial,
+    config: TrainConfig,
+    bench: Bench,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint,
+) -> TrainResult:
+    """Train the configuration, or follow a curve that is known, and store what was found."""
+    if (known := _known_curve(trial, config, bench)) is not None:
+        result = follow(known, config, on_epoch)
+        _keep(trial, result, describe_result(result), bench)
+        return result
+    assert bench.data is not None
+    with interrupts_allowed():
+        result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
+    found = describe_result(result)
+    if bench.test is not None:
+        found |= describe_test(result, bench)
+    if result.weights and result.stop_reason != "pruned":
+        # Small beside the training: one more pass over the validation part, one transaction.
+        predicted = predict(config, result.weights, bench.data.validation, bench.precision)
+        found["examples"] = pick_examples(bench.data.validation, predicted)
+    _keep(trial, result, found, bench)
+    checkpoint.remove()
+    return result
+
+
+def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
+    """Store what a training run found: attributes, files and a note."""
+    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    facts = {**found, **means, "config": result.config.to_fields()}
+    note = trial_note(facts, trial.params, bench.identity.objective)
+    set_attributes(
+        trial,
+        found,
+        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
+        of_study=note_attributes(trial._trial_id, note),
+    )
+
+
+def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> RecordedTrial | None:
+    """Return the curve this configuration would have, where it need not be trained.
+
+    That is a replay, and a search that samples a configuration a second time: its seed is
+    derived from the configuration, so its training would be the same again.
+    """
+    if bench.space is None:
+        return None
+    if bench.recording is not None:
+        return bench.recording.nearest(bench.space, trial.params)
+    for twin in trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if twin.user_attrs.get("config") == config.to_fields():
+            set_attributes(trial, {"same_as": twin.number})
+            return RecordedTrial(twin.params, get_attribute(trial.study, twin, "curves"))
+    return None
+
+
+def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
+    """Return the checkpoint of this configuration in this study, whichever trial runs it."""
+    key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
+    name = hashlib.sha256(key.encode()).hexdigest()[:24]
+    path = bench.checkpoints / f"{name}.safetensors"
+    return Checkpoint(path, key, bench.checkpoint_seconds)
+
+
+def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
+    """Return what is known of a trial before it is trained."""
+    return {
+        "config": config.to_fields(),
+        "seed": config.seed,
+        "data": bench.identity.data,
+        "source": bench.identity.source,
+        "split": bench.identity.split,
+        "budget": bench.identity.budget,
+        "device": bench.identity.device,
+        "precision": bench.identity.precision,
+        "protocol": bench.identity.protocol,
+        "device_name": describe_device(str(bench.data.device)) if bench.data else "recorded curves",
+        "versions": versions(),
+    }
+
+
+def describe_result(result: TrainResult) -> dict[str, Any]:
+    """Return what a training run found, as attributes of its trial."""
+    figures = [epoch.scores for epoch in result.epochs]
+    curves: dict[str, Any] = {name: [round(f[name], 6) for f in figures] for name in CURVES}
+    curves["confusion"] = [epoch.confusion for epoch in result.epochs]
+    curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
+    curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
+    curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
+    return {
+        "validation": result.best.scores,
+        "per_class": {k: v.tolist() for k, v in per_class(result.confusion).items()},
+        "confusion": result.confusion,
+        "curves": curves,
+        "best_epoch": result.best_epoch,
+        "last_epoch": len(result.epochs),
+        "pruned_epoch": len(result.epochs) if result.stop_reason == "pruned" else None,
+        "stop_reason": result.stop_reason,
+        "seconds": round(result.seconds, 3),
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def describe_test(result: TrainResult, bench: Bench) -> dict[str, Any]:
+    """Measure the best weights on the test part; the reading itself is put on record."""
+    assert bench.test is not None
+    confusion = measure(result.config, result.weights, bench.test, bench.precision)
+    return {
+        "test": scores(confusion),
+        "test_confusion": confusion,
+        "test_read": {
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "reason": bench.test_reason,
+        },
+    }

@@ -1,0 +1,120 @@
+"""The dashboard and the report in a real browser."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("selenium", reason="no selenium: pip install -e '.[test]'")
+
+from selenium.webdriver import Chrome
+
+from study.show.report import write_report
+from study.storage.trials_table import study_records
+from tests.support import browser
+from tests.support.fake_study import fill
+from tests.support.setting import Typed, finish, start
+
+DRAWN = "document.body.dataset.drawn === 'yes'"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with browser.opened(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dashboard(
+    typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
+) -> Iterator[str]:
+    """The address of a dashboard on a study of three real trials."""
+    run = ("run", "--space", tiny, "--data", "synthetic", "--budget", "smoke", "--study", "three")
+    assert typed(*run, "--trials", 3, "--storage", sqlite_url).code == 0
+    process = start("dashboard", "--storage", sqlite_url, "--port", 0)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "http://127.0.0.1:" in line, finish(process)
+    yield line.split()[-1]
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard: str) -> None:
+    page.get(f"{dashboard}dashboard")
+    browser.wait_for(page, "document.body.innerText.includes('three')")
+    page.get(f"{dashboard}dashboard/studies/1")
+    for name in ("Recall against precision per class", "Objective against epochs trained"):
+        browser.wait_for(page, f"document.body.textContent.includes('{name}')")
+    page.get(f"{dashboard}dashboard/studies/1/trials?numbers=0")
+    for text in ("Supraventricular", "weights.safetensors", "predictions.csv"):
+        browser.wait_for(page, f"document.body.innerText.includes('{text}')")
+    loaded = "[...document.images].filter((i) => i.naturalWidth > 300).length === 2"
+    browser.wait_for(page, loaded)
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    page.get(f"{dashboard}dashboard/studies/1/note")
+    browser.wait_for(page, "document.body.innerText.includes('maximising validation F1(M)')")
+    assert browser.errors(page) == []
+
+
+@pytest.fixture
+def report(sqlite_url: str, tmp_path: Path) -> Path:
+    """A report of a study whose texts are all HTML."""
+    path = tmp_path / "report.html"
+    write_report([study_records(fill(sqlite_url, trials=20, evil=True))], path)
+    return path
+
+
+def test_report_draws_every_figure_and_runs_no_text(page: Chrome, report: Path) -> None:
+    page.get(report.as_uri())
+    browser.wait_for(page, DRAWN)
+    marks = page.execute_script(
+        "return [...document.querySelectorAll('.figure > div')]"
+        ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
+    )
+    assert len(marks) == 14
+    assert all(marks), marks
+    assert page.execute_script("return window.evil") is None
+    assert page.execute_script("return document.images.length") == 0
+    assert "<script>" in page.execute_script("return document.querySelector('main').innerText")
+    assert browser.errors(page) == []
+
+
+def test_report_sorts_trials(page: Chrome, report: Path) -> None:
+    page.get(report.as_uri())
+    browser.wait_for(page, DRAWN)
+    column = (
+        "[...document.querySelectorAll('table.sortable tbody tr')]"
+        ".map((row) => row.cells[2].textContent)"
+    )
+    click = "document.querySelectorAll('table.sortable th button')[2].click()"
+    page.execute_script(click)
+    up = page.execute_script(f"return {column}")
+    page.execute_script(click)
+    down = page.execute_script(f"return {column}")
+    values = [float(text) for text in up if text]
+    assert values == sorted(values)
+    assert [float(text) for text in down if text] == values[::-1]
+    assert up[-1] == down[-1] == ""  # failed trials have no objective and come last
+
+
+def test_report_has_no_sideways_scroll_on_a_phone(page: Chrome, report: Path) -> None:
+    page.get(report.as_uri())
+    browser.set_width(page, 360)
+    try:
+        browser.wait_for(page, DRAWN)
+        assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_dashboard_of_a_public_host_warns(sqlite_url: str) -> None:
+    fill(sqlite_url, trials=2)
+    process = start("dashboard", "--storage", sqlite_url, "--host", "0.0.0.0", "--port", 0)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    _, error = process.communicate(timeout=30)
+    assert "warning: --host 0.0.0.0" in error
+    assert isinstance(process, subprocess.Popen)

@@ -1,0 +1,142 @@
+"""The report: what it tells, of studies in every state."""
+
+import html
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from markdown_it import MarkdownIt
+
+from study.plots import PLOTS, NothingToDrawError, published_table
+from study.show.dashboard import describe_study, exposure
+from study.show.report import render_report
+from study.show.sentences import difference_interval
+from study.storage.dashboard_speed import index_by_trial
+from study.storage.trials_table import study_records
+from tests.support.fake_cells import fake_confusion
+from tests.support.fake_study import EVIL, fill
+from tests.support.setting import IDENTITY, Typed, open_new
+
+
+def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
+    page = render_report([study_records(fill(sqlite_url, evil=True))])
+    assert EVIL not in page
+    assert 'src="http' not in page
+    assert page.count("* plotly.js v") == 1
+    assert "One run each" in page
+    assert "predicted as Ventricular" in page
+    assert "Not drawn" not in page
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes' names, and the texts of its headings."""
+
+    def __init__(self, page: str) -> None:
+        """Read the page."""
+        super().__init__()
+        self.found: list[tuple[str, ...]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it."""
+        self.found.append((tag, *(name for name, _ in attrs)))
+
+
+def test_no_name_adds_a_tag(sqlite_url: str) -> None:
+    # Rule: the tags of report and note are the same whatever a study is named.
+    name = (
+        "</script></style></title><script>alert(1)</script> --> ]]> <img src=x onerror=y> <!-- "
+        "\" onmouseover='x' &lt;b&gt; **b** [a](javascript:x) | `c` # h"
+    )
+    plain, named = (study_records(fill(sqlite_url, each)) for each in ("plain", name))
+    report = render_report([named])
+    assert html.escape(name) in report
+    assert Tags(report).found == Tags(render_report([plain])).found
+    notes = [
+        MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(describe_study(records))
+        for records in (plain, named)
+    ]
+    assert Tags(notes[1]).found == Tags(notes[0]).found
+
+
+def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None:
+    study, _ = open_new(sqlite_url)
+    assert "There is no trial yet" in render_report([study_records(study)])
+    study.ask()
+    page = render_report([study_records(study)])
+    assert "1 trials: 1 running" in page
+    assert "no trial is finished yet" in page
+    assert "no winner" in describe_study(study_records(study))
+    for plot in PLOTS:
+        with pytest.raises(NothingToDrawError):
+            plot.draw(study_records(study))
+
+
+def test_study_of_another_tool_is_reported(sqlite_url: str) -> None:
+    study = optuna.create_study(storage=sqlite_url, study_name="foreign")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    page = render_report([study_records(study)])
+    assert "not made by this project" in page
+
+
+def test_interval_of_a_difference_holds_it() -> None:
+    rng = np.random.default_rng(0)
+    one, other = fake_confusion(rng, easier=0.5), fake_confusion(rng)
+    low, high = difference_interval(one, other, "f1_macro")
+    assert 0 < low < high
+    low, high = difference_interval(one, one, "f1_macro")
+    assert low < 0 < high
+
+
+def test_bad_names_are_told(typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path) -> None:
+    missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert (missing.code, "there is no storage" in missing.err) == (2, True)
+    fill(sqlite_url, "heartbeats")
+    typo = typed("report", "hartbeats", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert (typo.code, "did you mean: heartbeats" in typo.err) == (2, True)
+    done = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
+    assert done.code == 0
+    assert (tmp_path / "r.html").stat().st_size < 20e6
+    wrong = typed("plots", "heartbeats", "--storage", sqlite_url, "--format", "gif")
+    assert (wrong.code, "known: svg, png" in wrong.err) == (2, True)
+
+
+@pytest.mark.parametrize("opens", [(), ("--open",)])
+def test_the_page_is_opened_on_demand(
+    typed: Callable[..., Typed],
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    opens: tuple[str, ...],
+) -> None:
+    # Rule: --open opens the address that is told, which is of this machine only.
+    fill(sqlite_url, trials=1)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.setattr("study.show.dashboard._Server.serve_forever", lambda _: None)
+    ended = typed("dashboard", "--storage", sqlite_url, "--port", 0, *opens)
+    assert ended.code == 0
+    told = re.findall(r"http://127\.0\.0\.1:\d+/", ended.out)
+    assert opened == (told if opens else [])
+    assert len(told) == 1
+
+
+def test_public_hosts_are_warned_about() -> None:
+    assert exposure("127.0.0.1") is exposure("localhost") is exposure("::1") is None
+    assert "no password" in str(exposure("0.0.0.0"))
+
+
+def test_attributes_are_found_by_trial() -> None:
+    index = index_by_trial({"dashboard:7:note_ver": 1, "dashboard:artifacts:7:a": 2, "other": 3})
+    assert index == {7: {"dashboard:7:note_ver": 1, "dashboard:artifacts:7:a": 2}}
+
+
+def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
+    from search_spaces.tables import TABLES
+
+    assert IDENTITY.split == "intra-patient"
+    with pytest.raises(NothingToDrawError):
+        published_table(study_records(fill(sqlite_url)), TABLES["table1"])

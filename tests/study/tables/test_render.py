@@ -1,0 +1,458 @@
+import io
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecg.errors import DataError, UsageError
+from ecg.inter_patient import jk_index
+from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
+from study.storage.files import OutputError
+from study.storage.results import read_results, records_of_rows, write_results
+from study.tables.formats import FORMATS, Document, Figure, Grid, write
+from study.tables.render import compare_splits, export_tables, render
+from tests.support.fake_cells import fake_cell, fake_records, unfinished_cell
+from tests.support.toy import rule
+
+every_table = pytest.mark.parametrize("name", TABLES)
+every_format = pytest.mark.parametrize("fmt", FORMATS)
+TABLE3 = TABLES["table3"]
+VOID = {"meta", "br"}
+ELEMENTS = {
+    "html", "head", "meta", "title", "style", "body", "section", "h2", "p", "ul", "li",
+    "table", "caption", "thead", "tbody", "tr", "th", "td",
+}  # fmt: skip
+
+
+def grids(markdown: str) -> list[list[list[str]]]:
+    """The cells of each table of a Markdown text, heading first."""
+    found: list[list[list[str]]] = [[]]
+    for line in markdown.splitlines():
+        if line.startswith("|") and not line.startswith("|-"):
+            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif not line.startswith("|") and found[-1]:
+            found.append([])
+    return [grid for grid in found if grid]
+
+
+def lines(grid: Sequence[Sequence[str]], kind: str) -> list[list[str]]:
+    """Lines of one kind ("published", ...) without that word."""
+    at = grid[0].index("figures")
+    return [[*line[:at], *line[at + 1 :]] for line in grid[1:] if line[at] == kind]
+
+
+def some_records(*cells: dict[str, Any]) -> pd.DataFrame:
+    return records_of_rows(cells)
+
+
+@every_table
+def test_layout_without_published_figures_is_the_published_one(name: str) -> None:
+    table = TABLES[name]
+    first, *_ = grids(render(fake_records(2), name, published=False))
+    extra = ["parameter"] if name == "table1" else []
+    assert first[0] == [table.header, *extra, *(COLUMN_TITLES[c] for c in table.columns), "n"]
+    assert [line[0] for line in first[1:]] == [row.label for row in table.rows]
+    if extra:
+        assert [line[1] for line in first[1:]] == ["52,229", "217,925", "1,354,981", "1,686,725"]
+
+
+@every_table
+def test_figures_are_mean_and_deviation_over_seeds(name: str) -> None:
+    table, records = TABLES[name], fake_records(4)
+    first, *_ = grids(render(records, name, published=False))
+    for row, line in zip(table.rows, first[1:], strict=True):
+        cells = [fake_cell(row, repeat) for repeat in range(4)]
+        for title, cell in zip(first[0], line, strict=True):
+            score = next((s for s, t in COLUMN_TITLES.items() if t == title), None)
+            if score is not None:
+                values = [c[f"test_{score}"] for c in cells]
+                assert cell == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+        assert line[-1] == "4"
+
+
+@every_table
+def test_published_figures_and_differences_stand_beside_ours(name: str) -> None:
+    table = TABLES[name]
+    first, *_ = grids(render(fake_records(3), name))
+    at = len(first[0]) - len(table.columns) - 2  # without the kind of figure and n
+    ours, published, less = (lines(first, k) for k in ("this study", "published", "difference"))
+    for row, mine, theirs, minus in zip(table.rows, ours, published, less, strict=True):
+        assert mine[0] == row.label
+        assert (theirs[0], minus[0]) == ("", "")
+        figures = [f"{figure:.4f}" for figure in table.published[row.label]]
+        assert [cell.removesuffix(" †") for cell in theirs[at:-1]] == figures
+        for figure, cell, score in zip(figures, minus[at:-1], table.columns, strict=True):
+            mean = np.mean([fake_cell(row, r)[f"test_{score}"] for r in range(3)])
+            assert cell == f"{mean - float(figure):+.4f}"
+
+
+def test_published_figures_outside_our_interval_are_marked() -> None:
+    text = render(fake_records(8), "table1")
+    first, *_ = grids(text)
+    inside = total = 0
+    for bounds, published in zip(
+        lines(first, "95% interval"), lines(first, "published"), strict=True
+    ):
+        for interval, figure in zip(bounds[2:-1], published[2:-1], strict=True):
+            low, high = map(float, interval.split(" to "))
+            assert figure.endswith("†") != (low <= float(figure.split()[0]) <= high)
+            inside += not figure.endswith("†")
+            total += 1
+    assert f"{inside} of {total} published figures lie inside our 95% interval" in text
+
+
+@every_table
+def test_contradiction_is_told_where_published_figures_are(name: str) -> None:
+    note = CONTRADICTION.replace("*", "\\*")
+    assert note in render(fake_records(1), name)
+    assert note not in render(fake_records(1), name, published=False)
+
+
+def test_one_seed_has_no_deviation_and_an_interval_over_beats() -> None:
+    text = render(fake_records(1), "table2")
+    assert "±" not in "".join(cell for line in grids(text)[0] for cell in line)
+    assert "of one run where n = 1 (bootstrap of its test beats)" in text
+
+
+@pytest.mark.parametrize("digits", [2, 6])
+def test_digits_are_those_asked_for(digits: int) -> None:
+    first, *_ = grids(render(fake_records(2), "table2", digits=digits))
+    assert all(
+        re.fullmatch(rf"0\.\d{{{digits}}} ± 0\.\d{{{digits}}}", cell)
+        for line in lines(first, "this study")
+        for cell in line[1:-1]
+    )
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_nothing_is_claimed_below_six_seeds(seeds: int) -> None:
+    # The four rows differ by far, alpha 1.0 most of all.
+    text = render(fake_records(seeds), "table4")
+    assert "no test below 6 seeds" in text
+    assert f"can at best reach p = {min(1, 2 ** (1 - seeds)):.4g}" in text
+    assert "Holm" not in text
+    assert len(grids(text)) == 1
+
+
+def test_rows_that_differ_from_the_baseline_are_named_from_six_seeds_on() -> None:
+    text = render(fake_records(10), "table4")
+    assert "rows that differ at the 5% level: F1-score(M): 1.0; F1-score(W): 1.0 (" in text
+    assert "Holm's correction over the 6 tests of this table" in text
+    tests = grids(text)[1]
+    assert [line[:2] for line in tests[1:]] == [["0.1", "10"], ["0.5", "10"], ["1.0", "10"]]
+    # Six tests, the smallest p of ten pairs each: 6 * 2 / 2**10.
+    assert tests[3][3] == f"{6 * 2 / 2**10:.4f}"
+
+
+def test_row_with_too_few_seeds_is_not_tested_beside_others_that_are() -> None:
+    rows = TABLE3.rows
+    cells = [fake_cell(row, repeat) for row in rows for repeat in range(7)]
+    cells = [c for c in cells if c["config_scheduler_factor"] != 0.5 or c["repeat"] < 3]
+    text = render(some_records(*cells), "table3")
+    tests = {line[0]: line for line in grids(text)[1][1:]}
+    assert tests["0.5"][1] == "3"
+    assert tests["0.5"][3] == tests["0.5"][5] == "no test below 6 seeds"
+    assert "over the 4 tests of this table" in text
+
+
+def test_unfinished_cells_are_told_and_never_dropped() -> None:
+    rows = TABLE3.rows
+    text = render(
+        some_records(
+            *(fake_cell(rows[0], repeat) for repeat in range(5)),
+            *(fake_cell(rows[1], repeat) for repeat in range(3)),
+            unfinished_cell(rows[1], 3, "fail", failure="RuntimeError: out of | memory"),
+            unfinished_cell(rows[2], 0, "running"),
+            unfinished_cell(rows[2], 1, "waiting"),
+        ),
+        "table3",
+    )
+    ours = lines(grids(text)[0], "this study")
+    assert [line[0] for line in ours] == ["none", "0.2", "0.5", "0.8"]
+    assert [line[-1] for line in ours] == [
+        "5",
+        "3 of 5 seeds, 1 failed, 1 missing",
+        "0 of 5 seeds, 1 running, 1 waiting, 3 missing",
+        "0 of 5 seeds, 5 missing",
+    ]
+    assert ours[2][1:-1] == ours[3][1:-1] == ["—"] * 5
+    assert "Failed: 0.2, repeat 3: RuntimeError: out of \\| memory" in text
+    assert "8 of 20 cells finished" in text
+
+
+def test_baseline_without_seeds_is_no_reason_to_stop() -> None:
+    cells = [fake_cell(TABLE3.rows[1], repeat) for repeat in range(7)]
+    assert "no test below 6 seeds" in render(some_records(*cells), "table3")
+
+
+@every_table
+@every_format
+def test_no_records_are_rendered(name: str, fmt: str) -> None:
+    text = render(some_records(), name, fmt=fmt)
+    assert "nothing has been trained yet" in text
+    assert TABLES[name].rows[0].label in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"budget": "quick"}, "the budget is 'quick', not 'paper'"),
+        ({"source": "synthetic"}, "the data source is 'synthetic', not MIT-BIH"),
+        ({"split": "inter-patient"}, "the split is 'inter-patient', not 'intra-patient'"),
+    ],
+)
+@every_format
+def test_figures_of_another_protocol_are_labelled_and_set_apart(
+    changes: dict[str, str], reason: str, fmt: str
+) -> None:
+    records = fake_records(7, changes=changes)
+    text = render(records, "table3", fmt=fmt)
+    plain = text.replace("&#x27;", "'")
+    assert f"NOT COMPARABLE WITH THE PUBLISHED FIGURES: {reason}" in plain
+    assert "Published, full protocol: not comparable with the figures above" in text
+    assert "published figures lie" not in text
+    if fmt == "markdown":
+        first, second, *_ = grids(text)
+        assert text.index("NOT COMPARABLE") < text.index("|")
+        assert "figures" not in first[0]
+        assert "0.9872" not in str(first[1:])
+        assert second[1] == ["none", "0.9872", "0.9630", "0.9869", "0.9869", "0.9201", "1"]
+        assert "difference" not in first[0] + second[0]
+    alone = render(records, "table3", fmt=fmt, published=False)
+    assert "NOT COMPARABLE" in alone
+    assert "0.9201" not in alone
+
+
+def test_real_data_of_either_source_is_comparable() -> None:
+    text = render(fake_records(2, changes={"source": "kaggle"}), "table2")
+    assert "NOT COMPARABLE" not in text
+    assert "difference" in text
+
+
+def test_inter_patient_records_have_figures_of_s_and_v() -> None:
+    records = fake_records(3, changes={"split": "inter-patient"})
+    found = grids(render(records, "table2"))[2]
+    assert found[0] == ["optimizer", "Se(S)", "P+(S)", "Se(V)", "P+(V)", "kappa", "jk index", "n"]
+    row = TABLES["table2"].rows[0]
+    values = [jk_index(fake_cell(row, repeat)["test_confusion"]) for repeat in range(3)]
+    assert found[1][6] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+    assert "jk index" not in render(fake_records(3), "table2")
+
+
+def test_where_the_figures_are_from_is_told() -> None:
+    rows = TABLES["table2"].rows
+    second = {"device_name": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
+    cells = [fake_cell(rows[0], 0), fake_cell(rows[1], 0, **second)]
+    text = render(some_records(*cells), "table2")
+    assert "data mitdb (fingerprint 0123456789ab); split intra-patient; budget paper; " in text
+    assert "device cpu (fp32); 1 seed planned; 2 of 2 cells finished; 122 s of training" in text
+    assert "Trained on cpu: Some Processor, 2 threads / cuda: Some Card" in text
+    assert "commit 0f1e2d3c4b5a / feed" in text
+    assert "torch 2.11.0 / 2.12.0" in text
+
+
+@every_table
+@every_format
+def test_equal_records_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> None:
+    # In whatever order the cells come, and after a round through the file.
+    records = fake_records(6)
+    text = render(records, name, fmt=fmt)
+    assert render(records.sample(frac=1, random_state=1), name, fmt=fmt) == text
+    write_results(records, tmp_path / "results.csv")
+    assert render(read_results(tmp_path / "results.csv"), name, fmt=fmt) == text
+
+
+@every_table
+@pytest.mark.parametrize("changes", [{}, {"split": "inter-patient", "budget": "smoke"}])
+def test_csv_is_read_by_pandas(name: str, changes: dict[str, str]) -> None:
+    table, records = TABLES[name], fake_records(6, changes=changes)
+    text = render(records, name, fmt="csv")
+    found = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+    found[table.header] = found[table.header].astype(str)
+    ours = found[found["block"] == "figures"]
+    if not changes:
+        ours = ours[ours["figures"] == "this study"]
+    assert list(ours[table.header]) == [row.label for row in table.rows]
+    for row, (_, line) in zip(table.rows, ours.iterrows(), strict=True):
+        values = [fake_cell(row, repeat)["test_f1_macro"] for repeat in range(6)]
+        assert float(line["F1-score(M)"]) == pytest.approx(np.mean(values), abs=5.1e-5)
+        assert float(line["F1-score(M) sd"]) == pytest.approx(np.std(values, ddof=1), abs=5.1e-5)
+    assert found["warning"].notna().all() == bool(changes)
+
+
+class Structure(HTMLParser):
+    """Checks that elements are closed in order, and collects rows and texts."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.widths: list[list[int]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.widths.append([])
+        elif tag == "tr":
+            self.widths[-1].append(0)
+        elif tag in ("td", "th"):
+            self.widths[-1][-1] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parse_html(text: str) -> Structure:
+    parser = Structure()
+    parser.feed(text)
+    parser.close()
+    assert parser.open == []
+    assert all(len(set(widths)) == 1 for widths in parser.widths)
+    return parser
+
+
+def check_latex(text: str) -> None:
+    """Environments and braces are closed in order, and every row is as wide as its table."""
+    stack: list[str] = []
+    for command, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if command == "begin":
+            stack.append(name)
+        else:
+            assert stack.pop() == name
+    assert stack == []
+    bare = re.sub(r"\\[{}$&#%_]", "", text)
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("$") % 2 == 0
+    assert not re.search(r"[#%_^~]", bare)
+    for layout, body in re.findall(r"\\begin\{tabular\}\{(l+)\}(.*?)\\end\{tabular\}", bare, re.S):
+        rows = [line for line in body.splitlines() if line.endswith("\\\\")]
+        assert rows
+        assert {row.count("&") for row in rows} == {len(layout) - 1}
+
+
+@every_table
+@pytest.mark.parametrize("changes", [{}, {"split": "inter-patient"}])
+def test_html_and_latex_are_well_formed(name: str, changes: dict[str, str]) -> None:
+    records = fake_records(6, changes=changes)
+    assert TABLES[name].title in parse_html(render(records, name, fmt="html")).text
+    check_latex(render(records, name, fmt="latex"))
+
+
+nasty = st.text(st.sampled_from(r"""ab|\*_`[]<>&"'#%$^~{}±—† """), max_size=12)
+
+
+@rule
+@given(nasty, nasty, nasty)
+def test_no_text_breaks_a_format(title: str, cell: str, note: str) -> None:
+    grid = Grid("of " + cell, ("a", title + "."), ((cell, Figure(0.5)), ("x", "y")))
+    document = Document(title, (note,), (grid,), (note,))
+    parser = parse_html(write(document, "html"))
+    assert set(parser.seen) <= ELEMENTS
+    assert cell in parser.text
+    assert note in parser.text
+    check_latex(write(document, "latex"))
+    (found,) = grids(write(document, "markdown").split("\n\n**of", 1)[1])
+    assert {len(line) for line in found} == {2}
+    read = pd.read_csv(
+        io.StringIO(write(document, "csv")), dtype=str, keep_default_na=False, quotechar='"'
+    )
+    assert read["a"][0] == ("" if cell == "—" else cell)
+
+
+def test_figures_are_printed_without_minus_zero() -> None:
+    assert str(Figure(-0.00001, signed=True)) == "+0.0000"
+    assert str(Figure(0.98765, spread=0.00044)) == "0.9877 ± 0.0004"
+    assert str(Figure(-0.0123, digits=2, signed=True)) == "-0.01"
+
+
+def test_export_writes_one_file_a_table_and_format(tmp_path: Path) -> None:
+    records = fake_records(2)
+    paths = export_tables(
+        records, tmp_path / "new" / "tables", ["table1", "table4"], formats=["markdown", "latex"]
+    )
+    assert [path.name for path in paths] == ["table1.md", "table1.tex", "table4.md", "table4.tex"]
+    assert sorted(path.name for path in paths[0].parent.iterdir()) == [p.name for p in paths]
+    assert paths[2].read_text(encoding="utf-8") == render(records, "table4")
+    assert len(export_tables(records, tmp_path / "all")) == 5
+
+
+def test_export_of_a_mistake_writes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    records = fake_records(1)
+    with pytest.raises(UsageError, match="unknown table 'table9'"):
+        export_tables(records, folder, ["table1", "table9"])
+    with pytest.raises(UsageError, match="unknown format 'pdf'; known formats: markdown, csv"):
+        export_tables(records, folder, formats=["markdown", "pdf"])
+    with pytest.raises(UsageError, match="digits must be from 1 to 12, not 0"):
+        export_tables(records, folder, digits=0)
+    assert not folder.exists()
+    folder.write_text("a file")
+    with pytest.raises(OutputError, match=r"cannot write .*table1.md"):
+        export_tables(records, folder)
+
+
+def test_records_of_several_kinds_are_refused() -> None:
+    row = TABLE3.rows[0]
+    mixed = some_records(fake_cell(row, 0), fake_cell(row, 1, budget="quick"))
+    with pytest.raises(DataError, match="mixes budgets: paper, quick"):
+        render(mixed, "table3")
+    other = some_records(fake_cell(row, 0), fake_cell(row, 0, configuration="ffff"))
+    with pytest.raises(DataError, match="several cells of one repeat fit the row 'none'"):
+        render(other, "table3")
+
+
+def test_splits_stand_side_by_side() -> None:
+    intra = fake_records(3)
+    inter = fake_records(2, changes={"split": "inter-patient"})
+    text = compare_splits(intra, inter)
+    (found,) = grids(text)
+    assert len(found) == 16
+    assert found[1][:3] == ["Simple CNN", "3", "2"]
+    row = TABLES["table1"].rows[0]
+    values = [fake_cell(row, repeat)["test_f1_macro"] for repeat in range(3)]
+    assert found[1][5] == str(Figure(float(np.mean(values) - np.mean(values[:2]))))
+    assert "NOT COMPARABLE" not in text
+    parse_html(compare_splits(intra, inter, fmt="html"))
+    check_latex(compare_splits(intra, inter, fmt="latex"))
+
+
+def test_splits_of_a_small_budget_are_labelled() -> None:
+    intra, inter = (
+        fake_records(1, changes={"split": split, "budget": "quick"})
+        for split in ("intra-patient", "inter-patient")
+    )
+    assert "NOT COMPARABLE" in compare_splits(intra, inter)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "the inter-patient records are of the split 'intra-patient'"),
+        ({"split": "inter-patient", "budget": "quick"}, "comparison of both splits mixes budgets"),
+        ({"split": "inter-patient", "data": "ab"}, "comparison of both splits mixes data finger"),
+    ],
+)
+def test_splits_that_do_not_belong_together_are_refused(
+    changes: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        compare_splits(fake_records(1), fake_records(1, changes=changes))
+
+
+def test_splits_of_which_one_is_not_trained_are_compared() -> None:
+    (found,) = grids(compare_splits(fake_records(2), some_records()))
+    assert found[1][2] == "0"
+    assert found[1][4] == found[1][5] == "—"

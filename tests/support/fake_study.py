@@ -1,0 +1,91 @@
+"""A study that nobody trained: seeded confusion matrices and curves in the shape of real trials."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from ecg.examples import Example
+from ecg.heartbeats import BEAT_LENGTH, CLASSES
+from ecg.metrics import per_class, scores
+from ecg.training import TrainConfig
+from study.storage.studies import open_storage
+from tests.support.fake_cells import fake_confusion
+from tests.support.setting import IDENTITY
+
+EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
+COUNTS = (3600, 110, 290, 32, 320)
+
+
+def fill(url: str, name: str = "fake", trials: int = 12, *, evil: bool = False) -> optuna.Study:
+    """Make a study of finished trials; an evil one has tags in every text of a user."""
+    study = optuna.create_study(storage=open_storage(url), study_name=name, direction="maximize")
+    identity = replace(IDENTITY, space=EVIL if evil else "imbalance", source="mitdb")
+    study.set_user_attr("identity", asdict(identity))
+    study.add_trials([fake_trial(number, evil=evil) for number in range(trials)])
+    return study
+
+
+def fake_trial(number: int, *, evil: bool = False) -> FrozenTrial:
+    """One of three is pruned, one of five failed."""
+    rng = np.random.default_rng(number)
+    option = EVIL if evil else "class weights"
+    params: dict[str, Any] = {"strategy": "none" if number == 0 else option}
+    distributions: dict[str, Any] = {"strategy": CategoricalDistribution(["none", option])}
+    if number:
+        params |= {"alpha": float(rng.random()), "ratio": float(rng.uniform(0.05, 1))}
+        distributions |= {"alpha": FloatDistribution(0, 1), "ratio": FloatDistribution(0.05, 1)}
+    if number % 5 == 4:
+        return optuna.create_trial(
+            state=TrialState.FAIL, params=params, distributions=distributions,
+            user_attrs={"failure": f"no luck {EVIL if evil else ''}", "failed": True},
+        )  # fmt: skip
+    pruned = number % 3 == 2
+    return optuna.create_trial(
+        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+        value=(facts := _facts(rng, params, pruned=pruned))["validation"]["f1_macro"],
+        params=params, distributions=distributions,
+        user_attrs=facts
+        | ({"baseline": True} if number == 0 else {})
+        | ({} if pruned else {"examples": fake_examples(number)}),
+        intermediate_values={1: 0.5},
+    )  # fmt: skip
+
+
+def _facts(rng: np.random.Generator, params: dict[str, Any], *, pruned: bool) -> dict[str, Any]:
+    epochs = 3 if pruned else 6
+    matrices = [fake_confusion(rng, easier=0.1 * e, counts=COUNTS) for e in range(epochs)]
+    losses = [1 / (e + 1) for e in range(epochs)]
+    curves = {name: [scores(m)[name] for m in matrices] for name in ("f1_macro", "f1_weighted")}
+    return {
+        "config": TrainConfig(
+            alpha=params.get("alpha", 0.0), ratio=params.get("ratio")
+        ).to_fields(),
+        "validation": scores(matrices[-1]),
+        "confusion": matrices[-1],
+        "per_class": {k: v.tolist() for k, v in per_class(matrices[-1]).items()},
+        "curves": {
+            **curves, "train_loss": losses, "validation_loss": losses,
+            "learning_rate": [1e-3] * epochs, "confusion": matrices,
+        },
+        "device": "cpu", "precision": "fp32", "seconds": 1.5,
+        "best_epoch": epochs, "last_epoch": epochs,
+        "stop_reason": "pruned" if pruned else "early-stopping",
+    }  # fmt: skip
+
+
+def fake_examples(number: int) -> list[Example]:
+    """Every class has two right and two wrong beats, but for a last one never taken wrongly."""
+    rng = np.random.default_rng(number)
+    return [
+        {
+            "true": name,
+            "predicted": CLASSES[(index + shift) % len(CLASSES)],
+            "signal": np.round(rng.standard_normal(BEAT_LENGTH), 3).tolist(),
+        }
+        for index, name in enumerate(CLASSES)
+        for shift in (0, 0, *((1, 2) if name != CLASSES[-1] else ()))
+    ]
