@@ -12,6 +12,8 @@ from typing import Any
 
 from ecg.errors import UsageError
 
+ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
+
 # The fields the tables vary, at the published baseline. A test holds them against TrainConfig.
 BASELINE: Mapping[str, Any] = MappingProxyType(
     {

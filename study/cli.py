@@ -219,8 +219,8 @@ def record(
     debug: Debug = False,
 ) -> None:
     """Write the curves of a study's complete trials, for `run --replay`."""
+    from study.storage.recordings import write_recording
     from study.storage.studies import load_study, open_storage
-    from study.trials.replay import write_recording
 
     number = write_recording(load_study(open_storage(storage, create=False), study), file)
     print(f"{number} trials of '{study}' are recorded in {file}")
@@ -249,6 +249,7 @@ def confirm(
 
     from study.run.confirm import ConfirmOptions, confirm_study
     from study.run.output import lasting_output
+    from study.tables.confirmation import compare_configurations
 
     console = Console()
     options = ConfirmOptions(
@@ -265,7 +266,8 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        console.print(confirm_study(options, console))
+        trials, chosen = confirm_study(options, console)
+    console.print(compare_configurations(trials, chosen))
 
 
 Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]

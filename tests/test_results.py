@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from study.storage.recordings import read_recording
 from study.tables.export import export_table_files, read_cells
-from study.trials.replay import read_recording
 
 RESULTS = Path(__file__).parents[1] / "results"
 FILES = sorted((RESULTS / "tables").glob("*/results.csv"))

@@ -23,12 +23,11 @@ from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space, find_space
-from search_spaces.tables import TABLES, configurations
+from search_spaces.tables import ALL_TABLES, TABLES, configurations
 from study.run.capacity import count_jobs
 from study.run.estimate import estimate
 from study.run.planned_runs import (
     CELLS_OBJECTIVE,
-    TABLES_KIND,
     TABLES_REASON,
     Cell,
     find_incomplete,
@@ -43,6 +42,7 @@ from study.storage.attributes import distinct_values
 from study.storage.database import hide_password, parse_url
 from study.storage.interrupts import taking_interrupts
 from study.storage.reading import read_identity
+from study.storage.recordings import read_recording
 from study.storage.studies import (
     Identity,
     default_name,
@@ -52,11 +52,9 @@ from study.storage.studies import (
 )
 from study.trials.provenance import versions
 from study.trials.pruning import PruningPolicy, best_value
-from study.trials.replay import read_recording
 from study.trials.trial import configure
 from study.wording import counted, format_seconds
 
-ALL_TABLES = "tables"  # the space that stands for all five grids
 GRID_POINTS = 5  # of a number in `--sampler grid`
 # More is a slip of the finger, and would fill the machine.
 MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
@@ -140,12 +138,12 @@ def run_study(options: RunOptions, console: Console) -> str:
     if space is not None and options.replay is not None:
         setting = replay_setting(options, space)
     else:
-        setting = resolve_setting(options, TABLES_KIND if space is None else space.name, console)
+        setting = resolve_setting(options, ALL_TABLES if space is None else space.name, console)
     if space is None:
         fields = [row.fields for row in configurations(tables)]
         cells = plan_cells(fields, options.seeds, setting.budget, options.seed)
         return run_cells(
-            options, setting, cells, kind=TABLES_KIND, reason=TABLES_REASON, console=console
+            options, setting, cells, kind=ALL_TABLES, reason=TABLES_REASON, console=console
         )
     task = _search_task(options, setting, space)
     storage = open_storage(task.storage, lean=True)

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from ecg.errors import UsageError
 from study.run.command import RunOptions, check_options, resolve_setting, run_cells
 from study.run.planned_runs import plan_cells
 from study.storage.studies import check_format, find_identity, load_study, open_storage
 from study.storage.trials_table import study_records
-from study.tables.confirmation import compare_configurations
 from study.trials.pruning import PruningPolicy
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
@@ -34,7 +33,9 @@ class ConfirmOptions:
     debug: bool
 
 
-def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
+def confirm_study(
+    options: ConfirmOptions, console: Console
+) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
     Where none is typed, device and precision are those of the search.
@@ -44,7 +45,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
         console: where to print on the way.
 
     Returns:
-        The comparison, for a terminal.
+        The trials of the confirmation, and the configurations compared, as `choose` returns them.
 
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
@@ -89,7 +90,7 @@ def confirm_study(options: ConfirmOptions, console: Console) -> RenderableType:
     name = run_cells(
         run_options, setting, cells, kind=run_options.space, reason=reason, console=console
     )
-    return compare_configurations(study_records(load_study(storage, name)), chosen)
+    return study_records(load_study(storage, name)), chosen
 
 
 def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:

@@ -19,20 +19,23 @@ from ecg.splits import SPLITS
 from ecg.training import TrainConfig, TrainResult
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import PRECISIONS
+from search_spaces.tables import ALL_TABLES
 from study.run.planned_runs import (
     CELLS_OBJECTIVE,
-    TABLES_KIND,
     TABLES_REASON,
     Cell,
-    key_of,
     plan_cell,
     planned_trial,
     shown_parameters,
 )
 from study.storage.artifacts import entries_on_demand, save_note
+from study.storage.attributes import key_of
+from study.storage.ids import trial_id
 from study.storage.notes import trial_note
 from study.storage.reading import read_identity
+from study.storage.recordings import RecordedTrial, read_recording
 from study.storage.results import (
+    CURVES_FILE,
     LAST,
     TEST_FIGURES,
     VALIDATION_FIGURES,
@@ -48,11 +51,10 @@ from study.storage.studies import (
     open_study,
     study_lock,
 )
-from study.tables.export import CURVES
-from study.trials.replay import RecordedTrial, follow, read_recording
+from study.trials.replay import follow
 from study.trials.trial import describe_result
 
-KNOWN = {"space": (TABLES_KIND,), "split": tuple(SPLITS), "budget": tuple(BUDGETS),
+KNOWN = {"space": (ALL_TABLES,), "split": tuple(SPLITS), "budget": tuple(BUDGETS),
          "device": ("cpu", "cuda"), "precision": PRECISIONS}  # fmt: skip
 ENDED = {"complete": TrialState.COMPLETE, "fail": TrialState.FAIL}
 
@@ -99,7 +101,7 @@ def import_files(files: Sequence[Path], storage: str, study: str | None) -> Iter
     Killed halfway, the same command does the rest: a run that the study has is not taken again.
 
     Args:
-        files: see `study.tables.export.export_result_files`.
+        files: see `study.storage.results.write_results`.
         storage: URL.
         study: name; None for the one that `run` would give it.
 
@@ -152,7 +154,7 @@ def _check_file(path: Path, study: str | None) -> Results:
                 f"{path}: {name} is '{values[name]}', and only {', '.join(known)} can be imported"
             )
     identity = Identity(
-        space=TABLES_KIND,
+        space=ALL_TABLES,
         space_digest="",
         objective=CELLS_OBJECTIVE,
         source=values["source"],
@@ -164,7 +166,7 @@ def _check_file(path: Path, study: str | None) -> Results:
         protocol=PROTOCOL,
         seed=int(values["study_seed"]),
     )
-    name = study or default_name(TABLES_KIND, identity.source, identity.split, identity.budget)
+    name = study or default_name(ALL_TABLES, identity.source, identity.split, identity.budget)
     curves = _read_curves(path, identity)
     rows = list(rows_of_records(table))
     ended = [row for row in rows if row["state"] in ENDED]
@@ -174,7 +176,7 @@ def _check_file(path: Path, study: str | None) -> Results:
 
 def _read_curves(path: Path, identity: Identity) -> dict[tuple[str, int], RecordedTrial]:
     """Return the curves beside a results file by configuration and repeat; empty without a file."""
-    beside = path.with_name(CURVES)
+    beside = path.with_name(CURVES_FILE)
     if not beside.exists():
         return {}
     try:
@@ -224,7 +226,9 @@ def _check_run(
         for name in ("confusion", "best_epoch", "last_epoch", "stop_reason"):
             stored = found[name] if name != "confusion" else [list(r) for r in found[name]]
             if stored != row[name]:
-                raise DataError(f"{where}: {name} differs from what its curves in {CURVES} give")
+                raise DataError(
+                    f"{where}: {name} differs from what its curves in {CURVES_FILE} give"
+                )
         attributes["curves"] = found["curves"]
     return Run(cell, ENDED[row["state"]], attributes, result)
 
@@ -261,17 +265,16 @@ def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
         return "known"
     for trial in trials:
         if trial.state == TrialState.WAITING:
-            storage.set_trial_user_attr(trial._trial_id, "failure", "imported instead")
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            storage.set_trial_user_attr(trial_id(trial), "failure", "imported instead")
+            storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
     shown = shown_parameters(study)
     planned = planned_trial(run.cell, shown, max((t.number for t in trials), default=None))
     added = _as_trial(run, planned)
     study.add_trial(added)
     if run.state == TrialState.COMPLETE:
         number = max(t.number for t in study.get_trials(deepcopy=False))
-        trial_id = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         note = trial_note(run.attributes, added.params, CELLS_OBJECTIVE)
-        save_note(storage, study._study_id, trial_id, note)
+        save_note(study, number, note)
     return "taken"
 
 
@@ -324,6 +327,6 @@ def _say(results: Results, counts: Mapping[str, int], *, is_new: bool) -> Iterat
     without = sum(r.result is None for r in results.runs if r.state == TrialState.COMPLETE)
     if without:
         yield (
-            f"{without} without learning curves: {results.path.with_name(CURVES)} has none of "
+            f"{without} without learning curves: {results.path.with_name(CURVES_FILE)} has none of "
             "them. Their scores are whole; their curves cannot be drawn or replayed"
         )

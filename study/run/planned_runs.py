@@ -22,8 +22,8 @@ from ecg.networks import MODELS
 from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
 from ecg.training.order import derive_seed
+from study.storage.attributes import key_of
 
-TABLES_KIND = "tables"  # of studies of the published tables, in the place of a space
 TABLES_REASON = "a published table"  # why they read the test part
 CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
 # What a cell shows as parameters, where its value is a number or a known name.
@@ -96,12 +96,6 @@ def plan_cell(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Ce
         config.replace(max_epochs=budget.max_epochs, patience=budget.patience, seed=derived),
         repeat,
     )
-
-
-def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
-    """Return the key of a trial's cell; None for a trial of a search."""
-    cell = trial.user_attrs.get("cell")
-    return None if cell is None else (cell["configuration"], cell["repeat"])
 
 
 def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:

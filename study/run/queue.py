@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
+from study.storage.ids import storage_of, study_id, trial_id
 from study.storage.studies import GRACE_SECONDS, study_lock
 from study.trials.provenance import is_dead, worker_name
 
@@ -61,9 +62,9 @@ class Watch:
             rows = connection.execute(query, {"ids": list(trial_ids)}).tuples().all()
         now = time.monotonic()
         before, self._seen = self._seen, {}
-        for trial_id, beat in rows:
-            known, since = before.get(trial_id, (None, now))
-            self._seen[trial_id] = (beat, since if known == beat else now)
+        for key, beat in rows:
+            known, since = before.get(key, (None, now))
+            self._seen[key] = (beat, since if known == beat else now)
         return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
@@ -133,11 +134,11 @@ def claim(
             return None
         study.sampler = make_sampler(sampler, seed, waiting[0].number if waiting else len(trials))
         if waiting:
-            storage.set_trial_state_values(waiting[0]._trial_id, TrialState.RUNNING)
-            trial = optuna.Trial(study, waiting[0]._trial_id)
+            storage.set_trial_state_values(trial_id(waiting[0]), TrialState.RUNNING)
+            trial = optuna.Trial(study, trial_id(waiting[0]))
         else:
             trial = study.ask()
-        storage.record_heartbeat(trial._trial_id)
+        storage.record_heartbeat(trial_id(trial))
         trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
         return trial
 
@@ -230,7 +231,7 @@ def check_failures(study: optuna.Study) -> None:
 def is_deleted(study: optuna.Study) -> bool:
     """Whether the study is no longer in its storage, as after a click in the dashboard."""
     try:
-        return study._storage.get_study_id_from_name(study.study_name) != study._study_id
+        return storage_of(study).get_study_id_from_name(study.study_name) != study_id(study)
     except KeyError:
         return True
 
@@ -246,11 +247,11 @@ def _queue_lost_trials(
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     if not running:
         return False
-    silent = watch.silent(storage, (trial._trial_id for trial in running))
+    silent = watch.silent(storage, (trial_id(trial) for trial in running))
     lost = [
         trial
         for trial in running
-        if trial._trial_id in silent
+        if trial_id(trial) in silent
         or "worker" not in trial.user_attrs
         or is_dead(trial.user_attrs["worker"])
     ]
@@ -258,10 +259,10 @@ def _queue_lost_trials(
     for trial in lost:
         # A silent worker may end its trial at this very moment: then nothing was lost.
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
-            storage.set_trial_user_attr(trial._trial_id, "failure", "its worker was lost")
+            storage.set_trial_user_attr(trial_id(trial), "failure", "its worker was lost")
             if trial.number not in replaced:  # queued first: who dies in between loses nothing
                 queue_again(study, trial, "its worker was lost")
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
     return bool(lost)
 
 

@@ -21,15 +21,16 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
-from study.run.planned_runs import key_of
 from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
+from study.storage.attributes import key_of
 from study.storage.database import hide_password, reason_of
+from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.outage import STORAGE_ERRORS, is_outage, outlast
+from study.storage.recordings import read_recording
 from study.storage.studies import HEARTBEAT_SECONDS, Identity, open_storage
 from study.trials.messages import Emit, Notice, Progress
 from study.trials.pruning import PruningPolicy
-from study.trials.replay import read_recording
 from study.trials.trial import Bench, run_trial
 
 T = TypeVar("T")
@@ -249,7 +250,7 @@ def _run(
         bench.emit(Progress(trial.number, "interrupted", message=f"{reason}, queued again"))
 
     try:
-        with heartbeat(storage, trial._trial_id):
+        with heartbeat(storage, trial_id(trial)):
             _attempt(trial, study, bench, task)
     except KeyboardInterrupt:
         with suppress(*STORAGE_ERRORS):  # then it is found as that of a lost worker

@@ -5,7 +5,6 @@ import ipaddress
 import socket
 import threading
 import webbrowser
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from importlib.resources import files
 from socketserver import ThreadingMixIn
@@ -16,17 +15,18 @@ import optuna
 import pandas as pd
 import sqlalchemy
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import StudyModel, TrialModel
 
 from ecg.errors import UsageError
 from study.plots import PLOTS
 from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
 from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
-from study.show.trial_files import TrialFiles
-from study.storage.artifacts import OUR_NOTE, artifact_folder, save_note
+from study.show.trial_files import make_file
+from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
 from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
 from study.storage.database import hide_password
+from study.storage.ids import storage_of, study_id, trial_id_of
 from study.storage.notes import failure_note, study_note
+from study.storage.reading import count_states
 from study.storage.studies import open_storage
 from study.storage.trials_table import study_records
 
@@ -37,7 +37,6 @@ REFRESH_SECONDS = 15.0
 SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
 
 Say = Callable[[str], None]
-Tally = dict[str, int]  # trials by state
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -105,7 +104,7 @@ def make_dashboard(storage: str, *, host: str, port: int | None) -> WSGIServer:
     arguments = {"timeout": 60} if sqlalchemy.make_url(storage).drivername == "sqlite" else {}
     plain = RDBStorage(storage, engine_kwargs={"connect_args": arguments})
     serialize_each_trial_once()
-    app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain))
+    app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain, make_file))
     return _listen(_with_style(app), host, port)
 
 
@@ -136,30 +135,15 @@ def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
         storage: whose studies are shown.
         ended: when this is set, no more.
     """
-    shown: dict[str, Tally] = {}
+    shown: dict[str, dict[str, int]] = {}
     while not ended.wait(REFRESH_SECONDS):
         try:
-            found = _tallies(storage)
+            found = count_states(storage)
             for name in [name for name in found if found[name] != shown.get(name)]:
                 refresh(optuna.load_study(storage=storage, study_name=name))
                 shown[name] = found[name]
         except Exception as error:  # a study deleted meanwhile, a busy storage: next time
             optuna.logging.get_logger("study").debug("not brought up to date: %s", error)
-
-
-def _tallies(storage: RDBStorage) -> dict[str, Tally]:
-    """Count the trials of every study by state, in one statement."""
-    study, trial = StudyModel, TrialModel
-    counted = (
-        sqlalchemy.select(study.study_name, trial.state, sqlalchemy.func.count())
-        .join(trial, trial.study_id == study.study_id)
-        .group_by(study.study_name, trial.state)
-    )
-    found: dict[str, Tally] = defaultdict(dict)
-    with storage.engine.connect() as connection:
-        for name, state, number in connection.execute(counted):
-            found[name][state.name] = number
-    return found
 
 
 def refresh(study: optuna.Study) -> None:
@@ -172,14 +156,15 @@ def refresh(study: optuna.Study) -> None:
     """
     records = study_records(study, curves=False)
     as_of = {str(state): int(n) for state, n in records["state"].value_counts().items()}
-    system = study._storage.get_study_system_attrs(study._study_id)
+    storage, key = storage_of(study), study_id(study)
+    system = storage.get_study_system_attrs(key)
     if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
         return
     if system.get("dashboard:note_ver", OUR_NOTE) == OUR_NOTE:
-        save_note(study._storage, study._study_id, None, describe_study(records))
+        save_note(study, None, describe_study(records))
     _note_failures(study, records, system)
     save_figures(study, records)
-    study._storage.set_study_system_attr(study._study_id, f"ecg:{SHOWN_AS_OF}", as_of)
+    storage.set_study_system_attr(key, f"ecg:{SHOWN_AS_OF}", as_of)
 
 
 def describe_study(records: pd.DataFrame) -> str:
@@ -222,9 +207,8 @@ def _note_failures(study: optuna.Study, records: pd.DataFrame, system: dict[str,
     if failed.empty:
         return
     for number, reason in zip(failed["number"], failed["failure"], strict=True):
-        key = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, int(number))
-        if f"dashboard:{key}:note_ver" not in system:
-            save_note(study._storage, study._study_id, key, failure_note(reason))
+        if f"dashboard:{trial_id_of(study, int(number))}:note_ver" not in system:
+            save_note(study, int(number), failure_note(reason))
 
 
 def _ranges(records: pd.DataFrame) -> dict[str, str]:

@@ -4,25 +4,35 @@ Only the weights are written. The others say nothing that the trial's attributes
 entered in the trial, and made when somebody opens one, see `study.show.trial_files`.
 """
 
+import io
 import json
 import logging
 import mimetypes
 import shutil
 import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import optuna
 import sqlalchemy
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
 
 from ecg.files import replacing
+from study.storage.ids import storage_of, study_id, trial_id_of
+from study.storage.studies import IDENTITY_KEY
 
 if TYPE_CHECKING:
     from ecg.training import TrainResult
 
 logger = logging.getLogger(__name__)
+
+MakeFile = Callable[[str, Mapping[str, Any], str], bytes]
 
 FOLDER = "artifacts"
 ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
@@ -39,6 +49,52 @@ class WholeFiles(FileSystemArtifactStore):
         """Write a file beside its place and rename it."""
         with replacing(self._get_filepath(artifact_id)) as beside, beside.open("xb") as file:
             shutil.copyfileobj(content_body, file)
+
+
+class TrialFiles(WholeFiles):
+    """The artifacts of a storage: files in a folder, and what trials' attributes say as well.
+
+    Args:
+        folder: of the files.
+        storage: of the trials.
+        make: returns the content of a file, of its name, the attributes of its trial and the
+            objective of the study.
+    """
+
+    def __init__(self, folder: Path, storage: RDBStorage, make: MakeFile) -> None:
+        """Look at a folder and a storage."""
+        super().__init__(folder)
+        self._storage = storage
+        self._make = make
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Open a file; one that is not there is made of the attributes of its trial.
+
+        Raises:
+            ArtifactNotFound: it is not there, and cannot be made.
+        """
+        try:
+            return super().open_reader(artifact_id)
+        except ArtifactNotFound:
+            trial, system = TrialModel, TrialSystemAttributeModel
+            owner = (
+                sqlalchemy.select(trial.study_id, trial.trial_id, system.value_json)
+                .join(trial, trial.trial_id == system.trial_id)
+                .where(system.key == f"{ENTRY}{artifact_id}")
+            )
+            with self._storage.engine.connect() as connection:
+                found = connection.execute(owner).first()
+            entry = json.loads(json.loads(found.value_json)) if found else None
+            if found is None or not entry or entry["filename"] not in MADE_ON_DEMAND:
+                raise
+            identity = self._storage.get_study_user_attrs(found.study_id).get(IDENTITY_KEY, {})
+            facts = self._storage.get_trial(found.trial_id).user_attrs
+            return io.BytesIO(self._make(entry["filename"], facts, identity.get("objective", "")))
+
+    def remove(self, artifact_id: str) -> None:
+        """Remove a file, if there is one: a study with its trials can be deleted without."""
+        with suppress(ArtifactNotFound):
+            super().remove(artifact_id)
 
 
 def artifact_folder(storage: str) -> Path:
@@ -112,16 +168,14 @@ def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
     return {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
 
 
-def save_note(
-    storage: optuna.storages.BaseStorage, study_id: int, trial_id: int | None, text: str
-) -> None:
+def save_note(study: optuna.Study, number: int | None, text: str) -> None:
     """Store the note of a trial, or of the study, see `note_attributes`.
 
     Args:
-        storage: of the study.
-        study_id: in the storage.
-        trial_id: in the storage, None for the study itself.
+        study: to note something of.
+        number: of the trial, None for the study itself.
         text: markdown.
     """
-    for name, value in note_attributes(trial_id, text).items():
-        storage.set_study_system_attr(study_id, name, value)
+    trial = None if number is None else trial_id_of(study, number)
+    for name, value in note_attributes(trial, text).items():
+        storage_of(study).set_study_system_attr(study_id(study), name, value)

@@ -32,6 +32,12 @@ def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
     return None if text is None else json.loads(text)
 
 
+def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
+    """Return the key of a trial's cell; None for a trial of a search."""
+    cell = trial.user_attrs.get("cell")
+    return None if cell is None else (cell["configuration"], cell["repeat"])
+
+
 def distinct_values(storage: RDBStorage, study: optuna.Study, name: str) -> list[Any]:
     """Return the different values that the trials of a study have as an attribute."""
     table = TrialUserAttributeModel

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
@@ -235,3 +236,18 @@ def _read_examples(connection: Connection, key: int, number: int) -> dict[str, A
         .where(trial.study_id == key, trial.number == number, attribute.key == EXAMPLES)
     )
     return {EXAMPLES: json.loads(text)} if text else {}
+
+
+def count_states(storage: RDBStorage) -> dict[str, dict[str, int]]:
+    """Count the trials of every study by state, in one statement."""
+    study, trial = models.StudyModel, models.TrialModel
+    counted = (
+        sqlalchemy.select(study.study_name, trial.state, sqlalchemy.func.count())
+        .join(trial, trial.study_id == study.study_id)
+        .group_by(study.study_name, trial.state)
+    )
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    with storage.engine.connect() as connection:
+        for name, state, number in connection.execute(counted):
+            found[name][state.name] = number
+    return found

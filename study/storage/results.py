@@ -23,6 +23,8 @@ from study.storage.results_checks import SHARED, check_cells
 from study.storage.results_values import config_value, figure, is_missing, json_value, text, whole
 from study.storage.studies import find_identity
 
+RESULTS_FILE = "results.csv"
+CURVES_FILE = "curves.jsonl"  # beside it
 TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
 VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
 CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)

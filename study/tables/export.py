@@ -8,17 +8,21 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from ecg.errors import UsageError
-from study.run.planned_runs import TABLES_KIND
+from search_spaces.tables import ALL_TABLES
 from study.storage.files import write_text
-from study.storage.results import cells_of_study, read_results, trials_of_cells, write_results
+from study.storage.recordings import write_trials
+from study.storage.results import (
+    CURVES_FILE,
+    RESULTS_FILE,
+    cells_of_study,
+    read_results,
+    trials_of_cells,
+    write_results,
+)
 from study.storage.results_checks import shared_value
 from study.storage.studies import check_format, find_identity, load_study, open_storage
 from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
-from study.trials.replay import write_trials
-
-RESULTS = "results.csv"
-CURVES = "curves.jsonl"  # beside it
 
 
 def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -54,7 +58,7 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
         optuna.load_study(storage=opened, study_name=name)
         for name in sorted(optuna.get_all_study_names(opened))
     ]
-    found = named or [s for s in every if find_identity(s).get("space") == TABLES_KIND]
+    found = named or [s for s in every if find_identity(s).get("space") == ALL_TABLES]
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
@@ -90,12 +94,12 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
     paths = []
     for study in studies:
         table, trials = cells_of_study(study), trials_of_cells(study)
-        results = folder / study.study_name / RESULTS
+        results = folder / study.study_name / RESULTS_FILE
         write_results(table, results)
         keys = zip(table["configuration"], table["repeat"], strict=True)
         complete = [trials[key] for key in keys if trials[key].state == TrialState.COMPLETE]
         recorded = [trial for trial in complete if "curves" in trial.user_attrs]
-        curves = results.with_name(CURVES)
+        curves = results.with_name(CURVES_FILE)
         if recorded:
             write_trials(study, recorded, curves)
         else:

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from ecg.training.result import Epoch
+from study.storage.ids import trial_id
 
 PRUNERS = ("median", "hyperband", "none")
 
@@ -95,7 +96,7 @@ class MonitoredCurve:
 
         Peers that run longer are then compared with it too.
         """
-        reported = self.trial.storage.get_trial(self.trial._trial_id).intermediate_values
+        reported = self.trial.storage.get_trial(trial_id(self.trial)).intermediate_values
         last = max(reported)
         for step in range(last + 1, self.max_epochs + 1):
             self.trial.report(reported[last], step)

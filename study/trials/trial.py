@@ -29,13 +29,15 @@ from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.storage.artifacts import FOLDER, keep_files, note_attributes
 from study.storage.attributes import get_attribute, set_attributes
+from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
+from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve, PruningPolicy
-from study.trials.replay import RecordedTrial, Recording, follow
+from study.trials.replay import follow
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
@@ -167,7 +169,7 @@ def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench
         trial,
         found,
         system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
-        of_study=note_attributes(trial._trial_id, note),
+        of_study=note_attributes(trial_id(trial), note),
     )
 
 

@@ -20,11 +20,12 @@ import pandas as pd
 from ecg.budget import find_budget
 from ecg.training import TrainConfig
 from search_spaces import Space, find_space
-from study.run.planned_runs import TABLES_KIND
+from search_spaces.tables import ALL_TABLES
 from study.run.queue import make_sampler
 from study.storage.files import write_text
+from study.storage.recordings import RecordedTrial, Recording, read_recording
 from study.trials.pruning import MonitoredCurve, PruningPolicy
-from study.trials.replay import RecordedTrial, Recording, follow, read_recording
+from study.trials.replay import follow
 from study.trials.trial import configure
 
 ORDERS = 40  # random orders of the recorded trials
@@ -211,7 +212,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     recording = read_recording(arguments.recording)
     space = recording.identity["space"]
-    replay = Replay(recording, None if space == TABLES_KIND else find_space(space))
+    replay = Replay(recording, None if space == ALL_TABLES else find_space(space))
     pruning = compare_pruners(replay)
     samplers = None
     if replay.space is not None:

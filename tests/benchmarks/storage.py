@@ -34,11 +34,11 @@ from study import cli
 from study.run import worker as workers
 from study.run.queue import check_failures
 from study.storage.files import write_text
+from study.storage.recordings import read_recording
 from study.storage.studies import open_storage
 from study.trials import trial as trial_module
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve, PruningPolicy
-from study.trials.replay import read_recording
 from tests.support.fake_study import fake_examples
 from tests.support.growth import add_together, recorded_trials
 from tests.support.load import RECORDING, SPACE, drain

@@ -14,10 +14,10 @@ from ecg.errors import EcgError
 from ecg.training import Checkpoint, Epoch, TrainConfig
 from ecg.training.run import Run
 from search_spaces import Space, find_space
-from study.storage.recorded import read_recorded
+from study.storage.recordings import read_recorded, read_recording
 from study.storage.results import read_results, write_results
 from study.tables.export import export_table_files
-from study.trials.replay import follow, read_recording
+from study.trials.replay import follow
 from tests.fuzz.fuzzing import WRONG, anything, bent, damaged, evil, fuzz, misspelt, only_ours
 from tests.support.fake_cells import fake_records
 from tests.support.setting import REPOSITORY, TINY

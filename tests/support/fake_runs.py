@@ -8,8 +8,8 @@ from ecg.budget import BUDGETS
 from ecg.metrics import scores
 from ecg.training import Epoch, TrainResult
 from ecg.training.early_stopping import EarlyStopping
-from search_spaces.tables import configurations
-from study.run.planned_runs import TABLES_KIND, Cell, plan_cells, planned_trial, shown_parameters
+from search_spaces.tables import ALL_TABLES, configurations
+from study.run.planned_runs import Cell, plan_cells, planned_trial, shown_parameters
 from study.storage.studies import Identity, open_storage, open_study, study_lock
 from study.trials.trial import describe_result
 from tests.support.fake_cells import fake_confusion
@@ -43,7 +43,7 @@ def fake_run(cell: Cell, rng: np.random.Generator, epochs: int) -> TrainResult:
 def fake_runs(url: str, name: str, *, seeds: int, budget: str, seed: int) -> optuna.Study:
     """All tables, trained by nobody; some runs failed."""
     identity = Identity(
-        **{**vars(IDENTITY), "space": TABLES_KIND, "space_digest": "", "source": "mitdb",
+        **{**vars(IDENTITY), "space": ALL_TABLES, "space_digest": "", "source": "mitdb",
            "budget": budget, "seed": seed}
     )  # fmt: skip
     storage = open_storage(url)

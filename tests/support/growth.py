@@ -14,7 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.budget import find_budget
 from search_spaces import Space
-from study.trials.replay import Recording, follow
+from study.storage.recordings import Recording
+from study.trials.replay import follow
 from study.trials.trial import configure, describe_result
 
 

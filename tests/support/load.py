@@ -24,8 +24,8 @@ from search_spaces import find_space
 from study.run import worker as workers
 from study.run.queue import FINISHED
 from study.run.worker import Task
+from study.storage.recordings import read_recording
 from study.storage.studies import load_study, open_storage, open_study, study_lock
-from study.trials.replay import read_recording
 from tests.support.drain import plain_task
 from tests.support.setting import IDENTITY, REPOSITORY, start
 

@@ -7,7 +7,7 @@ import sqlalchemy
 
 from search_spaces import find_space
 from study.run.queue import check_failures
-from study.trials.replay import read_recording
+from study.storage.recordings import read_recording
 from tests.soak import SOAK, record
 from tests.support.growth import add_together, recorded_trials
 from tests.support.load import RECORDING, SPACE, drain

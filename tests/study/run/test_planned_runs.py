@@ -15,8 +15,9 @@ from ecg.errors import UsageError
 from ecg.training import TrainConfig
 from search_spaces.tables import TABLES, configurations
 from study.run import planned_runs as plan
-from study.run.planned_runs import SHOWN, Cell, find_incomplete, key_of, plan_cells, queue_missing
+from study.run.planned_runs import SHOWN, Cell, find_incomplete, plan_cells, queue_missing
 from study.run.queue import queue_failed
+from study.storage.attributes import key_of
 from study.storage.studies import open_storage
 from tests.support.toy import rule
 

@@ -8,8 +8,9 @@ import pytest
 from ecg.budget import find_budget
 from ecg.errors import DataError, UsageError
 from search_spaces import find_space
+from study.storage.recordings import RecordedTrial, distance, read_recording
 from study.storage.trials_table import load_records
-from study.trials.replay import RecordedTrial, distance, follow, read_recording
+from study.trials.replay import follow
 from study.trials.trial import configure
 from tests.support.setting import REPOSITORY, Typed
 
