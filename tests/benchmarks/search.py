@@ -158,9 +158,9 @@ def report(
         "",
         f"`{name}` holds {len(recording.trials)} real trials ({epochs} epochs) of the space "
         f"`{identity['space']}`: data {identity['source']} ({str(identity['data'])[:12]}), split "
-        f"{identity['split']}, budget **{identity['budget']}**, no pruning. Validation figures "
-        "only. Made by `python -m tests.benchmarks.search`; the same recording gives the same "
-        "figures.",
+        f"{identity['split']}, budget **{identity['budget']}**, {identity['device']} "
+        f"({identity['precision']}), no pruning. Validation figures only. Made by "
+        "`python -m tests.benchmarks.search`; the same recording gives the same figures.",
         "",
         "## Pruning",
         "",
