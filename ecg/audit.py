@@ -123,15 +123,16 @@ def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
     if (rebuilt.record == UNKNOWN).any():
         raise UsageError(
             f"{records}: these heartbeats do not tell their records, so nothing can be looked up "
-            "in them; name the MIT-BIH records with --records and the CSV files with --data"
+            "in them. Name the MIT-BIH records as `records` and the CSV files as `data`"
         )
     if csv_folder is None:
         return Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     rows = load(csv_folder)
     if rows.in_test is None:
         raise UsageError(
-            f"{csv_folder}: these are no Kaggle CSV files; --data names the folder of "
-            "mitbih_train.csv and mitbih_test.csv, and --records that of the MIT-BIH records"
+            f"{csv_folder}: these are no Kaggle CSV files. Name the folder of "
+            "mitbih_train.csv and mitbih_test.csv as `data` and that of the MIT-BIH records as "
+            "`records`"
         )
     lookup = look_up(rows, rebuilt)
     beats = with_origin(rows, rebuilt, lookup)

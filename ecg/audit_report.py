@@ -300,6 +300,6 @@ def _write_whole(path: Path, content: bytes) -> None:
             beside.write_bytes(content)
     except OSError as error:
         raise UsageError(
-            f"--output {path.parent}: {path.name} cannot be written there "
+            f"`output` {path.parent}: {path.name} cannot be written there "
             f"({error.strerror or error}); name another folder"
         ) from error

@@ -1,12 +1,17 @@
-"""How both command lines end: a message for the person, an exit code, no traceback."""
+"""The terminal: how both command lines end, and progress on the error output."""
 
 import io
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from ecg.errors import EcgError
+
+T = TypeVar("T")
+ARGUMENT = re.compile(r"`([a-z_]+)`")
 
 
 def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
@@ -22,7 +27,7 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     except EcgError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_typed(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -38,3 +43,18 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def as_typed(message: str) -> str:
+    """Return a message with its arguments as they are typed: `device` becomes --device."""
+    return ARGUMENT.sub(lambda name: f"--{name[1].replace('_', '-')}", message)
+
+
+def tracked(items: Sequence[T], title: str) -> Iterator[T]:
+    """Yield items one by one, with a progress bar on the error output."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        yield from progress.track(items, description=title)

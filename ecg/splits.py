@@ -91,7 +91,7 @@ def inter_patient(beats: Heartbeats) -> Split:
     if (beats.record == UNKNOWN).any():
         raise UsageError(
             f"the split 'inter-patient' needs the record of every beat, which the source "
-            f"'{beats.source}' does not tell; use the MIT-BIH records, or --split intra-patient"
+            f"'{beats.source}' does not tell. Use the MIT-BIH records, or `split` intra-patient"
         )
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)

@@ -8,9 +8,9 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
+from ecg.console import tracked
 from ecg.errors import DataError, UsageError
 from ecg.sources.mitdb_files import (
     RECORDS,
@@ -19,9 +19,6 @@ from ecg.sources.mitdb_files import (
     matches_published,
     published_sha256,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 PHYSIONET = "https://physionet.org/"
 KAGGLE_DATASET = "shayanfazeli/heartbeat"
@@ -33,7 +30,7 @@ class NetworkError(DataError):
     """The server cannot be reached or the connection broke; trying again may help."""
 
 
-def fetch_mitdb(target: Path, *, console: "Console | None" = None) -> Path:
+def fetch_mitdb(target: Path) -> Path:
     """Download the 48 MIT-BIH records (104 MB) from PhysioNet into a folder.
 
     The records are collected in the hidden folder `.<name>.partial` beside the target, each
@@ -43,7 +40,6 @@ def fetch_mitdb(target: Path, *, console: "Console | None" = None) -> Path:
 
     Args:
         target: the folder to make, e.g. `data/mitdb`. Nothing happens if it is complete.
-        console: where the progress bar goes; standard error by default.
 
     Returns:
         The target.
@@ -52,20 +48,14 @@ def fetch_mitdb(target: Path, *, console: "Console | None" = None) -> Path:
         NetworkError: PhysioNet cannot be reached, or the connection broke.
         DataError: a downloaded file differs from the list, or the disk cannot be written.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     if not differing_files(target):
         return target
     partial = target.with_name(f".{target.name}.partial")
-    console = console or Console(stderr=True)
     try:
         _require_network()
         partial.mkdir(parents=True, exist_ok=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-            for record in progress.track(RECORDS, description="MIT-BIH records"):
-                _fetch_record(record, partial, reuse=target)
+        for record in tracked(RECORDS, "MIT-BIH records"):
+            _fetch_record(record, partial, reuse=target)
         _move_into_place(partial, target)
     except OSError as error:
         # Another process may have finished the same download first.

@@ -53,8 +53,8 @@ def find_device(name: str = "auto") -> torch.device:
         raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"--device {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
-            "devices here; use --device cpu, or install a PyTorch build with CUDA and a driver"
+            f"`device` {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
+            "devices here. Use `device` cpu, or install a PyTorch build with CUDA and a driver"
         )
     return device
 

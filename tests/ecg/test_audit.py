@@ -378,7 +378,7 @@ def test_paths_that_were_confused_are_told(
 ) -> None:
     rows = np.arange(len(rebuilt))
     folder = write_csvs(tmp_path / "csvs", rebuilt, rows[:50], rows[50:60])
-    with pytest.raises(UsageError, match=r"do not tell their records.*--records"):
+    with pytest.raises(UsageError, match=r"do not tell their records.*`records`"):
         audit(folder)
     monkeypatch.setattr(audit_module, "load", lambda path: rebuilt)
     with pytest.raises(UsageError, match=r"no Kaggle CSV files.*mitbih_train\.csv"):

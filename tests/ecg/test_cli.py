@@ -207,7 +207,7 @@ def test_what_was_typed_ends_with_2(run: Runner, arguments: list[str], message: 
 def test_folders_that_were_confused_end_with_2(run: Runner, records: Path, csvs: Path) -> None:
     ended = run("audit", "--records", csvs)
     assert ended.code == 2
-    assert "name the MIT-BIH records with --records and the CSV files with --data" in ended.err
+    assert "Name the MIT-BIH records as --records and the CSV files as --data" in ended.err
     ended = run("audit", "--records", records, "--data", records)
     assert ended.code == 2
     assert "these are no Kaggle CSV files" in ended.err

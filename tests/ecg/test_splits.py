@@ -165,7 +165,7 @@ def test_208_trains() -> None:
 
 def test_inter_patient_without_records_says_what_to_do() -> None:
     beats = flat_heartbeats(np.zeros(10))
-    with pytest.raises(UsageError, match="use the MIT-BIH records, or --split intra-patient"):
+    with pytest.raises(UsageError, match="Use the MIT-BIH records, or `split` intra-patient"):
         make_split("inter-patient", beats)
 
 

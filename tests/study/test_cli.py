@@ -118,7 +118,7 @@ def test_cuda_where_there_is_none_is_refused(typed: Command, sqlite_url: str) ->
     # Rule: a device that is not there is named, with what to use instead.
     result = typed("run", "--data", "synthetic", "--device", "cuda", "--storage", sqlite_url)
     assert result.code == 2
-    assert "sees 0 CUDA devices here; use --device cpu" in result.err
+    assert "sees 0 CUDA devices here. Use --device cpu" in result.err
 
 
 def test_a_number_that_is_none_is_refused(typed: Command) -> None:

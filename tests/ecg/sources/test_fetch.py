@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 import wfdb
-from rich.console import Console
 
 from ecg.errors import DataError, UsageError
 from ecg.sources import fetch, mitdb_files
@@ -58,24 +57,21 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-QUIET = Console(quiet=True)
-
-
 def test_a_download_brings_the_144_files_and_nothing_else(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The folder appears whole; progress goes to the given console, wfdb's chatter nowhere.
     target = tmp_path / "data" / "mitdb"
-    assert fetch.fetch_mitdb(target, console=QUIET) == target
+    assert fetch.fetch_mitdb(target) == target
     assert _names(target) == sorted(FILES)
     assert _names(tmp_path / "data") == ["mitdb"]
     assert capsys.readouterr().out == ""
 
 
 def test_a_complete_folder_is_left_alone(server: Server, tmp_path: Path) -> None:
-    target = fetch.fetch_mitdb(tmp_path / "mitdb", console=QUIET)
+    target = fetch.fetch_mitdb(tmp_path / "mitdb")
     server.served.clear()
-    fetch.fetch_mitdb(target, console=QUIET)
+    fetch.fetch_mitdb(target)
     assert server.served == []
 
 
@@ -84,10 +80,10 @@ def test_a_download_that_broke_off_continues(server: Server, tmp_path: Path) -> 
     target = tmp_path / "mitdb"
     server.breaks_at = "203"
     with pytest.raises(NetworkError, match=r"record 203: .* broke off \(ConnectionResetError"):
-        fetch.fetch_mitdb(target, console=QUIET)
+        fetch.fetch_mitdb(target)
     assert not target.exists()
     server.breaks_at = ""
-    fetch.fetch_mitdb(target, console=QUIET)
+    fetch.fetch_mitdb(target)
     assert server.served == [str(record) for record in RECORDS]
     assert _names(tmp_path) == ["mitdb"]
 
@@ -97,17 +93,17 @@ def test_a_file_that_differs_from_the_published_hash_is_refused(
 ) -> None:
     server.spoils = "119.atr"
     with pytest.raises(DataError, match=r"record 119: the downloaded 119\.atr differs"):
-        fetch.fetch_mitdb(tmp_path / "mitdb", console=QUIET)
+        fetch.fetch_mitdb(tmp_path / "mitdb")
     assert not (tmp_path / "mitdb").exists()
 
 
 def test_an_incomplete_folder_is_completed_and_kept_aside(server: Server, tmp_path: Path) -> None:
     # What a person changed by hand is never lost, and good files are not loaded again.
-    target = fetch.fetch_mitdb(tmp_path / "mitdb", console=QUIET)
+    target = fetch.fetch_mitdb(tmp_path / "mitdb")
     (target / "119.atr").write_bytes(b"corrected by hand")
     (target / "234.dat").unlink()
     server.served.clear()
-    fetch.fetch_mitdb(target, console=QUIET)
+    fetch.fetch_mitdb(target)
     assert server.served == ["119", "234"]
     assert mitdb_files.differing_files(target) == ()
     (aside,) = tmp_path.glob("mitdb.before-*")
@@ -117,7 +113,7 @@ def test_an_incomplete_folder_is_completed_and_kept_aside(server: Server, tmp_pa
 def test_a_folder_that_cannot_be_made_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DataError, match=r"cannot be written .* choose another folder"):
-        fetch.fetch_mitdb(tmp_path / "file" / "mitdb", console=QUIET)
+        fetch.fetch_mitdb(tmp_path / "file" / "mitdb")
 
 
 @pytest.mark.parametrize("fault", [OSError("Name or service not known"), TimeoutError("timed out")])
@@ -130,7 +126,7 @@ def test_without_a_network_it_fails_at_once(
 
     monkeypatch.setattr(fetch, "urlopen", unreachable)
     with pytest.raises(NetworkError, match=r"physionet\.org/ cannot be reached .* check the net"):
-        fetch.fetch_mitdb(tmp_path / "mitdb", console=QUIET)
+        fetch.fetch_mitdb(tmp_path / "mitdb")
     assert _names(tmp_path) == []
 
 

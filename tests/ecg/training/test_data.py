@@ -112,5 +112,5 @@ def test_unknown_device_lists_the_known_ones(name: str) -> None:
 
 def test_absent_cuda_device_says_what_there_is() -> None:
     absent = f"cuda:{torch.cuda.device_count()}"
-    with pytest.raises(UsageError, match=f"{absent}: PyTorch .* use --device cpu"):
+    with pytest.raises(UsageError, match=f"{absent}: PyTorch .* Use `device` cpu"):
         find_device(absent)

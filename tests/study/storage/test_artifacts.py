@@ -11,8 +11,8 @@ import pytest
 from optuna.artifacts import get_all_artifact_meta
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from study.show.trial_files import TrialFiles, predictions_csv
-from study.storage.artifacts import MADE_ON_DEMAND, WEIGHTS
+from study.show.trial_files import make_file, predictions_csv
+from study.storage.artifacts import MADE_ON_DEMAND, WEIGHTS, TrialFiles
 from study.storage.studies import open_storage
 from tests.support.load import RECORDING
 from tests.support.setting import REPOSITORY, Typed
@@ -24,7 +24,7 @@ def opened(url: str, folder: Path, study: str = "one") -> Mapping[str, bytes]:
     """Return the files of the first trial of a study by name, as whoever looks sees them."""
     storage = open_storage(url)
     trial = optuna.load_study(storage=storage, study_name=study).trials[0]
-    store = TrialFiles(folder, storage)
+    store = TrialFiles(folder, storage, make_file)
     return {
         entry.filename: store.open_reader(entry.artifact_id).read()
         for entry in get_all_artifact_meta(trial, storage=storage)
@@ -89,7 +89,7 @@ def test_a_file_that_nobody_names_is_not_found(sqlite_url: str, tmp_path: Path) 
     entry = {"artifact_id": "2b", "filename": WEIGHTS, "mimetype": "", "encoding": None}
     storage.set_trial_system_attr(trial._trial_id, "artifacts:2b", json.dumps(entry))
     storage.set_trial_system_attr(trial._trial_id, "artifacts:3c", json.dumps(None))
-    store = TrialFiles(tmp_path, storage)
+    store = TrialFiles(tmp_path, storage, make_file)
     for artifact_id in ("1a", "2b", "3c"):
         with pytest.raises(ArtifactNotFound):
             store.open_reader(artifact_id)
