@@ -48,8 +48,8 @@ def _run_app() -> None:
         if not isinstance(error, STORAGE_ERRORS):
             raise
         raise StorageError(
-            f"the storage failed ({reason_of(error)}); what it holds is kept. Mend it, then run "
-            "the same command again"
+            f"The database failed ({reason_of(error)}). Nothing stored is lost. Fix the problem, "
+            "then run the same command again."
         ) from error
 
 

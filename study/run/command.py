@@ -155,7 +155,7 @@ def run_study(options: RunOptions, console: Console) -> str:
         f"searching for the best validation {space.objective} over {task.target} trials; "
         "the test part is not touched"
     )
-    begun = "new study" if is_new else "going on with the study"
+    begun = "new study" if is_new else "continuing study"
     baseline = configure(space, dict(space.baseline), setting.budget, options.seed)
     _work(task, setting, options.jobs, [baseline], study, storage, (begun, header), console)
     return task.study
@@ -196,17 +196,17 @@ def run_cells(
         queued = queue_missing(study, cells)
     _say_other_versions(storage, study, options, console)
     header = (
-        f"{len(cells)} cells (configuration x seed), {queued} newly queued; every cell is trained "
-        "by the protocol and then measured on the test part"
+        f"{len(cells)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
+        "by the protocol, then measured on the test part"
     )
-    begun = "new study" if is_new else "going on with the study"
+    begun = "new study" if is_new else "continuing study"
     ahead = [cell.config for cell in find_incomplete(study, cells)]
     _work(task, setting, options.jobs, ahead, study, storage, (begun, header), console)
     missing = len(find_incomplete(study, cells))
     if missing and options.timeout is None:
         raise EcgError(
-            f"{missing} of {len(cells)} cells failed; see why with `python -m study show "
-            f"{task.study}`, mend it, and type the same command again"
+            f"{missing} of {len(cells)} planned runs failed. See why with `python -m study show "
+            f"{task.study}`, fix the cause, then run the same command again."
         )
     return task.study
 

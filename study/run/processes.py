@@ -114,8 +114,7 @@ class _Crew:
         if died := [worker for worker in self.workers if worker.exitcode]:
             raise EcgError(
                 f"{len(died)} of {len(self.workers)} workers died (exit code "
-                f"{died[0].exitcode}); their trials will be run again: type the same command "
-                "once more"
+                f"{died[0].exitcode}). Run the same command again: it repeats their trials."
             )
 
 

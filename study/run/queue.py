@@ -222,9 +222,9 @@ def check_failures(study: optuna.Study) -> None:
     last = sorted(ended, key=lambda t: t.number)[-MAX_FAILURES:]
     if len(last) == MAX_FAILURES and all(t.user_attrs.get("failed") for t in last):
         raise TooManyFailuresError(
-            f"{MAX_FAILURES} trials in a row failed, the study stops here; the last one: "
-            f"{last[-1].user_attrs.get('failure')}. Finished trials are kept; mend the cause and "
-            "run the same command again"
+            f"Stopped after {MAX_FAILURES} failures in a row. Last error: "
+            f"{last[-1].user_attrs.get('failure')}. Finished trials are kept. Fix the cause, then "
+            "run the same command again."
         )
 
 

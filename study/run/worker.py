@@ -247,7 +247,7 @@ def _run(
 
     def again(reason: str) -> None:
         _outlast(lambda: interrupt(study, trial, reason), task, bench.emit)
-        bench.emit(Progress(trial.number, "interrupted", message=f"{reason}, queued again"))
+        bench.emit(Progress(trial.number, "interrupted", message=f"{reason}, requeued"))
 
     try:
         with heartbeat(storage, trial_id(trial)):
@@ -259,10 +259,10 @@ def _run(
         raise
     except optuna.exceptions.UpdateFinishedTrialError:
         # This worker was silent for so long (asleep, cut off) that the trial was queued again.
-        bench.emit(Progress(trial.number, "interrupted", message="taken for lost, queued again"))
+        bench.emit(Progress(trial.number, "interrupted", message="lost contact, requeued"))
     except Exception as error:
         if is_outage(error):
-            again(f"the storage failed ({reason_of(error)})")
+            again(f"the database failed ({reason_of(error)})")
         elif is_device_failure(error):
             again("the GPU failed")
             raise DeviceError(

@@ -45,13 +45,13 @@ def outlast(action: Callable[[], T], shown: str, say: Callable[[str], None]) -> 
             reason = reason_of(error)
         if pause == 1.0:
             say(
-                f"the storage {shown} fails ({reason}); waiting for it, "
-                f"at most {format_seconds(OUTAGE_SECONDS)}"
+                f"Lost the database {shown} ({reason}). "
+                f"Retrying for up to {format_seconds(OUTAGE_SECONDS)}."
             )
         if time.monotonic() - began >= OUTAGE_SECONDS:
             raise StorageError(
-                f"the storage {shown} failed for {format_seconds(OUTAGE_SECONDS)} ({reason}); "
-                "what it holds is kept. Mend it, then run the same command again"
+                f"The database {shown} failed for {format_seconds(OUTAGE_SECONDS)} ({reason}). "
+                "Nothing stored is lost. Fix the problem, then run the same command again."
             )
         with interrupts_allowed():
             time.sleep(pause)

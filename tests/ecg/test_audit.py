@@ -342,7 +342,7 @@ def test_figure_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
 def test_a_folder_that_cannot_be_made_is_told(rebuilt: Heartbeats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match=r"--output .*file.*name another folder"):
+    with pytest.raises(UsageError, match=r"`output` .*file.*name another folder"):
         audit_report.write(found, tmp_path / "file")
 
 

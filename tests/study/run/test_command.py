@@ -112,7 +112,7 @@ def test_the_same_command_continues(run: Command, sqlite_url: str) -> None:
     before = [lasting(trial) for trial in trials_of(sqlite_url)]
     again = run("--trials", 1)
     assert again.code == 0
-    assert "going on with the study" in again.out
+    assert "continuing study" in again.out
     assert "all 1 are finished already" in again.out
     assert [lasting(trial) for trial in trials_of(sqlite_url)] == before
     assert run("--trials", 3).code == 0
@@ -328,7 +328,7 @@ def test_three_failures_in_a_row_end_the_study(
     failing += [None, *(RuntimeError(f"out of luck {number}") for number in range(3))]
     stopped = run("--trials", 4)
     assert stopped.code == 1
-    assert "3 trials in a row failed, the study stops here" in stopped.err
+    assert "Stopped after 3 failures in a row" in stopped.err
     assert "out of luck 2" in stopped.err
     assert "Traceback" not in stopped.err
     assert states(trials_of(sqlite_url)) == ["complete", "fail", "fail", "fail"]
@@ -355,10 +355,10 @@ def test_finished_cells_are_never_run_again(
     name = "tables-synthetic-intra-patient-smoke"
     first = run("--space", small_table)
     assert first.code == 0, first.err
-    assert "2 cells (configuration x seed), 2 newly queued" in first.out
+    assert "2 planned runs (configuration x seed), 2 newly queued" in first.out
     before = [lasting(trial) for trial in trials_of(sqlite_url, name)]
     more = run("--space", small_table, "--seeds", 2)
-    assert "4 cells (configuration x seed), 2 newly queued" in more.out
+    assert "4 planned runs (configuration x seed), 2 newly queued" in more.out
     trials = trials_of(sqlite_url, name)
     assert states(trials) == ["complete"] * 4
     assert [lasting(trial) for trial in trials[:2]] == before
@@ -371,7 +371,7 @@ def test_finished_cells_are_never_run_again(
         assert trial.user_attrs["test"].keys() == trial.user_attrs["validation"].keys()
         assert trial.user_attrs["test_read"]["reason"] == "a published table"
     fewer = run("--space", small_table)
-    assert "2 cells (configuration x seed), 0 newly queued" in fewer.out
+    assert "2 planned runs (configuration x seed), 0 newly queued" in fewer.out
     assert "all 2 are finished already" in fewer.out
 
 

@@ -148,8 +148,8 @@ def test_a_storage_folder_in_mid_trial_that_is_mended(
     ended = run(3)
     assert (ended.code, ended.err) == (0, "")
     assert naps == [1, 2]
-    assert ended.out.count("waiting for it, at most 10 min") == 1
-    assert "trial 1 interrupted: the storage failed" in ended.out
+    assert ended.out.count("Retrying for up to 10 min") == 1
+    assert "trial 1 interrupted: the database failed" in ended.out
     check(tmp_path, 3)
     record("folders", f"storage folder, in mid-trial: {reason.lower()}, mended in time", 1)
 

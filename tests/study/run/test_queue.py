@@ -370,7 +370,7 @@ def test_three_failures_in_a_row_stop_the_study(opened: Opened) -> None:
         fail(study, taken(study, storage))
         if not expected:
             check_failures(study)
-    with pytest.raises(TooManyFailuresError, match=r"3 trials in a row failed.*no such luck"):
+    with pytest.raises(TooManyFailuresError, match=r"3 failures in a row.*no such luck"):
         check_failures(study)
 
 

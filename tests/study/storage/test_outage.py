@@ -46,7 +46,7 @@ def test_a_storage_is_waited_for(naps: list[float]) -> None:
 
     assert outlast(action, "the-url", said.append) == 7
     assert naps == [1, 2, 4]
-    assert said == ["the storage the-url fails (disk is full); waiting for it, at most 10 min"]
+    assert said == ["Lost the database the-url (disk is full). Retrying for up to 10 min."]
 
 
 def test_a_storage_is_not_waited_for_for_ever(naps: list[float]) -> None:
@@ -87,5 +87,5 @@ def test_a_command_whose_storage_fails_says_so(
     monkeypatch.setattr("study.run.queue.queue_failed", fails)
     ended = typed("retry", "s", "--storage", sqlite_url)
     assert ended.code == 1
-    assert ended.err.startswith("error: the storage failed (disk is full); what it holds is kept")
+    assert ended.err.startswith("error: The database failed (disk is full). Nothing stored is lost")
     assert len(ended.err.splitlines()) == 1
