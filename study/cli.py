@@ -145,7 +145,8 @@ def run(
     """
     from rich.console import Console
 
-    from study.run.command import RunOptions, find_tables, run_study
+    from study.run.command import run_study
+    from study.run.options import RunOptions, find_tables
     from study.run.output import lasting_output
     from study.trials.pruning import PruningPolicy
 

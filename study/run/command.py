@@ -2,30 +2,22 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import optuna
-import torch
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from rich.console import Console
 
-from ecg import sources
-from ecg.budget import Budget, find_budget
-from ecg.errors import EcgError, UsageError
-from ecg.heartbeats import Heartbeats
+from ecg.errors import EcgError
 from ecg.splits import make_split
-from ecg.training import TrainConfig, find_device, find_precision
-from ecg.training.config import PROTOCOL
-from ecg.training.precision import bf16_gain, is_bf16_fast
+from ecg.training import TrainConfig
 from search_spaces import Space, find_space
-from search_spaces.tables import ALL_TABLES, TABLES, configurations
+from search_spaces.tables import ALL_TABLES, configurations
 from study.run.capacity import count_jobs
 from study.run.estimate import estimate
+from study.run.options import RunOptions, check_options, find_tables
 from study.run.planned_runs import (
     CELLS_OBJECTIVE,
     TABLES_REASON,
@@ -36,16 +28,14 @@ from study.run.planned_runs import (
 )
 from study.run.processes import work_in_processes
 from study.run.progress import Tally, make_view
-from study.run.queue import FINISHED, SAMPLERS
+from study.run.queue import FINISHED
+from study.run.setting import Setting, checkpoint_folder, replay_setting, resolve_setting
 from study.run.worker import Task, computing_on, work
 from study.storage.attributes import distinct_values
-from study.storage.database import hide_password, parse_url
+from study.storage.database import hide_password
 from study.storage.interrupts import taking_interrupts
-from study.storage.reading import read_identity
-from study.storage.recordings import read_recording
 from study.storage.studies import (
     Identity,
-    default_name,
     open_storage,
     open_study,
     study_lock,
@@ -56,66 +46,6 @@ from study.trials.trial import configure
 from study.wording import counted, format_seconds
 
 GRID_POINTS = 5  # of a number in `--sampler grid`
-# More is a slip of the finger, and would fill the machine.
-MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """The options of `study run`, as typed; None where a default depends on other things."""
-
-    space: str
-    trials: int | None
-    seeds: int
-    timeout: float | None
-    study: str | None
-    storage: str
-    data: str
-    split: str
-    budget: str | None
-    device: str
-    precision: str = "auto"
-    seed: int
-    jobs: int | None
-    threads: int = 1
-    sampler: str
-    pruning: PruningPolicy
-    checkpoint_seconds: float
-    replay: Path | None = None
-    debug: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The data and the means of a run, resolved from what was typed.
-
-    Attributes:
-        study: name.
-        source: of the heartbeats.
-        fingerprint: of the heartbeats, or of the recording that stands in for training.
-        described: how many heartbeats, or what stands in for them.
-        data: where the heartbeats are, as for `ecg.sources.load`.
-        split: name.
-        budget: limits of a training run.
-        device: where trainings run.
-        device_kind: of the study's trainings, which a replay only follows.
-        precision: in which they compute.
-        protocol: of the trainings.
-        beats: the heartbeats, None for a replay.
-    """
-
-    study: str
-    source: str
-    fingerprint: str
-    described: str
-    data: str
-    split: str
-    budget: Budget
-    device: torch.device
-    device_kind: str
-    precision: str
-    protocol: int = PROTOCOL
-    beats: Heartbeats | None = None
 
 
 def run_study(options: RunOptions, console: Console) -> str:
@@ -209,143 +139,6 @@ def run_cells(
             f"{task.study}`, fix the cause, then run the same command again."
         )
     return task.study
-
-
-def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting:
-    """Find and load the data, budget and device; refuse a split that leaks.
-
-    A study that exists keeps its own device and precision where none is typed.
-
-    Args:
-        options: what was typed.
-        kind: of the study, its "space".
-        console: where to print.
-
-    Raises:
-        EcgError: one of them is not to be had.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
-    device = find_device(options.device)
-    if options.precision != "auto":
-        find_precision(options.precision, device)  # a slip is refused before the data is read
-    budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
-    resolved = sources.resolve(options.data)
-    style = "bold black on yellow" if resolved.fallback else "dim"
-    console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
-    console.print("loading the heartbeats", style="dim")
-    beats = sources.load(resolved.location)
-    make_split(options.split, beats)
-    name = options.study or default_name(kind, beats.source, options.split, budget.name)
-    device, precision = _own_means(options, device, read_identity(options.storage, name))
-    if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
-        console.print(
-            f"warning: bf16 convolutions take {1 / bf16_gain():.1f} times as long as fp32 ones on "
-            "this CPU. Use --precision fp32 unless the study must stay in bf16.",
-            style="bold black on yellow", markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    return Setting(
-        study=name,
-        source=beats.source,
-        fingerprint=beats.fingerprint,
-        described=f"{len(beats):,} beats",
-        data=str(resolved.location),
-        split=options.split,
-        budget=budget,
-        device=device,
-        device_kind=device.type,
-        precision=precision,
-        beats=beats,
-    )
-
-
-def _own_means(
-    options: RunOptions, device: torch.device, stored: Mapping[str, Any]
-) -> tuple[torch.device, str]:
-    """Return the device and precision: as typed, else the study's own, else this machine's.
-
-    Where this machine has not what the study needs, it is the study that refuses.
-
-    Args:
-        options: what was typed.
-        device: as typed, or this machine's.
-        stored: identity of the study, empty for none.
-    """
-    if options.device == "auto" and stored.get("device") not in (None, device.type):
-        with suppress(UsageError):
-            device = find_device(stored["device"])
-    if options.precision == "auto" and "precision" in stored:
-        with suppress(UsageError):
-            return device, find_precision(stored["precision"], device)
-    return device, find_precision(options.precision, device)
-
-
-def replay_setting(options: RunOptions, space: Space) -> Setting:
-    """Return the setting of a replay: all of it comes with the recording.
-
-    Raises:
-        EcgError: the recording cannot be read, or is of another space.
-    """
-    assert options.replay is not None
-    recording = read_recording(options.replay)
-    recorded = recording.identity
-    if recorded.get("space") != space.name:
-        raise UsageError(
-            f"the recording {options.replay} is of the space '{recorded.get('space')}', "
-            f"not '{space.name}'"
-        )
-    recording.check(space)
-    source = f"replay of {recorded['source']}"
-    return Setting(
-        study=options.study
-        or default_name(space.name, source, recorded["split"], recorded["budget"]),
-        source=source,
-        fingerprint=recording.digest,
-        described=f"{len(recording.trials)} recorded trials, no training",
-        data="",
-        split=recorded["split"],
-        budget=find_budget(recorded["budget"]),
-        device=torch.device("cpu"),
-        device_kind=recorded["device"],
-        precision=recorded["precision"],
-        protocol=recorded["protocol"],
-    )
-
-
-def checkpoint_folder(storage: str) -> Path:
-    """Return the folder of a storage's checkpoints: beside an SQLite file, else in results/."""
-    url = parse_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
-
-
-def check_options(options: RunOptions) -> None:
-    """Refuse numbers and names that make no sense.
-
-    Raises:
-        UsageError: names the option.
-    """
-    for name in ("trials", "timeout", "jobs", "threads", "seeds"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise UsageError(f"--{name} must be at least 1, not {value:g}")
-    for name, most in MOST.items():
-        value = getattr(options, name)
-        if value is not None and value > most:
-            raise UsageError(f"--{name} must be at most {most}, not {value}")
-    parse_url(options.storage)
-    if options.seed < 0:
-        raise UsageError(f"--seed must be 0 or more, not {options.seed}")
-    if not options.checkpoint_seconds >= 0:
-        raise UsageError("--checkpoint-every must be 0 or more seconds")
-    if options.sampler not in SAMPLERS:
-        raise UsageError(f"unknown sampler '{options.sampler}'; known: {', '.join(SAMPLERS)}")
-
-
-def find_tables(space: str) -> tuple[str, ...]:
-    """Return the published tables a space stands for, none for a search."""
-    if space == ALL_TABLES:
-        return tuple(TABLES)
-    return (space,) if space in TABLES else ()
 
 
 def _search_task(options: RunOptions, setting: Setting, space: Space) -> Task:

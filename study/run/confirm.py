@@ -7,8 +7,10 @@ import pandas as pd
 from rich.console import Console
 
 from ecg.errors import UsageError
-from study.run.command import RunOptions, check_options, resolve_setting, run_cells
+from study.run.command import run_cells
+from study.run.options import RunOptions, check_options
 from study.run.planned_runs import plan_cells
+from study.run.setting import resolve_setting
 from study.storage.studies import check_format, find_identity, load_study, open_storage
 from study.storage.trials_table import study_records
 from study.trials.pruning import PruningPolicy

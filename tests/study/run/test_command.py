@@ -302,6 +302,17 @@ def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
     assert "precision is 'bf16' there, 'fp32' here" in refused.err
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_bf16_on_a_cpu_that_is_slow_in_it_is_warned_of_with_the_measured_factor(
+    run: Command, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr("study.run.setting.is_bf16_fast", lambda: fast)
+    monkeypatch.setattr("study.run.setting.bf16_gain", lambda: 0.4)
+    done = run("--precision", "bf16")
+    assert done.code == 0
+    assert ("its convolutions take 2.5 times as long as those of fp32" in done.out) is not fast
+
+
 def test_another_pytorch_is_said_and_goes_on(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rule: versions are no part of what a study is; that they differ is said in one line.
     alone = run("--trials", 1)
