@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 CLASSES = ("N", "S", "V", "F", "Q")
 CLASS_NAMES = ("Normal", "Supraventricular", "Ventricular", "Fusion", "Unknown")
+CLASS_TITLES = tuple(f"{one} {name}" for one, name in zip(CLASSES, CLASS_NAMES, strict=True))
 BEAT_LENGTH = 187  # samples a beat, zero-padded at the end
 SAMPLING_RATE = 120.0  # Hz: every third sample of 360 Hz (the published pages say 125)
 UNKNOWN = -1  # `record` and `sample` where the source does not tell them

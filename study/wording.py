@@ -1,4 +1,62 @@
-"""How numbers and durations are said."""
+"""How scores, parameters, durations and what a study is are said, wherever they are said."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SCORE_TITLES = {
+    "f1_macro": "F1(M)",
+    "f1_weighted": "F1(W)",
+    "recall_macro": "recall(M)",
+    "recall_weighted": "recall(W)",
+    "precision_macro": "precision(M)",
+    "precision_weighted": "precision(W)",
+    "specificity_macro": "specificity(M)",
+    "specificity_weighted": "specificity(W)",
+}
+
+
+def score_title(score: object) -> str:
+    """Return the title of a score, or what it is called where it is not a known one."""
+    return SCORE_TITLES.get(str(score), str(score))
+
+
+def say_value(value: object) -> str:
+    """Return the value of a parameter, a real number in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def say_parameters(parameters: Mapping[str, object]) -> str:
+    """Return parameters as "strategy=sampler, ratio=0.05997"."""
+    said = (f"{name}={say_value(value)}" for name, value in parameters.items())
+    return ", ".join(said) or "no parameters"
+
+
+def parameters_of(row: Iterable[tuple[object, object]]) -> dict[str, object]:
+    """Return the parameters that a row of the table of trials has.
+
+    Args:
+        row: columns and values; a value that is None or NaN is not there.
+    """
+    return {
+        str(column).removeprefix("param_"): value
+        for column, value in row
+        if str(column).startswith("param_")
+        and value is not None
+        and not (isinstance(value, float) and math.isnan(value))
+    }
+
+
+def say_identity(identity: Mapping[str, Any]) -> str:
+    """Return the data and means of a study, such as "data mitdb, split intra-patient, ..."."""
+
+    def known(name: str) -> str:
+        return str(identity.get(name, "not known"))
+
+    return (
+        f"data {known('source')}, split {known('split')}, budget {known('budget')}, "
+        f"device {known('device')} ({known('precision')}), seed {known('seed')}"
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -5,13 +5,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ecg.heartbeats import CLASS_TITLES
 from ecg.metrics import per_class
 from study.plots.style import (
     BASELINE,
     BEST,
     CLASS_COLOURS,
     CLASS_SYMBOLS,
-    CLASS_TITLES,
     GREY,
     SCALE,
     NothingToDrawError,

@@ -6,10 +6,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.examples import EXAMPLES, Example
-from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES, SAMPLING_RATE
+from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASS_TITLES, CLASSES, SAMPLING_RATE
 from study.plots.style import (
     CLASS_COLOURS,
-    CLASS_TITLES,
     NothingToDrawError,
     best_of,
     styled,

@@ -5,13 +5,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from study.plots.style import (
-    SCORE_TITLES,
     NothingToDrawError,
     by_group,
     descriptions,
     finished,
     styled,
 )
+from study.wording import score_title
 
 MEANS = {"alpha": ("alpha (class weights)", 0.0), "ratio": ("ratio (sampler)", 0.0)}
 SCORES = ("f1_macro", "f1_weighted")
@@ -49,7 +49,7 @@ def imbalance_answers(records: pd.DataFrame) -> go.Figure:
                 )  # fmt: skip
             if row == len(SCORES):
                 figure.update_xaxes(title_text=MEANS[name][0], row=row, col=column)
-        figure.update_yaxes(title_text=f"validation {SCORE_TITLES[score]}", row=row, col=1)
+        figure.update_yaxes(title_text=f"validation {score_title(score)}", row=row, col=1)
     return styled(figure, height=560, min_width=200 + 160 * len(used))
 
 

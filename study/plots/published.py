@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
-from study.plots.style import BLUE, ORANGE, SCORE_TITLES, NothingToDrawError, styled
+from study.plots.style import BLUE, ORANGE, NothingToDrawError, styled
+from study.wording import SCORE_TITLES
 
 if TYPE_CHECKING:
     from search_spaces.tables import Table

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError
-from ecg.heartbeats import CLASS_NAMES, CLASSES
+from study.wording import score_title
 
 # Okabe & Ito 2008, "Color Universal Design": told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
@@ -18,21 +18,8 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
 GREY = "#808080"
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
 CLASS_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
-CLASS_TITLES = tuple(
-    f"{name} {title}" for name, title in zip(CLASSES, CLASS_NAMES, strict=True)
-)  # fmt: skip
 
 SCALE = "Cividis"  # readable with any kind of colour vision, and in print
-SCORE_TITLES = {
-    "f1_macro": "F1(M)",
-    "f1_weighted": "F1(W)",
-    "recall_macro": "recall(M)",
-    "recall_weighted": "recall(W)",
-    "precision_macro": "precision(M)",
-    "precision_weighted": "precision(W)",
-    "specificity_macro": "specificity(M)",
-    "specificity_weighted": "specificity(W)",
-}
 
 
 class NothingToDrawError(EcgError):
@@ -134,7 +121,7 @@ def objective_of(records: pd.DataFrame) -> str:
 def objective_title(records: pd.DataFrame) -> str:
     """Return the objective as an axis title."""
     objective = objective_of(records)
-    return f"validation {SCORE_TITLES.get(objective, plain(objective))}"
+    return f"validation {plain(score_title(objective))}"
 
 
 def parameters_of(records: pd.DataFrame) -> list[str]:

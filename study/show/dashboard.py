@@ -31,7 +31,6 @@ from study.storage.studies import open_storage
 from study.storage.trials_table import study_records
 
 DEFAULT_PORT = 8080
-LOOPBACK_NAMES = ("localhost", "")
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
 SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
@@ -113,7 +112,7 @@ def exposure(host: str) -> str | None:
     try:
         is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        is_local = host in LOOPBACK_NAMES[:1]
+        is_local = host == "localhost"
     if is_local:
         return None
     return (

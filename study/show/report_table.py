@@ -17,7 +17,6 @@ SCORES = {
     "test_f1_weighted": "test F1(W)",
 }
 WHOLE = {"best_epoch": "best epoch", "last_epoch": "epochs"}
-TEXTS = ("state", "stop_reason", "failure")
 
 
 def trials_table(records: pd.DataFrame) -> str:

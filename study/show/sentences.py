@@ -8,13 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.metrics import bootstrap_interval, scores_of_many
-from study.plots.style import SCORE_TITLES
-from study.storage.studies import device_words
-from study.wording import format_seconds
+from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
 
 DRAWS = 2000
 SEED = 20110801
-OPEN_STATES = ("running", "waiting")
 STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
           "waiting": "queued"}  # fmt: skip
 
@@ -23,11 +20,9 @@ def tell_setting(identity: Mapping[str, Any]) -> str:
     """Return data, split, budget, device and objective in one sentence."""
     if not identity:
         return "This study was not made by this project: what it searched is not on record."
-    objective = SCORE_TITLES.get(str(identity.get("objective")), str(identity.get("objective")))
     return (
-        f"Space {identity.get('space')}, maximising validation {objective}; data "
-        f"{identity.get('source')}, split {identity.get('split')}, budget "
-        f"{identity.get('budget')}, {device_words(identity)}, seed {identity.get('seed')}."
+        f"Space {identity.get('space')}, maximising validation "
+        f"{score_title(identity.get('objective'))}; {say_identity(identity)}."
     )
 
 
@@ -54,11 +49,11 @@ def tell_winner(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Seri
     if best is None:
         return "No trial is complete yet, so there is no winner."
     objective = str(records.attrs.get("identity", {}).get("objective", "f1_macro"))
-    title = SCORE_TITLES.get(objective, objective)
+    title = score_title(objective)
     low, high = bootstrap_interval(best["confusion"], objective)
     told = (
-        f"The best is trial {best['number']} ({describe_params(best)}): validation {title} "
-        f"{best['value']:.4f} (95% interval {low:.4f} to {high:.4f})."
+        f"The best is trial {best['number']} ({say_parameters(parameters_of(best.items()))}): "
+        f"validation {title} {best['value']:.4f} (95% interval {low:.4f} to {high:.4f})."
     )
     if baseline is None:
         return told + " The baseline is not complete."
@@ -66,9 +61,9 @@ def tell_winner(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Seri
         return told + " It is the baseline itself: nothing that was tried is better."
     low, high = difference_interval(best["confusion"], baseline["confusion"], objective)
     told += (
-        f" The baseline, trial {baseline['number']} ({describe_params(baseline)}), has "
-        f"{baseline['value']:.4f}. The difference is {best['value'] - baseline['value']:+.4f}, "
-        f"95% interval {low:+.4f} to {high:+.4f}."
+        f" The baseline, trial {baseline['number']} "
+        f"({say_parameters(parameters_of(baseline.items()))}), has {baseline['value']:.4f}. "
+        f"The difference is {best['value'] - baseline['value']:+.4f}, 95% interval {low:+.4f} to {high:+.4f}."
     )
     return told + (
         " The interval includes 0: this difference may be chance." if low <= 0 <= high else ""
@@ -119,19 +114,3 @@ def difference_interval(
         drawn.append(scores_of_many(counts.reshape(draws, *matrix.shape))[score])
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
     return float(low), float(high)
-
-
-def describe_params(record: pd.Series) -> str:
-    """Return the parameters of a trial as "alpha = 0.25, ratio = 0.5"."""
-    params = {
-        str(name).removeprefix("param_"): value
-        for name, value in record.items()
-        if str(name).startswith("param_") and not pd.isna(value)
-    }
-    return (
-        ", ".join(
-            f"{name} = {value:.4g}" if isinstance(value, float) else f"{name} = {value}"
-            for name, value in params.items()
-        )
-        or "no parameters"
-    )

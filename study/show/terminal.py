@@ -7,10 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ecg.heartbeats import CLASS_NAMES, CLASSES
+from ecg.heartbeats import CLASS_TITLES
 from study.storage.reading import Row, StudyRows, best_row
-from study.storage.studies import device_words
-from study.wording import format_seconds
+from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)
@@ -19,12 +18,7 @@ SHOWN = (
     "last_epoch", "seconds",
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
-FIGURES = {
-    "f1_macro": "F1(M)",
-    "f1_weighted": "F1(W)",
-    "recall_macro": "Recall(M)",
-    "precision_macro": "Precision(M)",
-}
+SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
 
 
 def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
@@ -37,12 +31,7 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
     identity = study.identity
     parts: list[RenderableType] = [
         Text(f"study {study.name}", style="bold"),
-        Text(
-            f"space {identity.get('space')}, data {identity.get('source')} "
-            f"({str(identity.get('data'))[:12]}), split {identity.get('split')}, "
-            f"budget {identity.get('budget')}, {device_words(identity)}, "
-            f"seed {identity.get('seed')}"
-        ),
+        Text(f"space {identity.get('space')}, {say_identity(identity)}"),
         Text(_describe_states(study.rows)),
         Text(_describe_test_reads(study.rows)),
     ]
@@ -78,19 +67,6 @@ def _find_baseline(rows: Sequence[Row]) -> Row | None:
     return next((row for row in rows if row["baseline"] and row["state"] == "complete"), None)
 
 
-def _describe_params(row: Row) -> str:
-    """Return the parameters of a trial as "alpha=0.25, ratio=0.5"."""
-    params = {
-        name.removeprefix("param_"): value
-        for name, value in row.items()
-        if name.startswith("param_") and value is not None
-    }
-    return ", ".join(
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in params.items()
-    )
-
-
 def _describe_states(rows: Sequence[Row]) -> str:
     """Return "12 trials: 9 complete, 3 pruned; 5 min of training"."""
     counts = Counter(row["state"] for row in rows).most_common()
@@ -111,11 +87,11 @@ def _describe_test_reads(rows: Sequence[Row]) -> str:
 def _compare(best: Row, baseline: Row | None) -> RenderableType:
     """Draw the best configuration's validation figures beside the baseline's."""
     table = Table(title="validation figures at the best epoch", title_justify="left")
-    for column in ("", *FIGURES.values()):
+    for column in ("", *map(score_title, SCORES)):
         table.add_column(column)
     chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
     figures = {
-        title: [float(row[f"validation_{name}"]) for name in FIGURES]
+        title: [float(row[f"validation_{name}"]) for name in SCORES]
         for title, row in chosen.items()
     }
     for title, values in figures.items():
@@ -123,7 +99,10 @@ def _compare(best: Row, baseline: Row | None) -> RenderableType:
     if baseline is not None:
         pairs = zip(figures["best"], figures["baseline"], strict=True)
         table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
-    lines = [Text(f"{title}: {_describe_params(row)}") for title, row in chosen.items()]
+    lines = [
+        Text(f"{title}: {say_parameters(parameters_of(row.items()))}")
+        for title, row in chosen.items()
+    ]
     return Group(*lines, table)
 
 
@@ -132,10 +111,10 @@ def _per_class(best: Row) -> Table:
     figures = best["per_class"]
     for column in ("class", *figures, "beats"):
         table.add_column(column)
-    for index, name in enumerate(CLASSES):
+    for index, title in enumerate(CLASS_TITLES):
         values = [f"{figures[figure][index]:.4f}" for figure in figures]
         beats = sum(best["confusion"][index])
-        table.add_row(f"{name} {CLASS_NAMES[index]}", *values, f"{beats:,}")
+        table.add_row(title, *values, f"{beats:,}")
     return table
 
 
@@ -153,7 +132,7 @@ def _best_trials(rows: Sequence[Row], number: int) -> Table:
             str(row["stop_reason"]),
             f"{row['best_epoch']}/{row['last_epoch']}",
             format_seconds(row["seconds"]),
-            _describe_params(row),
+            say_parameters(parameters_of(row.items())),
         )
     table.caption = "epochs: best/last"
     return table

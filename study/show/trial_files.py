@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg.heartbeats import CLASS_NAMES, CLASSES
+from ecg.heartbeats import CLASS_TITLES, CLASSES
 from ecg.metrics import per_class
 
 _DRAWING = threading.Lock()  # Matplotlib draws one figure at a time
@@ -43,5 +43,5 @@ def predictions_csv(confusion: Sequence[Sequence[int]]) -> str:
     writer.writerow(["true class", "beats", *(f"predicted {name}" for name in CLASSES), *figures])
     for index, row in enumerate(confusion):
         shares = [f"{values[index]:.4f}" for values in figures.values()]
-        writer.writerow([f"{CLASSES[index]} {CLASS_NAMES[index]}", sum(row), *row, *shares])
+        writer.writerow([CLASS_TITLES[index], sum(row), *row, *shares])
     return file.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ecg.heartbeats import CLASS_NAMES, CLASSES
+from ecg.heartbeats import CLASS_TITLES, CLASSES
 
 # Figures are made without pyplot: it keeps them all, and wants the main thread.
 COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
@@ -40,7 +40,7 @@ def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
             column, row, f"{counts[row, column]:,}\n{share:.1%}", ha="center", va="center",
             fontsize=8, color="black" if share > 0.55 else "white",
         )  # fmt: skip
-    titles = [f"{name}\n{title}" for name, title in zip(CLASSES, CLASS_NAMES, strict=True)]
+    titles = [title.replace(" ", "\n") for title in CLASS_TITLES]
     axes.set_xticks(range(len(CLASSES)), titles, fontsize=7)
     axes.set_yticks(range(len(CLASSES)), titles, fontsize=7)
     axes.set_xlabel("predicted class")

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg.heartbeats import CLASS_NAMES, CLASSES
+from ecg.heartbeats import CLASS_TITLES
+from study.wording import SCORE_TITLES, say_identity, say_value
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~&:@/^])")
 REASONS = {
@@ -15,7 +16,7 @@ REASONS = {
     "max-epochs": "trained for all epochs of the budget",
     "pruned": "pruned: no match for earlier trials",
 }
-TITLES = {"f1_macro": "F1(M)", "f1_weighted": "F1(W)"}
+SHOWN = ("f1_macro", "f1_weighted")  # beside the objective
 NOTE_COLUMNS = ("recall", "precision", "f1")
 
 
@@ -34,8 +35,8 @@ def trial_note(facts: Mapping[str, Any], params: Mapping[str, Any], objective: s
         objective: one of `ecg.metrics.SCORES`.
     """
     validation = facts["validation"]
-    scores = dict.fromkeys((objective, *TITLES))
-    shown = ", ".join(f"{TITLES.get(s, escape(s))} {validation[s]:.4f}" for s in scores)
+    scores = dict.fromkeys((objective, *SHOWN))
+    shown = ", ".join(f"{_title(s)} {validation[s]:.4f}" for s in scores)
     trained_on = f" on {escape(facts['device'])} ({escape(facts['precision'])})"
     lines = [
         f"**{shown}** (validation)",
@@ -49,7 +50,7 @@ def trial_note(facts: Mapping[str, Any], params: Mapping[str, Any], objective: s
         lines += [", ".join(f"{escape(k)} = {_number(v)}" for k, v in params.items()), ""]
     lines += [*_class_table(facts["per_class"], facts["confusion"]), ""]
     if test := facts.get("test"):
-        shown = ", ".join(f"{title} {test[score]:.4f}" for score, title in TITLES.items())
+        shown = ", ".join(f"{_title(score)} {test[score]:.4f}" for score in SHOWN)
         lines += [f"test part: {shown} (read once: {escape(facts['test_read']['reason'])})", ""]
     if config := facts.get("config"):
         lines += [*_config_table(config), ""]
@@ -72,28 +73,23 @@ def study_note(
         facts: sentences about what it found, any text.
         space: lines about what is searched, any text.
     """
-    told = {key: escape(identity.get(key, "not known")) for key in IDENTITY}
     lines = [
         f"**{escape(name)}**",
         "",
         *(f"- {escape(fact)}" for fact in facts),
-        f"- searched: {told['space']}, maximising validation "
-        f"{TITLES.get(str(identity.get('objective')), told['objective'])}",
+        f"- searched: {escape(identity.get('space', 'not known'))}, maximising validation "
+        f"{_title(identity.get('objective', 'not known'))}",
         *(f"  - {escape(line)}" for line in space),
-        f"- data: {told['source']}, split {told['split']}, budget {told['budget']}, "
-        f"device {told['device']} ({told['precision']}), seed {told['seed']}",
+        f"- {escape(say_identity(identity))}",
     ]
     return "\n".join(lines) + "\n"
 
 
-IDENTITY = ("space", "objective", "source", "split", "budget", "device", "precision", "seed")
-
-
 def _class_table(per_class: Mapping[str, Sequence[float]], confusion: Any) -> list[str]:
     rows = ["| class | beats | recall | precision | F1 |", "|:--|--:|--:|--:|--:|"]
-    for index, name in enumerate(CLASSES):
+    for index, title in enumerate(CLASS_TITLES):
         figures = " | ".join(f"{per_class[column][index]:.4f}" for column in NOTE_COLUMNS)
-        rows.append(f"| {name} {CLASS_NAMES[index]} | {sum(confusion[index]):,} | {figures} |")
+        rows.append(f"| {title} | {sum(confusion[index]):,} | {figures} |")
     return rows
 
 
@@ -106,4 +102,9 @@ def _config_table(config: Mapping[str, Any]) -> list[str]:
 
 
 def _number(value: object) -> str:
-    return escape(f"{value:.4g}" if isinstance(value, float) else value)
+    return escape(say_value(value))
+
+
+def _title(score: object) -> str:
+    """Return the title of a score, or its name where it is not a known one."""
+    return SCORE_TITLES.get(str(score)) or escape(score)

@@ -200,11 +200,6 @@ def check_format(name: str, stored: Mapping[str, Any]) -> None:
         )
 
 
-def device_words(identity: Mapping[str, Any]) -> str:
-    """Return where and in which precision a study computes, such as "device cpu (fp32)"."""
-    return f"device {identity.get('device', '?')} ({identity.get('precision', '?')})"
-
-
 def load_study(storage: RDBStorage, name: str) -> optuna.Study:
     """Return an existing study.
 

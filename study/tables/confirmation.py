@@ -10,9 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.statistics import MIN_PAIRS, holm, interval_of_runs, paired_p_value, smallest_p_value
+from study.wording import SCORE_TITLES, say_parameters
 
-COMPARED = {"f1_macro": "F1(M)", "f1_weighted": "F1(W)"}
+COMPARED = ("f1_macro", "f1_weighted")
 BASELINE = "baseline"
+DESCRIBED = ("model", "optimizer", "learning_rate", "weight_decay", "scheduler_factor", "alpha",
+             "ratio")  # fmt: skip
 
 
 def compare_configurations(
@@ -35,7 +38,8 @@ def compare_configurations(
     for column in columns:
         table.add_column(column, overflow="fold")
     for name, cells in runs.items():
-        for score, title in COMPARED.items():
+        for score in COMPARED:
+            title = SCORE_TITLES[score]
             if cells.empty:
                 table.add_row(name, "0", title, "—", "—", "—")
                 continue
@@ -91,12 +95,4 @@ def _conclusion(runs: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _describe(fields: Mapping[str, Any]) -> str:
-    shown = ("model", "optimizer", "learning_rate", "weight_decay", "scheduler_factor", "alpha",
-             "ratio")  # fmt: skip
-    return ", ".join(
-        f"{name}={fields[name]:.4g}"
-        if isinstance(fields[name], float)
-        else f"{name}={fields[name]}"
-        for name in shown
-        if fields[name] is not None
-    )
+    return say_parameters({n: fields[n] for n in DESCRIBED if fields[n] is not None})
