@@ -63,7 +63,8 @@ def tell_winner(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Seri
     told += (
         f" The baseline, trial {baseline['number']} "
         f"({say_parameters(parameters_of(baseline.items()))}), has {baseline['value']:.4f}. "
-        f"The difference is {best['value'] - baseline['value']:+.4f}, 95% interval {low:+.4f} to {high:+.4f}."
+        f"The difference is {best['value'] - baseline['value']:+.4f}, "
+        f"95% interval {low:+.4f} to {high:+.4f}."
     )
     return told + (
         " The interval includes 0: this difference may be chance." if low <= 0 <= high else ""
