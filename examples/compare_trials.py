@@ -25,7 +25,7 @@ def main(study: str, first: str, second: str, storage: str = STORAGE) -> None:
 
     names = [
         "state",
-        *(name for name in chosen if name.startswith(("param_", "validation_"))),
+        *(name for name in map(str, chosen) if name.startswith(("param_", "validation_"))),
         "best_epoch",
         "seconds",
     ]

@@ -1,0 +1,151 @@
+"""The pages say nothing that is not there: links, commands, messages, the Python of README."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from ecg.cli import app as ecg_app
+from study.cli import app as study_app
+from tests.conftest import REPOSITORY
+
+PAGES = sorted(
+    [
+        *REPOSITORY.glob("*.md"),
+        *(REPOSITORY / "docs").glob("*.md"),
+        REPOSITORY / "results/README.md",
+    ]
+)
+PROGRAMS = {"study": study_app, "ecg": ecg_app}
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"python3? -m (study|ecg)\b(.*)")
+NO_ANCHOR = re.compile(r"[^\w\- ]")
+
+
+def fenced(path: Path, language: str) -> list[str]:
+    """Return the blocks of a page in one language."""
+    return [text for kind, text in FENCE.findall(path.read_text("utf-8")) if kind == language]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = FENCE.sub("", path.read_text("utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {NO_ANCHOR.sub("", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(path: Path) -> Iterator[str]:
+    """Yield the relative links of a page that lead nowhere."""
+    for link in LINK.findall(FENCE.sub("", path.read_text("utf-8"))):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            yield link
+
+
+def commands(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield program and words of every `python -m study` and `python -m ecg` in shell text."""
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in re.split(r"&&|\|\||[;|]", line.partition("  #")[0]):
+            if found := COMMAND.search(part):
+                yield found[1], shlex.split(found[2], comments=True)
+
+
+def check_command(program: str, words: list[str]) -> None:
+    """Let the program parse the words, without running anything; wrong words are refused."""
+    group = typer.main.get_group(PROGRAMS[program])
+    if not words or words[0].startswith("-"):
+        group.make_context(program, words, resilient_parsing=True)
+        return
+    context = group.make_context(program, list(words))
+    name, command, rest = group.resolve_command(context, list(words))
+    assert command is not None
+    command.make_context(name, rest, parent=context)
+
+
+DOCUMENTED = [
+    (path, program, words)
+    for path in PAGES
+    for text in fenced(path, "sh")
+    for program, words in commands(text)
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    assert list(broken_links(path)) == []
+
+
+def test_a_broken_link_is_seen(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A heading\n[a](no.md) [b](#a-heading) [c](#other) [d](https://x.org/no.md)")
+    assert list(broken_links(page)) == ["no.md", "#other"]
+
+
+@pytest.mark.parametrize(
+    ("path", "program", "words"),
+    DOCUMENTED,
+    ids=[f"{path.stem}-{program} {' '.join(words)}" for path, program, words in DOCUMENTED],
+)
+def test_every_documented_command_is_accepted(path: Path, program: str, words: list[str]) -> None:
+    check_command(program, words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m study runs",
+        "python -m study run --sapce full",
+        "python -m ecg fetch",
+        "python -m study run --trials many",
+    ],
+)
+def test_a_wrong_command_is_seen(line: str) -> None:
+    [(program, words)] = commands(line)
+    with pytest.raises(Exception, match="No such|Missing|not a valid"):
+        check_command(program, words)
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [code] = fenced(REPOSITORY / "README.md", "python")
+    monkeypatch.setenv("ECG_DATA", "synthetic")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0 <= float(done.stdout) <= 1
+
+
+def texts_of_the_program() -> str:
+    """Return every text in the code, with {} for each value that is put into it."""
+    found = []
+    for package in ("ecg", "search_spaces", "study"):
+        for path in (REPOSITORY / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    found.append("".join(
+                        str(part.value) if isinstance(part, ast.Constant) else "{}"
+                        for part in node.values
+                    ))  # fmt: skip
+    return "\n".join(found)
+
+
+def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
+    # A heading quotes the words of a message that stay the same, "..." standing for the others.
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
+    quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
+    pieces = [piece.strip() for line in quoted for piece in line.split("...")]
+    said = texts_of_the_program()
+    assert pieces
+    assert [piece for piece in pieces if piece not in said] == []
