@@ -5,8 +5,27 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Annotated
+
+import typer
 
 from ecg.errors import EcgError
+from ecg.lazy import DISTRIBUTION
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end the command, if asked for."""
+    if asked:
+        import ecg
+
+        print(f"{DISTRIBUTION} {ecg.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+]
 
 
 def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
