@@ -46,6 +46,11 @@ def find_budget(name: str) -> Budget:
 
     Raises:
         UsageError: no budget has this name.
+
+    Example:
+        >>> from ecg import find_budget
+        >>> find_budget("quick").max_epochs
+        10
     """
     if name not in BUDGETS:
         raise UsageError(f"unknown budget '{name}'; known budgets: {', '.join(BUDGETS)}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ecg.console import run_command
+from ecg.console import Version, run_command
 from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
@@ -31,11 +31,19 @@ def main() -> None:
     run_command(lambda: app(standalone_mode=True), debug="--debug" in sys.argv)
 
 
+@app.callback()
+def options(version: Version = False) -> None:
+    """Take the options that stand before a command."""
+
+
 @app.command()
 def prepare(
     data: Data = "auto",
     output: Annotated[
-        Path | None, typer.Option(help="Also write them as one file (.npz), for --data elsewhere.")
+        Path | None,
+        typer.Option(
+            help="Also write them as one file (.npz), for --data elsewhere.", show_default="none"
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -81,7 +89,10 @@ def describe_command(data: Data = "auto", debug: Debug = False) -> None:
 def audit_command(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them."),
+        typer.Option(
+            help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them.",
+            show_default="the split rebuilt from the records",
+        ),
     ] = None,
     records: Annotated[
         str,

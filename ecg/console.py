@@ -6,12 +6,30 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import typer
 
 from ecg.errors import EcgError
+from ecg.lazy import DISTRIBUTION
 
 T = TypeVar("T")
 ARGUMENT = re.compile(r"`([a-z_]+)`")
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end the command, if asked for."""
+    if asked:
+        import ecg
+
+        print(f"{DISTRIBUTION} {ecg.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
+]
 
 
 def run_command(command: Callable[[], object], *, debug: bool = False) -> None:

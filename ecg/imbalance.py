@@ -18,6 +18,12 @@ def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64
 
     Returns:
         (classes,) weights.
+
+    Example:
+        >>> import numpy as np
+        >>> from ecg import class_weights
+        >>> class_weights(np.array([80, 20]), alpha=0.5)
+        array([0.8125, 1.75  ])
     """
     counts = np.asarray(counts, dtype=np.float64)
     balanced = np.ones(len(counts))
@@ -40,6 +46,12 @@ def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.floa
 
     Raises:
         UsageError: there are no beats of class N.
+
+    Example:
+        >>> import numpy as np
+        >>> from ecg import sampling_weights
+        >>> sampling_weights(np.array([80, 20]), ratio=0.5)
+        array([1., 2.])
     """
     if counts[0] == 0:
         raise UsageError("the sampler's ratio is measured by class N, which has no beats here")

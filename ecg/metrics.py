@@ -23,6 +23,11 @@ def per_class(confusion: ArrayLike) -> dict[str, Vector]:
 
     Returns:
         "recall", "specificity", "precision", "f1", each (..., classes).
+
+    Example:
+        >>> from ecg import per_class
+        >>> per_class([[90, 10], [5, 5]])["recall"]
+        array([0.9, 0.5])
     """
     matrix = np.asarray(confusion, dtype=np.float64)
     true_positive = np.diagonal(matrix, axis1=-2, axis2=-1)
@@ -49,6 +54,12 @@ def scores(confusion: ArrayLike) -> dict[str, float]:
     Returns:
         `recall_macro`, `recall_weighted`, and so on for specificity, precision and f1, in
         the order of `SCORES`.
+
+    Example:
+        >>> from ecg import scores
+        >>> found = scores([[90, 10], [5, 5]])
+        >>> found["recall_macro"], round(found["f1_macro"], 4)
+        (0.7, 0.6615)
     """
     return {name: float(value) for name, value in _averages(np.asarray(confusion)).items()}
 

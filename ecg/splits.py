@@ -113,6 +113,12 @@ def make_split(name: str, beats: Heartbeats) -> Split:
         UsageError: no split has this name, or the source cannot be split so.
         LeakError: see `check_leaks`.
         DataError: a part is empty.
+
+    Example:
+        >>> from ecg import load, make_split
+        >>> split = make_split("inter-patient", load("synthetic"))
+        >>> {part: len(rows) for part, rows in split.parts()}
+        {'train': 8100, 'validation': 1800, 'test': 9900}
     """
     if name not in SPLITS:
         raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")

@@ -39,6 +39,11 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float | None:
 
     Raises:
         ValueError: the two are not of one length.
+
+    Example:
+        >>> from ecg import paired_p_value
+        >>> round(paired_p_value([91, 93, 92, 95, 94, 96], [90, 91, 89, 91, 89, 90]), 5)
+        0.03125
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape or one.ndim != 1:
@@ -68,6 +73,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Returns:
         Corrected p-values in the same order; those under a level are significant at it, and
         the chance of any false one among them is below that level.
+
+    Example:
+        >>> from ecg import holm
+        >>> holm([0.04, 0.01])
+        [0.04, 0.02]
     """
     corrected = [0.0] * len(p_values)
     highest = 0.0
@@ -96,6 +106,12 @@ def interval_of_mean(
 
     Raises:
         ValueError: there are fewer than two values.
+
+    Example:
+        >>> from ecg import interval_of_mean
+        >>> low, high = interval_of_mean([0.90, 0.92, 0.91, 0.95])
+        >>> round(low, 4), round(high, 4)
+        (0.905, 0.94)
     """
     # Sorted, so that the draws do not depend on the order of the seeds.
     figures: NDArray[np.float64] = np.sort(np.asarray(values, dtype=np.float64))

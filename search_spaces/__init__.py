@@ -29,6 +29,11 @@ def find_space(name: str) -> Space:
     Raises:
         UsageError: no space has this name, or the file does not hold one; the message says
             what was wrong with it.
+
+    Example:
+        >>> from search_spaces import find_space
+        >>> find_space("optimizer").objective
+        'f1_macro'
     """
     if name.endswith(".py"):
         return _load_file(Path(name))

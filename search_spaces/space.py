@@ -158,6 +158,20 @@ class Space:
     Raises:
         UsageError: a parameter is no field or leaves its field's range, a condition can never
             hold, the baseline does not fit the parameters, or the objective is not known.
+
+    Example:
+        >>> from search_spaces import Choice, Real, Space
+        >>> space = Space(
+        ...     name="momentum",
+        ...     description="momentum, where the optimizer has one",
+        ...     parameters=(
+        ...         Choice("optimizer", ("adamw", "sgd")),
+        ...         Real("momentum", 0.5, 0.99, when={"optimizer": ("sgd",)}),
+        ...     ),
+        ...     baseline={"optimizer": "adamw"},
+        ... )
+        >>> [params.get("momentum") for params in space.grid(2)]
+        [None, 0.5, 0.99]
     """
 
     name: str

@@ -1,17 +1,33 @@
-"""Studies: Optuna and everything a person types. `load_records` gives their trials as a table."""
+"""Studies: Optuna, and everything a person types. From Python, their trials as tables.
 
-from typing import TYPE_CHECKING, Any
+The names below are imported when they are first asked for, so that `python -m study --help` is
+quick.
+
+Example:
+    >>> import optuna
+    >>> from study import study_records
+    >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
+    >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    >>> study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    >>> study_records(study)[["number", "state", "param_x"]].round(2)
+       number     state  param_x
+    0       0  complete     0.55
+    1       1  complete     0.72
+"""
+
+from typing import TYPE_CHECKING
+
+from ecg.lazy import on_demand
 
 if TYPE_CHECKING:
-    from study.storage.trials_table import load_records
+    from study.storage.database import StorageError
+    from study.storage.trials_table import load_all_records, load_records, study_records
 
-__all__ = ["load_records"]
+    __version__: str
 
+__all__ = ["StorageError", "__version__", "load_all_records", "load_records", "study_records"]
 
-def __getattr__(name: str) -> Any:
-    """Import `load_records` when it is asked for, so that `python -m study --help` is quick."""
-    if name in __all__:
-        from study.storage import trials_table as records
-
-        return getattr(records, name)
-    raise AttributeError(f"module 'study' has no attribute '{name}'")
+if not TYPE_CHECKING:  # or every name would pass the type checker
+    __getattr__, __dir__ = on_demand(
+        __name__, __all__, ("study.storage.database", "study.storage.trials_table")
+    )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg.console import run_command
+from ecg.console import Version, run_command
+from ecg.lazy import DISTRIBUTION
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,8 +30,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors
 
 
 def main() -> None:
-    """Run `python -m study`."""
+    """Run `python -m study`, or `ecg-study`."""
     run_command(_run_app, debug="--debug" in sys.argv)
+
+
+@app.callback()
+def options(version: Version = False) -> None:
+    """Take the options that stand before a command."""
 
 
 def _run_app() -> None:
@@ -60,9 +66,15 @@ Data = Annotated[
         "$ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda or cuda:N.", show_default="auto: a GPU if there is one, else the CPU"
+    ),
+]
 Precision = Annotated[
-    str, typer.Option(help="fp32, tf32 (CUDA) or bf16 [default: tf32 on CUDA, else fp32].")
+    str,
+    typer.Option(help="fp32, tf32 (CUDA) or bf16.", show_default="auto: tf32 on CUDA, else fp32"),
 ]
 
 
@@ -103,14 +115,17 @@ def run(
         ),
     ] = "imbalance",
     trials: Annotated[
-        int | None, typer.Option(help="Finished trials wanted in all [default: by budget].")
+        int | None,
+        typer.Option(help="Stop after this many finished trials.", show_default="by budget"),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds of every configuration of a table.")] = 1,
     timeout: Annotated[
-        float | None, typer.Option(help="Begin no trial after so many seconds.")
+        float | None,
+        typer.Option(help="Start no new trial after this many seconds.", show_default="no limit"),
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="Name [default: SPACE-SOURCE-SPLIT-BUDGET].")
+        str | None,
+        typer.Option(help="Name of the study.", show_default="SPACE-SOURCE-SPLIT-BUDGET"),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
@@ -119,7 +134,7 @@ def run(
     ] = "intra-patient",
     budget: Annotated[
         str | None,
-        typer.Option(help="smoke, quick or paper [default: paper on a GPU, else quick]."),
+        typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -134,7 +149,10 @@ def run(
     ] = 0,
     checkpoint_every: CheckpointEvery = 30.0,
     replay: Annotated[
-        Path | None, typer.Option(help="Recorded curves that stand in for training.")
+        Path | None,
+        typer.Option(
+            help="Recorded curves that stand in for training.", show_default="none, it trains"
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -277,7 +295,7 @@ Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made i
 @app.command("export-results")
 def export_results(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
+        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
     ] = None,
     output: Output = Path("results/tables"),
     storage: Storage = DEFAULT_STORAGE,
@@ -296,7 +314,8 @@ def import_results(
         list[Path], typer.Argument(metavar="FILE...", help="What `export-results` wrote.")
     ],
     study: Annotated[
-        str | None, typer.Option(help="Name [default: as `run --space tables` names it].")
+        str | None,
+        typer.Option(help="Name of the study.", show_default="as `run --space tables` names it"),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
@@ -314,14 +333,18 @@ def import_results(
 @app.command("export-tables")
 def export_tables(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables [default: all].")
+        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
     ] = None,
     results: Annotated[
-        list[Path] | None, typer.Option(help="Render from results files, without a database.")
+        list[Path] | None,
+        typer.Option(
+            help="Results files to render from, without a database.", show_default="the database"
+        ),
     ] = None,
     output: Output = Path("results/tables"),
     format_: Annotated[
-        list[str] | None, typer.Option("--format", help="markdown, csv, latex or html.")
+        list[str] | None,
+        typer.Option("--format", help="markdown, csv, latex or html.", show_default="markdown"),
     ] = None,
     published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
@@ -367,7 +390,8 @@ def dashboard(
     storage: Storage = DEFAULT_STORAGE,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(help="[default: 8080, or a free one where it is taken]")
+        int | None,
+        typer.Option(help="Port to listen on.", show_default="8080, or a free one if it is taken"),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
     debug: Debug = False,
@@ -384,7 +408,7 @@ def dashboard(
 @app.command()
 def report(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Names, see `list` [default: all].")
+        list[str] | None, typer.Argument(help="Names, see `list`.", show_default="all")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path(
         "results/report.html"
@@ -406,10 +430,12 @@ def plots(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
     folder: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder [default: results/plots/STUDY].")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder.", show_default="results/plots/STUDY"),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Name of a figure; more than once for several.")
+        list[str] | None,
+        typer.Option(help="Name of a figure; more than once for several.", show_default="all"),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
@@ -453,7 +479,7 @@ def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) 
     at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
     last = f"export-tables {name}" if is_table else f"confirm {name}"
     commands = (f"show {name}", "dashboard", f"report {name}", last)
-    lines = (f"  python -m study {command}{at}" for command in commands)
+    lines = (f"  {_program()} {command}{at}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
 
 
@@ -464,7 +490,13 @@ def _retyped() -> str:
     from study.storage.database import hide_password
 
     words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
-    return shlex.join(["python", "-m", "study", *words])
+    return f"{_program()} {shlex.join(words)}"
+
+
+def _program() -> str:
+    """Return how the person called this program."""
+    script = Path(sys.argv[0]).stem
+    return script if script == DISTRIBUTION else "python -m study"
 
 
 def _say(console: "Console", text: str) -> None:

@@ -53,10 +53,12 @@ def load(path: str | Path) -> Heartbeats:
         DataError: a file of the data is missing or damaged.
 
     Example:
-        >>> from ecg.sources import load
-        >>> beats = load("data/mitdb")  # doctest: +SKIP
-        >>> beats.class_counts()  # doctest: +SKIP
-        array([90589,  2779,  7236,   803,  8039])
+        >>> from ecg import load
+        >>> beats = load("synthetic")
+        >>> beats.signals.shape
+        (21600, 187)
+        >>> beats.class_counts()
+        array([17882,   547,  1428,   162,  1581])
     """
     if path == SYNTHETIC:
         from ecg.sources.synthetic import generate

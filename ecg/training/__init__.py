@@ -3,8 +3,9 @@
 A name is imported when it is first asked for, so that a configuration does without PyTorch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ecg.lazy import on_demand
 
 if TYPE_CHECKING:
     from ecg.training.checkpoint import Checkpoint
@@ -31,17 +32,18 @@ __all__ = [
     "train",
     "training_data",
 ]
-# The modules that have them, those that take least to import first.
-_MODULES = ("config", "result", "data", "precision", "checkpoint", "run", "loop")
 
 if not TYPE_CHECKING:  # or every name would pass the type checker
-
-    def __getattr__(name: str) -> Any:
-        """Return one of `__all__`, from the first module that has it."""
-        if name in __all__:
-            for module in _MODULES:
-                found = vars(import_module(f"{__name__}.{module}")).get(name)
-                if found is not None:
-                    globals()[name] = found
-                    return found
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        __all__,
+        (
+            "ecg.training.config",
+            "ecg.training.result",
+            "ecg.training.data",
+            "ecg.training.precision",
+            "ecg.training.checkpoint",
+            "ecg.training.run",
+            "ecg.training.loop",
+        ),
+    )

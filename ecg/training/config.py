@@ -46,6 +46,12 @@ class TrainConfig:
 
     Raises:
         UsageError: a value is unknown or out of range; the message names the field.
+
+    Example:
+        >>> from ecg import TrainConfig
+        >>> config = TrainConfig(model="residual", alpha=0.1)
+        >>> config.learning_rate, config.batch_size
+        (0.001, 64)
     """
 
     model: str = "coupled"

@@ -87,6 +87,14 @@ def training_data(
 
     Raises:
         UsageError: there are fewer than 2 training beats.
+
+    Example:
+        >>> from ecg import find_budget, find_device, load, make_split, training_data
+        >>> beats = load("synthetic")
+        >>> split = make_split("inter-patient", beats)
+        >>> data = training_data(beats, split, find_budget("smoke"), find_device("cpu"))
+        >>> data.train.signals.shape
+        torch.Size([512, 1, 187])
     """
     train = subsample(split.train, beats.labels, budget.train_beats)
     if len(train) < 2:

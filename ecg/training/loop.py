@@ -47,6 +47,16 @@ def train(
     Raises:
         DivergedError: a loss is NaN or infinite.
         UsageError: the precision is not known, or the device cannot compute in it.
+
+    Example:
+        >>> from ecg import TrainConfig, find_budget, find_device, load, make_split
+        >>> from ecg import train, training_data
+        >>> beats = load("synthetic")
+        >>> split = make_split("inter-patient", beats)
+        >>> data = training_data(beats, split, find_budget("smoke"), find_device("cpu"))
+        >>> result = train(TrainConfig(width_multiplier=0.1, max_epochs=2), data)
+        >>> len(result.epochs), result.stop_reason
+        (2, 'max-epochs')
     """
     began = time.perf_counter()
     device = data.device

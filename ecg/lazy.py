@@ -1,0 +1,43 @@
+"""The names that a package offers, imported when they are first asked for (PEP 562)."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+DISTRIBUTION = "ecg-study"  # whose version is `__version__`; pyproject.toml sets it
+
+
+def on_demand(
+    package: str, names: Sequence[str], modules: Sequence[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return the functions `__getattr__` and `__dir__` of a package.
+
+    Args:
+        package: its name.
+        names: its `__all__`.
+        modules: those that define the names, the quickest to import first: each name comes
+            from the first module that has it.
+    """
+
+    def find(name: str) -> Any:
+        if name in names:
+            found = _version() if name == "__version__" else _first(name, modules)
+            setattr(sys.modules[package], name, found)
+            return found
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find, lambda: sorted(names)
+
+
+def _first(name: str, modules: Sequence[str]) -> Any:
+    for module in map(import_module, modules):
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise AttributeError(f"no module of {', '.join(modules)} has {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version(DISTRIBUTION)

@@ -1,0 +1,42 @@
+"""What pyproject asks for is what the packages import; read from the source."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+
+from tests.conftest import REPOSITORY
+
+PACKAGES = ("ecg", "search_spaces", "study")
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+FOR_PEOPLE = ("kaggle", "postgres", "plots")  # extras that packages may import; others are tools
+
+
+def modules_of(requirements: Iterable[str]) -> set[str]:
+    """Return the modules of requirements, which here are named as their distributions."""
+    return {re.split(r"[^\w-]", text)[0].replace("-", "_") for text in requirements}
+
+
+def imported() -> set[str]:
+    """Return every module of others that a package imports, in functions too."""
+    found = set()
+    for package in PACKAGES:
+        for path in (REPOSITORY / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    found.add(str(node.module).split(".")[0])
+    return found - set(sys.stdlib_module_names) - set(PACKAGES)
+
+
+def test_every_dependency_is_imported() -> None:
+    # Rule: whoever runs a study installs nothing that no study uses.
+    assert modules_of(PROJECT["dependencies"]) <= imported()
+
+
+def test_every_import_is_a_dependency() -> None:
+    # Rule: nothing is there only because something else asks for it.
+    extras = [text for name in FOR_PEOPLE for text in PROJECT["optional-dependencies"][name]]
+    assert imported() <= modules_of([*PROJECT["dependencies"], *extras])
