@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ecg.metrics import scores
 from ecg.training.config import TrainConfig
+
+if TYPE_CHECKING:  # recordings and results are read without PyTorch
+    from torch import Tensor
 
 Confusion = tuple[tuple[int, ...], ...]
 
@@ -57,7 +59,7 @@ class TrainResult:
     best_epoch: int
     stop_reason: str
     seconds: float = field(compare=False)
-    weights: Mapping[str, Tensor] = field(compare=False, repr=False)
+    weights: Mapping[str, "Tensor"] = field(compare=False, repr=False)
 
     @property
     def best(self) -> Epoch:

@@ -34,7 +34,10 @@ def test_empty_study_has_the_columns(sqlite_url: str) -> None:
 
 def test_reading_and_drawing_need_no_pytorch() -> None:
     # PyTorch takes seconds to import: `list` and `show` would be slow.
-    modules = "study.show.report, study.show.terminal, study.show.dashboard"
+    modules = (
+        "study.show.report, study.show.terminal, study.show.dashboard, study.show.plot_files, "
+        "study.tables.export"
+    )
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
