@@ -25,6 +25,7 @@ app = typer.Typer(
 
 STORAGE_HELP = "Database URL, such as sqlite:///results/study.db or postgresql+psycopg://..."
 Storage = Annotated[str, typer.Option(envvar="ECG_STORAGE", help=STORAGE_HELP)]
+WIDEST = 1000  # characters of a line of `list`
 DEFAULT_STORAGE = "sqlite:///results/study.db"
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 
@@ -371,7 +372,9 @@ def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> No
     from study.storage.reading import read_studies
 
     studies = read_studies(storage, LISTED)
-    Console().print(list_studies(studies) if studies else "no study yet: python -m study run")
+    # Names stay whole, to be copied: a terminal wraps long lines, and a pipe has no width.
+    console = Console(width=WIDEST)
+    console.print(list_studies(studies) if studies else "no study yet: python -m study run")
 
 
 @app.command()

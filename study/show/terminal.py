@@ -48,13 +48,13 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
     for column in (
         "study", "data", "split", "budget", "device", "precision", "finished", "best", "baseline"
     ):  # fmt: skip
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for study in studies:
         finished = sum(row["state"] in ("complete", "pruned") for row in study.rows)
         found = (best_row(study.rows), _find_baseline(study.rows))
         table.add_row(
             Text(study.name),
-            *(str(study.identity.get(key, "?")) for key in SETTINGS),
+            *(Text(str(study.identity.get(key, "?"))) for key in SETTINGS),
             f"{finished}/{len(study.rows)}",
             *("-" if row is None else f"{row['value']:.4f}" for row in found),
         )

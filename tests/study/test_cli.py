@@ -294,3 +294,14 @@ def test_spaces_are_listed_with_their_baselines(typed: Command) -> None:
     for number in range(1, 6):
         assert f"\ntable{number}: " in result.out
     assert "strategy is class weights or both" in result.out
+
+
+def test_list_keeps_names_whole_at_any_width(
+    typed: Command, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a-study-whose-name-is-longer-than-" + "any-terminal-is-wide-" * 4
+    recording = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+    words = ("run", "--replay", recording, "--trials", 1)
+    typed(*words, "--study", name, "--storage", sqlite_url)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert f"{name}  " in typed("list", "--storage", sqlite_url).out
