@@ -267,8 +267,8 @@ def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: 
     )
     (tmp_path / "study.py").write_text("raise SystemExit('this one is not meant')")
     (tmp_path / "tiny.py").write_text(TINY)
-    words = ("--space", "tiny.py", "--data", "synthetic", "--budget", "smoke", "--trials", 2)
-    words = ("run", *words, "--jobs", 2, "--storage", sqlite_url)
+    words = ("--space", "tiny.py", "--data", "synthetic", "--budget", "smoke", "--trials", 1)
+    words = ("run", *words, "--jobs", 1, "--storage", sqlite_url)
     ended = finish(start(*words, script=(str(script),), folder=tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert "\n  ecg-study show tiny-synthetic-intra-patient-smoke --storage" in ended.out
