@@ -12,10 +12,11 @@ import torch
 from ecg.budget import Budget
 from ecg.heartbeats import Heartbeats
 from ecg.splits import Split, subsample
-from ecg.training import Epoch, TrainConfig, make_part, measure, train
+from ecg.training import Epoch, Part, TrainConfig, make_part, measure, train
 from ecg.training.data import TrainingData
 
-TIMED_SECONDS = 0.3  # of the steps of one network; one step at least
+TIMED_SECONDS = 0.3  # of the epochs of one network; one at least
+STEPS_AN_EPOCH = 2
 EVALUATED_BEATS = 128
 CPU = torch.device("cpu")
 
@@ -79,14 +80,13 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
         split: of the beats.
         precision: in which to compute.
     """
-    rows = subsample(split.train, beats.labels, config.batch_size)
+    rows = subsample(split.train, beats.labels, STEPS_AN_EPOCH * config.batch_size)
+    measured = make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU)
+    # Validated on next to nothing, so that an epoch is its steps; no step leads anywhere.
     data = TrainingData(
-        make_part(beats, rows, CPU),
-        make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU),
+        make_part(beats, rows, CPU), Part(measured.signals[:1], measured.labels[:1])
     )
-    timed = network_of(config).replace(  # an epoch is one step; no step leads anywhere
-        batch_size=len(rows), learning_rate=1e-6, max_epochs=1000, patience=1000
-    )
+    timed = network_of(config).replace(learning_rate=1e-6, max_epochs=1000, patience=1000)
     ends: list[float] = []
 
     def stop(_: Epoch) -> bool:
@@ -95,12 +95,11 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
 
     weights = train(timed, data, stop, precision=precision).weights
     began = time.perf_counter()
-    measure(timed, weights, data.validation, precision)
-    evaluation = (time.perf_counter() - began) / len(data.validation)
+    measure(timed, weights, measured, precision)
+    evaluation = (time.perf_counter() - began) / len(measured)
     # The first epoch is left out: it prepares the kernels.
-    step = median(end - before for before, end in pairwise(ends))
-    training = max(0.0, step - evaluation * len(data.validation)) / len(rows)
-    return Pace(training, evaluation)
+    epoch = median(end - before for before, end in pairwise(ends))
+    return Pace(epoch / len(rows), evaluation)
 
 
 def network_of(config: TrainConfig) -> TrainConfig:

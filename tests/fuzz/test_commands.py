@@ -107,8 +107,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg.sources.fetch_mitdb", offline)
     monkeypatch.setattr("ecg.sources.fetch._require_network", offline)
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    for page in ("report", "dashboard", "static_plots"):  # figures take most of the time
-        monkeypatch.setattr(f"study.{page}.PLOTS", [p for p in PLOTS if p.name == "curves"])
+    for page in ("report", "dashboard", "plot_files"):  # figures take most of the time
+        monkeypatch.setattr(f"study.show.{page}.PLOTS", [p for p in PLOTS if p.name == "curves"])
     monkeypatch.setattr("study.run.command._work", lambda *_: None)
     monkeypatch.setattr("study.show.plot_files._draw", lambda figures, _: [b""] * len(figures))
     monkeypatch.setattr("study.show.dashboard._Server.serve_forever", lambda _: None)

@@ -197,7 +197,7 @@ def test_a_cell_that_is_complete_twice_counts_once() -> None:
     study = make_study()
     cells = plan_cells([{}, {"alpha": 1}], 1, BUDGET, 0)
     for number in range(2):
-        study.add_trial(plan._as_trial(cells[0], SHOWN, None))
+        study.add_trial(plan.planned_trial(cells[0], SHOWN, None))
         end(study, number, TrialState.COMPLETE)
     assert len(find_incomplete(study, cells)) == len(cells) - 1
 
