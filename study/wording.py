@@ -53,8 +53,9 @@ def say_identity(identity: Mapping[str, Any]) -> str:
     def known(name: str) -> str:
         return str(identity.get(name, "not known"))
 
+    fingerprint = f" ({str(identity['data'])[:12]})" if identity.get("data") else ""
     return (
-        f"data {known('source')}, split {known('split')}, budget {known('budget')}, "
+        f"data {known('source')}{fingerprint}, split {known('split')}, budget {known('budget')}, "
         f"device {known('device')} ({known('precision')}), seed {known('seed')}"
     )
 

@@ -82,6 +82,7 @@ class _Chain(torch.autograd.Function):
         dropped: int,
         has_pool: bool,
     ) -> Tensor:
+        """Return the chain's output; what follows the norm works in place on its output."""
         # What dropout keeps is scaled, and so may be the affine part of the norm before it.
         scale = DRAWS / (DRAWS - dropped)
         y, mean, deviation = torch.native_batch_norm(
@@ -103,6 +104,7 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of x, weight and bias; the masks are seen from what was kept."""
         x, weight, mean, deviation, mask_of = ctx.saved_tensors
         scale, eps, has_relu, has_pool = ctx.settings
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
