@@ -19,7 +19,7 @@ from study.storage.results import (
     trials_of_cells,
     write_results,
 )
-from study.storage.results_checks import shared_value
+from study.storage.results_checks import SHARED, shared_value
 from study.storage.studies import check_format, find_identity, load_study, open_storage
 from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
@@ -118,20 +118,31 @@ def export_table_files(
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
-    The comparison of the splits is written where exactly one study of each split is given
-    and both have the same data and budget.
+    The comparison of the splits is written where exactly one pair of the studies differs in
+    nothing but its split.
     """
     paths = []
     for name, table in cells.items():
         paths += export_tables(
             table, folder / name, published=published, formats=formats, digits=digits
         )
-    by_split = {str(shared_value(table, "split")): table for table in cells.values()}
-    if len(cells) == 2 and set(by_split) == {"intra-patient", "inter-patient"}:
+    if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:
-            text = compare_splits(
-                by_split["intra-patient"], by_split["inter-patient"], fmt=fmt, digits=digits
-            )
+            text = compare_splits(*pair, fmt=fmt, digits=digits)
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths
+
+
+def _both_splits(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the one pair that differs in nothing but its split, intra-patient first."""
+    same = [name for name in SHARED if name not in ("split", "study_seed")]
+    pairs = [
+        (one, other)
+        for one in tables
+        for other in tables
+        if shared_value(one, "split") == "intra-patient"
+        and shared_value(other, "split") == "inter-patient"
+        and all(shared_value(one, name) == shared_value(other, name) for name in same)
+    ]
+    return pairs[0] if len(pairs) == 1 else None
