@@ -9,7 +9,7 @@ from pathlib import Path
 
 from study.wording import counted
 
-PACKAGES = ("torch", "optuna", "numpy", "wfdb", "scikit-learn", "ecg-study")
+PACKAGES = ("torch", "optuna", "numpy", "wfdb", "ecg-study")
 
 
 @cache
