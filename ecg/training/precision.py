@@ -38,8 +38,8 @@ def find_precision(name: str, device: torch.device) -> str:
 def is_bf16_fast() -> bool:
     """Whether this CPU trains faster in bfloat16 than in float32.
 
-    A matrix unit (AMX) always does. A CPU without any bfloat16 instruction never does. Between
-    them CPUs differ (from 0.76 to 1.5 times as fast), so a few convolutions are timed.
+    A CPU with a matrix unit (AMX) does, one without any bfloat16 instruction does not. Others
+    differ, so a few convolutions are timed.
     """
     known = torch.cpu.get_capabilities()
     limited = any(os.environ.get(name) for name in ISA_LIMITS)
