@@ -84,9 +84,7 @@ def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -
     The seed of the run is derived from the study's seed and the configuration, so it does not
     depend on which worker runs the trial, nor when.
     """
-    config = space.configure(params).replace(
-        max_epochs=budget.max_epochs, patience=budget.patience, seed=0
-    )
+    config = space.configure(params).within(budget).replace(seed=0)
     return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
 
 
