@@ -34,7 +34,7 @@ class Budget:
         beats = "all beats" if self.train_beats is None else f"{self.train_beats:,} training beats"
         limits = f"{beats}, at most {self.max_epochs} epochs, patience {self.patience}"
         if self.schedule is not None:
-            limits += f", {self.schedule} schedule after {self.warm_up} epoch of warm-up"
+            limits += f", {self.schedule} after {self.warm_up} epoch of warm-up"
         return f"{self.name} ({limits})"
 
 

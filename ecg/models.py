@@ -136,7 +136,7 @@ class BesideRhythm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, 1, 187 + 4) -> (batch, features + 4)."""
-        beat, rhythm = x.split((BEAT_LENGTH, RHYTHM_LENGTH), -1)
+        beat, rhythm = x[..., :BEAT_LENGTH], x[..., BEAT_LENGTH:]
         features = self.features(beat)
         return torch.cat([features, rhythm.flatten(1).to(features.dtype)], 1)
 

@@ -186,7 +186,9 @@ class TrainConfig:
     def _one_of(self, name: str, known: tuple[str | None, ...]) -> None:
         value = getattr(self, name)
         if value not in known:
-            raise UsageError(f"unknown {name} '{value}'; known: {', '.join(map(str, known))}")
+            raise UsageError(
+                f"unknown {name} '{value}'; known: {', '.join(one or 'none' for one in known)}"
+            )
 
     def _within(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

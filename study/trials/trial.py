@@ -221,7 +221,9 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
     curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
     curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
     curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
+    adjustment = {"tau": result.best.tau} if result.config.logit_adjustment else {}
     return {
+        **adjustment,
         "validation": result.best.scores,
         "per_class": {k: v.tolist() for k, v in per_class(result.confusion).items()},
         "confusion": result.confusion,
