@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from ecg.budget import BUDGETS
+from ecg.budget import gives_schedule
 from ecg.errors import UsageError
 from ecg.training.config import OPTIONS
 
@@ -91,11 +91,10 @@ class Row:
 
 def _goes_beyond(config: Mapping[str, Any]) -> bool:
     """Whether an option is on that the published protocol lacks; a budget's schedule is none."""
-    limits = ("max_epochs", "schedule", "warm_up")
-    found = tuple(config.get(name) for name in limits)
     on = {name for name in OPTIONS if config.get(name)}
-    if found in {tuple(getattr(budget, name) for name in limits) for budget in BUDGETS.values()}:
-        on -= set(limits)
+    epochs, schedule, warm_up = map(config.get, ("max_epochs", "schedule", "warm_up"))
+    if epochs is not None and gives_schedule(epochs, schedule, warm_up or 0):
+        on -= {"schedule", "warm_up"}
     return bool(on)
 
 
