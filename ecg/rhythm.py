@@ -50,8 +50,8 @@ def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
     if not has_rhythm(beats):
         raise UsageError(NO_RHYTHM)
     order = np.lexsort((beats.sample, beats.record))
-    record, sample = beats.record[order], beats.sample[order].astype(np.int64)
-    seconds = np.clip(np.diff(sample) / RATE, SHORTEST, LONGEST)
+    record, times = beats.record[order], beats.sample[order] / RATE
+    seconds = np.clip(np.diff(times), SHORTEST, LONGEST)
     seconds[record[1:] != record[:-1]] = np.nan  # from one record to the next
     before = np.concatenate([[np.nan], seconds])
     after = np.concatenate([seconds, [np.nan]])
