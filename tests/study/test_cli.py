@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import tomllib
 from collections.abc import Callable
@@ -305,3 +306,16 @@ def test_list_keeps_names_whole_at_any_width(
     typed(*words, "--study", name, "--storage", sqlite_url)
     monkeypatch.setenv("COLUMNS", "60")
     assert f"{name}  " in typed("list", "--storage", sqlite_url).out
+
+
+@pytest.mark.parametrize("name", ["a b; $(id)", "-x", "o'clock"])
+def test_next_commands_can_be_pasted(typed: Command, sqlite_url: str, name: str) -> None:
+    # Rule: a shell splits what is to be typed next into the words that are meant, whatever the
+    # name of the study; the command that shows it does.
+    recording = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+    words = ("run", "--replay", recording, "--trials", 1, f"--study={name}")
+    ended = typed(*words, "--storage", sqlite_url)
+    (line,) = [line for line in ended.out.splitlines() if "python -m study show" in line]
+    shown = typed(*shlex.split(line)[3:])
+    assert (shown.code, shown.err) == (0, "")
+    assert f"study {name}" in shown.out
