@@ -257,8 +257,8 @@ def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) 
 
 
 def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: str) -> None:
-    # Rule: the script `ecg-study` takes the same commands wherever it is called, and names
-    # itself in what to type next.
+    # Rule: the script `ecg-study` takes the same commands wherever it is called, starts workers,
+    # and names itself in what to type next.
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     module, function = scripts["ecg-study"].split(":")
     script = tmp_path / "bin" / "ecg-study"
@@ -273,6 +273,12 @@ def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: 
     ended = finish(start(*words, script=(str(script),), folder=tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert "\n  ecg-study show tiny-synthetic-intra-patient-smoke --storage" in ended.out
+    recording = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+    words = ("run", "--replay", recording, "--trials", 4, "--jobs", 2, "--storage", sqlite_url)
+    ended = finish(start(*words, script=(str(script),), folder=tmp_path))
+    assert (ended.code, ended.err) == (0, "")
+    assert "starting 2 workers" in ended.out
+    assert "(4/4 finished" in ended.out
     ended = finish(start("--help", script=(str(script),), folder=tmp_path))
     assert "Usage: ecg-study [OPTIONS] COMMAND" in ended.out
 
