@@ -65,6 +65,8 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         machine, name, identity = replayed(machine, options, space)
     else:
         machine, name, identity, beats = resolve(machine, options, space, console)
+        if space is not None:
+            space.check(beats)
     goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
     if space is None:
