@@ -99,10 +99,8 @@ def cache_folder() -> Path:
 
 def _write(path: Path, key: str, beats: Heartbeats) -> None:
     arrays = _pack(key, beats)
-    if (
-        max(sum(array.nbytes for array in arrays.values()), beats.signals.nbytes)
-        > SIZE_LIMIT - 2**20
-    ):
+    size = max(beats.signals.nbytes, sum(array.nbytes for array in arrays.values()))
+    if size > 0.99 * SIZE_LIMIT:  # `_read` would refuse it
         raise OSError(errno.EFBIG, f"{len(beats):,} beats are too many for one file")
     # Level 1: a third of the time of numpy's own level 6, for a few percent more bytes.
     with (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecg import describe
 from ecg.heartbeats import CLASSES, Heartbeats
-from ecg.sources.mitdb_files import FILES
+from ecg.sources.mitdb_files import FILES, RECORDS
 from ecg.splits import make_split
 from tests.support.toy import flat_heartbeats, rule, toy_heartbeats
 
@@ -85,7 +85,8 @@ def test_notes_on_the_real_records(mitdb: Path) -> None:
 
 
 def test_notes_name_the_first_files_that_differ(tmp_path: Path) -> None:
-    (tmp_path / "100.hea").write_text("100 2 360 650000\n")
+    for record in RECORDS:
+        (tmp_path / f"{record}.hea").write_text(f"{record} 2 360 650000\n")
     (note,) = describe.notes(tmp_path)
     assert note.startswith(f"{len(FILES)} of {len(FILES)} files differ from PhysioNet's")
     assert note.endswith("100.hea, 100.dat, 100.atr, 101.hea, 101.dat, ...")
