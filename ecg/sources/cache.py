@@ -73,6 +73,15 @@ def write_prepared(path: Path, beats: Heartbeats) -> None:
     _write(path, PREPARED, beats)
 
 
+def is_prepared(path: Path) -> bool:
+    """Return whether a file of heartbeats is no other input's cache; true if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("key.npy") as member:
+            return bool(_read_array(member.read(4096)) == PREPARED)
+    except Exception:  # whatever a damaged file makes zipfile or numpy raise; reading will say it
+        return True
+
+
 def read_prepared(path: Path) -> Heartbeats:
     """Read the heartbeats of a file that `write_prepared` made.
 

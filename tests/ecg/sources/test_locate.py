@@ -200,3 +200,15 @@ def test_names_in_a_zip_are_shown_without_what_a_terminal_obeys(tmp_path: Path) 
     ((_, reason),) = survey(tmp_path).unused
     assert reason.isprintable()
     assert len(reason) < 200
+
+
+def test_a_file_of_the_cache_is_no_data(
+    tmp_path: Path, tiny_record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A cache in the folder that is searched, as ECG_CACHE may name it.
+    folder = shutil.copytree(tiny_record, tmp_path / "lab")
+    monkeypatch.setenv("ECG_CACHE", str(folder / "cache"))
+    first = load(folder)
+    assert list(folder.glob("cache/*.npz"))
+    assert load(folder).fingerprint == first.fingerprint
+    assert "a cache file of other data" in survey(folder).unused[0][1]
