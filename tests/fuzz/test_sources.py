@@ -182,17 +182,17 @@ def test_any_archive_gives_beats_or_the_reason_why_not(
 ) -> None:
     # It is what its content says, and never hides what lies beside it.
     monkeypatch.setenv("ECG_CACHE", str(place / "cache"))
-    folder = place / "data"
-    folder.mkdir(exist_ok=True)
+    folder = place / "a" / "b" / "data"
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(content)
-    before = sorted(place.parent.glob("*"))
     found = only_ours(lambda: sources.load(folder / name), folder / name)
     assert isinstance(found, EcgError | Heartbeats)
     _all_printable(found)
     np.savez(folder / "own.npz", signals=TABLE, labels=np.zeros(len(TABLE), dtype=np.int64))
     assert isinstance(only_ours(lambda: sources.load(folder)), EcgError | Heartbeats)
     assert "own.npz" in str([one.path for one in locate.survey(folder).found])
-    assert sorted(place.parent.glob("*")) == before
+    outside = {path for path in place.rglob("*") if path.parts[len(place.parts)] != "cache"}
+    assert outside == {place / "a", place / "a" / "b", folder, *folder.iterdir()}
     shutil.rmtree(folder)
 
 
