@@ -36,7 +36,7 @@ class Survey:
         reasons = [f"{one.path} ({DESCRIPTIONS[one.kind]})" for one in self.found[1:]]
         reasons += [f"{path} ({reason})" for path, reason in self.unused]
         more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-        return f"not used: {', '.join(reasons[:SHOWN])}{more}" if reasons else ""
+        return ", ".join(reasons[:SHOWN]) + more
 
 
 def locate(path: Path) -> Found | None:
