@@ -278,7 +278,7 @@ def _tell_time(
             ahead,
             jobs,
             beats,
-            make_split(identity.split, beats),
+            make_split(identity.split, beats, identity.record_lists),
             find_budget(identity.budget),
             epochs=tally.mean_length,
             precision=machine.precision,
