@@ -63,8 +63,8 @@ def _run_app() -> None:
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Device = Annotated[
@@ -133,6 +133,13 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -166,6 +173,7 @@ def run(
     """
     from rich.console import Console
 
+    from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions
     from study.run.output import lasting_output
@@ -194,6 +202,7 @@ def run(
         pruner=pruner,
         prune_patience=prune_patience,
         replay=replay,
+        records=read_record_lists(records_file) if records_file else None,
     )
     console = Console()
     with lasting_output():
@@ -480,12 +489,16 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
+    import shlex
+
     from study.storage.database import hide_password
 
-    at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
-    last = f"export-tables {name}" if is_table else f"confirm {name}"
-    commands = (f"show {name}", "dashboard", f"report {name}", last)
-    lines = (f"  {_program()} {command}{at}" for command in commands)
+    at = [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    last = "export-tables" if is_table else "confirm"
+    # Behind "--" a name that begins with a dash is no option.
+    of_study = [*at, "--", name] if name.startswith("-") else [name, *at]
+    commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
+    lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
 
 

@@ -159,7 +159,7 @@ def test_the_rhythm_is_searched_only_where_records_are_known() -> None:
         space.check(told)
         if name != "rhythm":
             space.check(untold)
-    with pytest.raises(UsageError, match="space 'rhythm': the rhythm needs the record and sample"):
+    with pytest.raises(UsageError, match="space 'rhythm': the rhythm needs the RR intervals"):
         find_space("rhythm").check(untold)
 
 
@@ -247,3 +247,11 @@ def test_spaces_know_nothing_of_optuna_nor_of_studies() -> None:
             modules = [node.module] if isinstance(node, ast.ImportFrom) else []
             modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
             assert not {str(m).split(".")[0] for m in modules} & {"optuna", "study"}, path.name
+
+
+def test_only_public_names_are_offered() -> None:
+    # Rule: the package offers what `__all__` names and none of its helpers.
+    import search_spaces
+
+    assert dir(search_spaces) == sorted(search_spaces.__all__)
+    assert all(hasattr(search_spaces, name) for name in search_spaces.__all__)
