@@ -20,7 +20,7 @@ from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space
 from study.run.options import RunOptions
-from study.storage.database import parse_url
+from study.storage.database import folder_beside
 from study.storage.reading import read_identity
 from study.storage.recordings import read_recording
 from study.storage.studies import (
@@ -164,6 +164,4 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
 
 def checkpoint_folder(storage: str) -> Path:
     """Return the folder of a storage's checkpoints: beside an SQLite file, else in results/."""
-    url = parse_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
+    return folder_beside(storage) / "checkpoints"

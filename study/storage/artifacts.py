@@ -24,8 +24,9 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
 
 from ecg.files import replacing
+from study.storage.database import folder_beside
+from study.storage.facts import IDENTITY_KEY
 from study.storage.ids import storage_of, study_id, trial_id_of
-from study.storage.studies import IDENTITY_KEY
 
 if TYPE_CHECKING:
     from ecg.training import TrainResult
@@ -99,9 +100,7 @@ class TrialFiles(WholeFiles):
 
 def artifact_folder(storage: str) -> Path:
     """Return the folder of a storage's artifacts: beside an SQLite file, else in results/."""
-    url = sqlalchemy.make_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / FOLDER
+    return folder_beside(storage) / FOLDER
 
 
 def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict[str, str]:
