@@ -113,7 +113,13 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         StorageError: the storage failed for long.
         EcgError: the study was deleted.
     """
-    storage = open_storage(task.storage, create=False, lean=True)
+    storage = open_storage(
+        task.storage,
+        create=False,
+        lean=True,
+        waits=is_outage,
+        say=lambda text: emit(Notice(text)),
+    )
     bench = _prepare(task, emit, beats)
     pruner = task.pruning.build(bench.budget.max_epochs)
     watch = Watch()

@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from ecg.errors import UsageError
 from study.storage.database import check_sqlite_file, hide_password, parse_url, storage_errors
 from study.storage.engines import engine_options, leave_sqlite, set_up_sqlite
-from study.storage.facts import IDENTITY_KEY, check_stored_identity
+from study.storage.facts import IDENTITY_KEY, DamageError, check_stored_identity, tell
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
 from study.storage.outage import is_busy, outlast
@@ -143,6 +143,25 @@ def open_storage(
             if write:
                 weakref.finalize(storage, leave_sqlite, storage.engine)
     return storage
+
+
+def is_writable(storage: RDBStorage) -> bool:
+    """Whether an opened SQLite file can be written; a server says so itself, when it refuses."""
+    return "creator" not in storage.engine_kwargs
+
+
+def open_unlocked(storage: RDBStorage) -> RDBStorage:
+    """Open a storage that is open once more, so that reading it never takes the write lock."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        options = {
+            k: v for k, v in storage.engine_kwargs.items() if k not in ("pool_size", "max_overflow")
+        }
+        url = storage.url.replace("{", "{{").replace("}", "}}")
+        opened = PlainStorage(url, engine_kwargs=options, skip_table_creation=True)
+    if opened.engine.dialect.name == "sqlite" and is_writable(storage):
+        weakref.finalize(opened, leave_sqlite, opened.engine)
+    return opened
 
 
 @contextmanager
@@ -276,17 +295,30 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
             not of this project.
     """
     # Asked for by name: listing all studies reads all their notes.
+    study = None
     with suppress(KeyError, UnicodeError):
         study = optuna.load_study(storage=storage, study_name=name)
+    if study is not None:
         if not find_identity(study):
             raise foreign_study(name)
         return study
     raise unknown_study(name, optuna.get_all_study_names(storage))
 
 
+def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
+    """Yield the studies of this project, sorted by name; a damaged one is named and left out."""
+    for name in sorted(optuna.get_all_study_names(storage)):
+        study = optuna.load_study(storage=storage, study_name=name)
+        try:
+            if find_identity(study):
+                yield study
+        except DamageError as error:
+            tell(name, None, str(error).partition(": ")[2], "the study is left out")
+
+
 def foreign_study(name: str) -> UsageError:
     """Return the error that a study is not of this project."""
-    return UsageError(f"the study '{name}' was not made by this tool")
+    return UsageError(f"the study '{one_line(name)}' was not made by this tool")
 
 
 def no_study_yet() -> UsageError:
