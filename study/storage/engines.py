@@ -11,7 +11,6 @@ import sqlalchemy
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from study.storage.database import SQLITE_WAIT_SECONDS
-from study.storage.file_systems import network_file_system
 from study.storage.locks import held
 
 READING = {"ecg_reading": True}  # of a connection that takes no lock to write
@@ -86,13 +85,18 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connect("immutable=1")
 
 
-def set_up_sqlite(engine: sqlalchemy.Engine, *, write: bool) -> None:
-    """Give the connections of an SQLite engine the rules of this project."""
-    local = write and network_file_system(Path(str(engine.url.database))) is None
+def set_up_sqlite(engine: sqlalchemy.Engine, *, write: bool, wal: bool) -> None:
+    """Give the connections of an SQLite engine the rules of this project.
+
+    Args:
+        engine: of the file.
+        write: the file may be written.
+        wal: with a log beside it, which needs memory that all processes share.
+    """
 
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
-        if not local:
+        if not (write and wal):
             return
         connection.execute("PRAGMA journal_mode = WAL")
         # A commit is not forced to the disk: that would be most of its cost. A process may die

@@ -32,7 +32,19 @@ Check = Callable[[Any], None]
 
 
 class DamageError(DataError):
-    """An attribute in the database is not what was written there."""
+    """An attribute of a study is not what was written there.
+
+    Attributes:
+        damage: what is wrong, without the name of the study.
+    """
+
+    def __init__(self, study: str, damage: str) -> None:
+        """Say what is damaged, and what to do."""
+        super().__init__(
+            f"study '{one_line(study)}': {damage}. Its trials are kept. Restore the database from "
+            "a copy, or start another study with --study and a new name."
+        )
+        self.damage = damage
 
 
 def check_stored_identity(study: str, value: Any) -> dict[str, Any]:
@@ -41,7 +53,6 @@ def check_stored_identity(study: str, value: Any) -> dict[str, Any]:
     Raises:
         DamageError: it is none; names study, attribute and field.
     """
-    where = f"study '{one_line(study)}': the attribute '{IDENTITY_KEY}' is damaged"
     try:
         _mapping(value)
         if not value:
@@ -51,10 +62,7 @@ def check_stored_identity(study: str, value: Any) -> dict[str, Any]:
                 if name in value:
                     _within(name, check, value[name])
     except ValueError as error:
-        raise DamageError(
-            f"{where} ({error}). Its trials are kept. Restore the database from a copy, or start "
-            "another study with --study and a new name."
-        ) from None
+        raise DamageError(study, f"the attribute '{IDENTITY_KEY}' is damaged ({error})") from None
     found: dict[str, Any] = value
     return found
 

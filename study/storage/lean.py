@@ -14,6 +14,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, select
 
@@ -60,6 +61,23 @@ class PlainStorage(RDBStorage):
         """Open it."""
         super().__init__(url, **options)
         self._without = frozenset(without)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Read what all studies are, with those of their attributes that can be read."""
+        study, direction = models.StudyModel, models.StudyDirectionModel
+        aims: dict[int, list[Any]] = defaultdict(list)
+        with self._reading() as connection:
+            found = connection.execute(select(study.study_id, study.study_name)).all()
+            wanted = select(direction.study_id, direction.direction).order_by(direction.objective)
+            for key, aim in connection.execute(wanted):
+                aims[key].append(aim)
+        return [
+            FrozenStudy(
+                name, None, self.get_study_user_attrs(key), self.get_study_system_attrs(key), key,
+                directions=aims[key],
+            )
+            for key, name in found
+        ]  # fmt: skip
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         """Read the attributes of a study, those that can be read."""

@@ -157,7 +157,7 @@ def read_studies(
                 if foreign:
                     studies.append(StudyRows(name, {}, {}, [], damage=str(error)))
                 else:
-                    tell(name, None, str(error).partition(": ")[2], "the study is left out")
+                    tell(name, None, error.damage, "the study is left out")
     return studies if foreign else [study for study in studies if study.is_ours]
 
 

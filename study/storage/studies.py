@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,6 +20,7 @@ from ecg.errors import UsageError
 from study.storage.database import check_sqlite_file, hide_password, parse_url, storage_errors
 from study.storage.engines import engine_options, leave_sqlite, set_up_sqlite
 from study.storage.facts import IDENTITY_KEY, DamageError, check_stored_identity, tell
+from study.storage.file_systems import network_file_system
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
 from study.storage.outage import is_busy, outlast
@@ -139,7 +141,14 @@ def open_storage(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = outlast(open_once, hide_password(url), say, waits)
         if is_sqlite:
-            set_up_sqlite(storage.engine, write=write)
+            kind = network_file_system(Path(str(place.database))) if write else None
+            if kind is not None and create:  # not every worker says so again
+                say(
+                    f"warning: {hide_password(url)} is on a network file system ({kind}), where "
+                    "SQLite is slow and its locks may not hold. Use a local disk, or PostgreSQL "
+                    "for several machines."
+                )
+            set_up_sqlite(storage.engine, write=write, wal=kind is None)
             if write:
                 weakref.finalize(storage, leave_sqlite, storage.engine)
     return storage
@@ -294,7 +303,6 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
         UsageError: there is none of that name (the message names the nearest ones), or it is
             not of this project.
     """
-    # Asked for by name: listing all studies reads all their notes.
     study = None
     with suppress(KeyError, UnicodeError):
         study = optuna.load_study(storage=storage, study_name=name)
@@ -302,18 +310,24 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
         if not find_identity(study):
             raise foreign_study(name)
         return study
-    raise unknown_study(name, optuna.get_all_study_names(storage))
+    raise unknown_study(name, study_names(storage))
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Return the names of all studies; Optuna reads all their notes to do so."""
+    with storage.engine.connect() as connection:
+        return list(connection.scalars(sqlalchemy.select(models.StudyModel.study_name)))
 
 
 def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
     """Yield the studies of this project, sorted by name; a damaged one is named and left out."""
-    for name in sorted(optuna.get_all_study_names(storage)):
+    for name in sorted(study_names(storage)):
         study = optuna.load_study(storage=storage, study_name=name)
         try:
             if find_identity(study):
                 yield study
         except DamageError as error:
-            tell(name, None, str(error).partition(": ")[2], "the study is left out")
+            tell(name, None, error.damage, "the study is left out")
 
 
 def foreign_study(name: str) -> UsageError:
