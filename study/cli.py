@@ -163,37 +163,40 @@ def run(
     part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
     """
     from study.run.command import run_study
-    from study.run.options import RunOptions, find_tables
+    from study.run.options import RunOptions
     from study.run.output import lasting_output
-    from study.trials.pruning import PruningPolicy
+    from study.trials.task import Machine
 
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=_as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        debug=debug,
+    )
     options = RunOptions(
         space=space,
         trials=trials,
         seeds=seeds,
         timeout=timeout,
         study=study,
-        storage=storage,
-        data=data,
         split=split,
         budget=budget,
-        device=device,
-        precision=precision,
         seed=seed,
-        jobs=_as_jobs(jobs),
-        threads=threads,
         sampler=sampler,
-        pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
-        checkpoint_seconds=checkpoint_every,
+        pruner=pruner,
+        prune_patience=prune_patience,
         replay=replay,
-        debug=debug,
     )
     console = _console()
     with lasting_output():
         with _interruptible(console):
-            name = run_study(options, console)
+            name = run_study(machine, options, console)
         _print_study(storage, name, trials=5)
-        _print_next(console, storage, name, is_table=bool(find_tables(space)))
+        _print_next(console, storage, name, is_table=bool(options.tables))
 
 
 @app.command()
@@ -262,15 +265,13 @@ def confirm(
     This is the one place where a search meets the test part: each run reads it once, and
     every reading is put on record.
     """
-    from study.run.confirm import ConfirmOptions, confirm_study
+    from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.tables.confirmation import compare_configurations
+    from study.trials.task import Machine
 
     console = _console()
-    options = ConfirmOptions(
-        study=study,
-        top=top,
-        seeds=seeds,
+    machine = Machine(
         storage=storage,
         data=data,
         device=device,
@@ -281,7 +282,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(options, console)
+        trials, chosen = confirm_study(machine, study, top, seeds, console)
     console.print(compare_configurations(trials, chosen))
 
 
