@@ -8,6 +8,7 @@ import typer
 
 from ecg.console import Version, run_command
 from ecg.errors import EcgError, UsageError
+from ecg.files import expanded
 
 app = typer.Typer(
     help="Prepare, describe and audit heartbeats; training and studies are in `python -m study`.",
@@ -42,7 +43,10 @@ def prepare(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Also write them as one file (.npz), for --data elsewhere.", show_default="none"
+            parser=expanded,
+            metavar="PATH",
+            help="Also write them as one file (.npz), for --data elsewhere.",
+            show_default="none",
         ),
     ] = None,
     debug: Debug = False,
@@ -90,6 +94,8 @@ def audit_command(
     data: Annotated[
         Path | None,
         typer.Option(
+            parser=expanded,
+            metavar="PATH",
             help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them.",
             show_default="the split rebuilt from the records",
         ),
@@ -101,7 +107,9 @@ def audit_command(
             "else download."
         ),
     ] = "auto",
-    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/audit"),
+    output: Annotated[
+        Path, typer.Option(parser=expanded, metavar="PATH", help="Folder to write to.")
+    ] = Path("results/audit"),
     debug: Debug = False,
 ) -> None:
     """Audit the data: records on both sides of the split, sampling rate, duplicates.
@@ -126,7 +134,9 @@ def audit_command(
 @app.command()
 def fetch(
     what: Annotated[str, typer.Argument(help="mitdb (PhysioNet) or kaggle (the CSVs).")],
-    target: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("data"),
+    target: Annotated[
+        Path, typer.Option(parser=expanded, metavar="PATH", help="Folder to put it in.")
+    ] = Path("data"),
     debug: Debug = False,
 ) -> None:
     """Download the data."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecg.console import Version, run_command
+from ecg.files import expanded
 from ecg.lazy import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -152,7 +153,10 @@ def run(
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="Recorded curves that stand in for training.", show_default="none, it trains"
+            parser=expanded,
+            metavar="PATH",
+            help="Recorded curves that stand in for training.",
+            show_default="none, it trains",
         ),
     ] = None,
     debug: Debug = False,
@@ -233,7 +237,9 @@ def retry(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    file: Annotated[Path, typer.Argument(help="Where to write the recording.")],
+    file: Annotated[
+        Path, typer.Argument(parser=expanded, metavar="PATH", help="Where to write the recording.")
+    ],
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -286,7 +292,10 @@ def confirm(
     console.print(compare_configurations(trials, chosen))
 
 
-Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
+Output = Annotated[
+    Path,
+    typer.Option(parser=expanded, metavar="PATH", help="Folder; one folder a study is made in it."),
+]
 
 
 @app.command("export-results")
@@ -308,7 +317,8 @@ def export_results(
 @app.command("import-results")
 def import_results(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="What `export-results` wrote.")
+        list[Path],
+        typer.Argument(metavar="FILE...", parser=expanded, help="What `export-results` wrote."),
     ],
     study: Annotated[
         str | None,
@@ -335,7 +345,10 @@ def export_tables(
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Results files to render from, without a database.", show_default="the database"
+            parser=expanded,
+            metavar="PATH",
+            help="Results files to render from, without a database.",
+            show_default="the database",
         ),
     ] = None,
     output: Output = Path("results/tables"),
@@ -453,9 +466,10 @@ def report(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Names, see `list`.", show_default="all")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path(
-        "results/report.html"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=expanded, metavar="PATH", help="HTML file to write."),
+    ] = Path("results/report.html"),
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -474,7 +488,14 @@ def plots(
     fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
     folder: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder.", show_default="results/plots/STUDY"),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=expanded,
+            metavar="PATH",
+            help="Folder.",
+            show_default="results/plots/STUDY",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,

@@ -3,8 +3,11 @@
 Plain values, so that they can cross processes.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -69,6 +72,7 @@ class Search:
         sampler: of new trials, one of `SAMPLERS`.
         pruning: when trials are pruned.
         replay: recording whose curves stand in for training, None to train.
+        points: of a grid, see `point_of`; None where all trials count.
     """
 
     space: str
@@ -76,15 +80,22 @@ class Search:
     sampler: str = "tpe"
     pruning: PruningPolicy = field(default_factory=PruningPolicy)
     replay: Path | None = None
+    points: frozenset[str] | None = None
 
     @property
     def only_queued(self) -> bool:
         """Whether all trials are queued beforehand, none sampled."""
         return self.sampler == "grid"
 
-    def accepts(self, _: FrozenTrial) -> bool:
-        """Whether the trial counts towards the goal: all do."""
-        return True
+    def accepts(self, trial: FrozenTrial) -> bool:
+        """Whether the trial counts towards the goal; of a grid its points do."""
+        fixed = trial.system_attrs.get("fixed_params", trial.params)
+        return self.points is None or point_of(fixed) in self.points
+
+
+def point_of(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as one text, equal for equal ones."""
+    return json.dumps(dict(parameters), sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -237,6 +237,7 @@ COMMANDS = {
     "export-tables": (),
     "list": (),
     "show": ("s",),
+    "delete": ("s", "--yes"),
     "dashboard": (),
     "report": ("-o", "out"),
     "plots": ("s",),
