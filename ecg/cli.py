@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ecg.console import Version, run_command
+from ecg.console import Version, as_path, run_command
 from ecg.errors import EcgError, UsageError
-from ecg.files import expanded
 
 app = typer.Typer(
     help="Prepare, describe and audit heartbeats; training and studies are in `python -m study`.",
@@ -43,7 +42,7 @@ def prepare(
     output: Annotated[
         Path | None,
         typer.Option(
-            parser=expanded,
+            parser=as_path,
             metavar="PATH",
             help="Also write them as one file (.npz), for --data elsewhere.",
             show_default="none",
@@ -94,7 +93,7 @@ def audit_command(
     data: Annotated[
         Path | None,
         typer.Option(
-            parser=expanded,
+            parser=as_path,
             metavar="PATH",
             help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them.",
             show_default="the split rebuilt from the records",
@@ -107,9 +106,9 @@ def audit_command(
             "else download."
         ),
     ] = "auto",
-    output: Annotated[
-        Path, typer.Option(parser=expanded, metavar="PATH", help="Folder to write to.")
-    ] = Path("results/audit"),
+    output: Annotated[Path, typer.Option(parser=as_path, help="Folder to write to.")] = Path(
+        "results/audit"
+    ),
     debug: Debug = False,
 ) -> None:
     """Audit the data: records on both sides of the split, sampling rate, duplicates.
@@ -134,9 +133,9 @@ def audit_command(
 @app.command()
 def fetch(
     what: Annotated[str, typer.Argument(help="mitdb (PhysioNet) or kaggle (the CSVs).")],
-    target: Annotated[
-        Path, typer.Option(parser=expanded, metavar="PATH", help="Folder to put it in.")
-    ] = Path("data"),
+    target: Annotated[Path, typer.Option(parser=as_path, help="Folder to put it in.")] = Path(
+        "data"
+    ),
     debug: Debug = False,
 ) -> None:
     """Download the data."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg.console import Version, run_command
-from ecg.files import expanded
+from ecg.console import Version, as_path, run_command
 from ecg.lazy import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def run(
     replay: Annotated[
         Path | None,
         typer.Option(
-            parser=expanded,
+            parser=as_path,
             metavar="PATH",
             help="Recorded curves that stand in for training.",
             show_default="none, it trains",
@@ -237,9 +236,7 @@ def retry(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    file: Annotated[
-        Path, typer.Argument(parser=expanded, metavar="PATH", help="Where to write the recording.")
-    ],
+    file: Annotated[Path, typer.Argument(parser=as_path, help="Where to write the recording.")],
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -294,7 +291,7 @@ def confirm(
 
 Output = Annotated[
     Path,
-    typer.Option(parser=expanded, metavar="PATH", help="Folder; one folder a study is made in it."),
+    typer.Option(parser=as_path, help="Folder; one folder a study is made in it."),
 ]
 
 
@@ -318,7 +315,7 @@ def export_results(
 def import_results(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", parser=expanded, help="What `export-results` wrote."),
+        typer.Argument(parser=as_path, metavar="FILE...", help="What `export-results` wrote."),
     ],
     study: Annotated[
         str | None,
@@ -345,7 +342,7 @@ def export_tables(
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            parser=expanded,
+            parser=as_path,
             metavar="PATH",
             help="Results files to render from, without a database.",
             show_default="the database",
@@ -468,7 +465,7 @@ def report(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", parser=expanded, metavar="PATH", help="HTML file to write."),
+        typer.Option("--output", "-o", parser=as_path, help="HTML file to write."),
     ] = Path("results/report.html"),
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
@@ -491,7 +488,7 @@ def plots(
         typer.Option(
             "--output",
             "-o",
-            parser=expanded,
+            parser=as_path,
             metavar="PATH",
             help="Folder.",
             show_default="results/plots/STUDY",
