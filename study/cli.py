@@ -63,8 +63,8 @@ def _run_app() -> None:
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Device = Annotated[
@@ -133,9 +133,18 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
+        typer.Option(
+            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -165,6 +174,7 @@ def run(
     Every trial of a search is a training run on the training part, measured on the validation
     part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
     """
+    from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions
     from study.run.output import lasting_output
@@ -193,6 +203,7 @@ def run(
         pruner=pruner,
         prune_patience=prune_patience,
         replay=replay,
+        records=read_record_lists(records_file) if records_file else None,
     )
     console = _console()
     with lasting_output():
@@ -534,12 +545,16 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
+    import shlex
+
     from study.storage.database import hide_password
 
-    at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
-    last = f"export-tables {name}" if is_table else f"confirm {name}"
-    commands = (f"show {name}", "dashboard", f"report {name}", last)
-    lines = (f"  {_program()} {command}{at}" for command in commands)
+    at = [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    last = "export-tables" if is_table else "confirm"
+    # Behind "--" a name that begins with a dash is no option.
+    of_study = [*at, "--", name] if name.startswith("-") else [name, *at]
+    commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
+    lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
 
 

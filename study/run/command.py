@@ -1,6 +1,7 @@
 """`study run`: from what a person typed to a study that is made or continued, and worked on."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -66,6 +67,8 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         machine, name, identity = replayed(machine, options, space)
     else:
         machine, name, identity, beats = resolve(machine, options, space, console)
+        if space is not None:
+            space.check(beats)
     goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
     if space is None:
@@ -120,7 +123,7 @@ def run_planned(
     if missing and task.deadline is None:
         raise EcgError(
             f"{missing} of {len(runs)} planned runs failed. See why with `python -m study show "
-            f"{task.study}`, fix the cause, then run the same command again."
+            f"{shlex.quote(task.study)}`, fix the cause, then run the same command again."
         )
 
 
@@ -286,7 +289,7 @@ def _tell_time(
             ahead,
             jobs,
             beats,
-            make_split(identity.split, beats),
+            make_split(identity.split, beats, identity.record_lists),
             find_budget(identity.budget),
             epochs=tally.mean_length,
             precision=machine.precision,

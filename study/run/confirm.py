@@ -13,7 +13,7 @@ from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
 from study.run.options import MOST_SEEDS
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
-from study.run.setting import load_data, resolve_means
+from study.run.setting import check_split, load_data, resolve_means
 from study.storage.studies import Identity, check_format, find_identity, load_study, open_storage
 from study.storage.trials_table import study_records
 from study.trials.task import Machine, PlannedRuns, Task, check_range
@@ -51,7 +51,7 @@ def confirm_study(
         device=stored["device"] if machine.device == "auto" else machine.device,
         precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    machine, beats = load_data(machine, stored["split"], console)
+    machine, beats = load_data(machine, console)
     if beats.fingerprint != stored["data"]:
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
@@ -71,6 +71,7 @@ def confirm_study(
             "seed": stored["seed"] + SEED_SHIFT,
         }
     )
+    check_split(identity.split, beats, identity.record_lists, console)
     runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
     goal = PlannedRuns(
         keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"

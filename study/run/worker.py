@@ -218,7 +218,8 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
         beats = sources.load(machine.data)
     if beats.fingerprint != identity.data:
         raise EcgError(f"the data in {machine.data} changed while the study was being opened")
-    split, device = make_split(identity.split, beats), find_device(machine.device)
+    split = make_split(identity.split, beats, identity.record_lists)
+    device = find_device(machine.device)
     return Bench(
         task=task,
         emit=emit,

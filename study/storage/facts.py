@@ -14,6 +14,7 @@ from typing import Any
 from ecg.errors import DataError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import SCORES
+from study.storage.attributes import PLANNED
 from study.storage.results_checks import check_confusion
 from study.wording import one_line
 
@@ -23,7 +24,7 @@ IDENTITY_KEY = "identity"
 CURVES = ("train_loss", "validation_loss", "learning_rate")  # that all curves have
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",
-                  "device", "precision")  # fmt: skip
+                  "device", "precision", "records")  # fmt: skip
 IDENTITY_NUMBERS = ("protocol", "seed", "format")
 # What every training leaves, all together.
 TRAINED = ("validation", "confusion", "per_class", "best_epoch", "last_epoch", "stop_reason",
@@ -286,7 +287,7 @@ MEASURED: Mapping[str, Check] = {
     "config": _plain_mapping,
 }  # fmt: skip
 FACTS: Mapping[str, Check] = {
-    **MEASURED, "cell": _cell, "seed": _whole, "protocol": _whole, "versions": _mapping,
+    **MEASURED, PLANNED: _cell, "seed": _whole, "protocol": _whole, "versions": _mapping,
     **dict.fromkeys(
         ("data", "source", "split", "budget", "device", "precision", "device_name"), _text
     ),
