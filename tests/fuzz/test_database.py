@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.plots import PLOTS
 from study.show.dashboard import refresh_all
+from study.show.plot_files import figures_of
 from study.show.terminal import SHOWN, list_studies, show_study
 from study.storage.reading import read_studies, read_study
 from study.storage.recordings import write_recording
@@ -22,8 +22,7 @@ from tests.fuzz.fuzzing import bent, evil, fuzz, only_ours
 from tests.support.fake_runs import fake_runs
 from tests.support.fake_study import fill
 
-TABLES = ("trial_user_attributes", "trial_system_attributes", "study_user_attributes",
-          "study_system_attributes")  # fmt: skip
+TABLES = ("trial_user_attributes", "study_user_attributes", "study_system_attributes")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +34,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fake_runs(url, "planned", seeds=1, budget="smoke", seed=0)
     refresh_all(open_storage(url))
     fill(url, "sound", trials=2)
+    connection = sqlite3.connect(path)  # so that a copy of the file has it all
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
     return path
 
 
@@ -71,6 +73,7 @@ def export(url: str, folder: Path) -> None:
 def test_damaged_attributes_cost_their_own_study_at_most(
     whole: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
+    # Rule: our own errors alone, each study is still listed, and the sound one is as it was.
     changes = data.draw(harmed(whole))
     folder = tmp_path_factory.mktemp("harmed")
     path = shutil.copy(whole, folder / "study.db")
@@ -89,15 +92,10 @@ def test_damaged_attributes_cost_their_own_study_at_most(
     assert read_study(url, "sound").rows == before
     drawings: list[Callable[[], Any]] = [
         lambda: show_study(read_study(url, "search", SHOWN)),
-        lambda: load_all_records(url),
         lambda: write_recording(load_study(open_storage(url), "search"), folder / "r.jsonl"),
         lambda: export(url, folder),
         lambda: refresh_all(open_storage(url)),
+        lambda: [figures_of(records) for records in load_all_records(url)],
     ]
-    for drawing in drawings:
-        only_ours(drawing)
-    for records in load_all_records(url):
-        for plot in PLOTS:
-            if plot.name == "curves":
-                only_ours(lambda plot=plot, records=records: plot.draw(records))  # type: ignore[misc]
+    only_ours(data.draw(st.sampled_from(drawings)))  # each takes long
     shutil.rmtree(folder)
