@@ -239,8 +239,9 @@ def _cell(value: Any) -> None:
     _mapping(value)
     _within("configuration", _text, value.get("configuration"))
     _within("repeat", _whole, value.get("repeat"))
-    _within("fields", _plain_mapping, value.get("fields"))
-    _within("seed", _whole, value["fields"].get("seed", 0))
+    fields = value.get("fields", {})
+    _within("fields", _plain_mapping, fields)
+    _within("seed", _whole, fields.get("seed", 0))
 
 
 def _test_read(value: Any) -> None:
