@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ecg import models
 from ecg.errors import UsageError
-from ecg.heartbeats import Heartbeats
+from ecg.heartbeats import Heartbeats, Record
 from ecg.rhythm import LONGEST, SCALE, SHORTEST, USUAL, has_rhythm, rhythm
 from ecg.sources import load
 from ecg.training import TrainConfig, TrainingData, make_part, measure, train
@@ -138,3 +138,15 @@ def test_a_network_learns_from_the_rhythm_alone(model: str, precision: str) -> N
     result = train(config, TrainingData(*parts), precision=precision)
     assert result.best.scores["recall_weighted"] > 0.99
     assert measure(config, result.weights, parts[1], precision) == result.confusion
+
+
+def test_the_rhythm_does_not_depend_on_the_rate_of_the_record() -> None:
+    # The same heart at 360 and at 720 Hz.
+    sample = 360 * np.array([0, 1, 2, 4, 5, 6])
+    beats = dataclasses.replace(
+        flat_heartbeats(np.zeros(6), record=np.full(6, 1)), sample=sample.astype(np.int32)
+    )
+    fast = dataclasses.replace(
+        beats, sample=2 * beats.sample, records={1: Record("1", 720.0, "II")}
+    )
+    assert rhythm(fast).tolist() == rhythm(beats).tolist()
