@@ -17,6 +17,7 @@ PUBLISHED_COUNTS = (90589, 2779, 7236, 803, 8039)
 PUBLISHED_TEST_COUNTS = (18118, 556, 1448, 162, 1608)
 HELD_OUT = 0.2  # share of validation in train, and of test where no count is published
 SPLIT_SEED = 20190704  # fixed: a split is a fact of the project, not of a study
+REDRAWN = "intra-patient-resplit"  # what the intra-patient split is called where runs draw it anew
 
 # de Chazal, O'Dwyer & Reilly 2004, IEEE Trans Biomed Eng 51(7), table II. The paced records
 # 102, 104, 107 and 217 are left out, as AAMI EC57 asks.

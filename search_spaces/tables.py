@@ -6,11 +6,12 @@ sampler). The published figures are single runs on the test part.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 from ecg.errors import UsageError
+from ecg.training.config import TrainConfig
 
 ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
 
@@ -23,6 +24,15 @@ BASELINE: Mapping[str, Any] = MappingProxyType(
         "scheduler_factor": None,
         "alpha": 0.0,
         "ratio": None,
+    }
+)
+
+# The fields that no table varies, as published; limits and seed may be any.
+FIXED: Mapping[str, Any] = MappingProxyType(
+    {
+        field.name: field.default
+        for field in fields(TrainConfig)
+        if field.name not in (*BASELINE, "max_epochs", "patience", "seed")
     }
 )
 
@@ -79,11 +89,12 @@ class Row:
         """Whether a training configuration is the one of this row.
 
         Args:
-            config: fields of a training configuration; those no table varies are not looked at.
+            config: fields of a training configuration. Those that no table varies must be at
+                their published values where they are given; seed and limits may be any.
         """
-        return all(
-            name in config and config[name] == value for name, value in self.configuration.items()
-        )
+        if any(name not in config or config[name] != v for name, v in self.configuration.items()):
+            return False
+        return all(config[name] in (None, FIXED[name]) for name in FIXED if name in config)
 
 
 @dataclass(frozen=True)

@@ -269,7 +269,7 @@ def confirm(
 
     from study.run.confirm import ConfirmOptions, confirm_study
     from study.run.output import lasting_output
-    from study.tables.confirmation import compare_configurations
+    from study.show.confirmation import show_confirmation
 
     console = Console()
     options = ConfirmOptions(
@@ -286,8 +286,8 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(options, console)
-    console.print(compare_configurations(trials, chosen))
+        found = confirm_study(options, console)
+    console.print(show_confirmation(found))
 
 
 Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
@@ -334,7 +334,8 @@ def import_results(
 @app.command("export-tables")
 def export_tables(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
+        list[str] | None,
+        typer.Argument(help="Studies of the tables, or confirmed ones.", show_default="all tables"),
     ] = None,
     results: Annotated[
         list[Path] | None,
@@ -352,13 +353,26 @@ def export_tables(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the five published tables, ours beside theirs, from the cells trained so far."""
-    from study.tables.export import collect_cells, export_table_files, read_cells
+    """Write the five published tables, ours beside theirs, from the cells trained so far.
 
-    cells = read_cells(results) if results else collect_cells(storage, studies or [])
-    paths = export_table_files(
-        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
+    Of a study that was confirmed, or that confirms one, write what `confirm` found.
+    """
+    from study.tables.export import (
+        collect_cells,
+        export_confirmations,
+        export_table_files,
+        read_cells,
     )
+
+    formats = format_ or ["markdown"]
+    paths, others = export_confirmations(
+        storage, () if results else studies or (), output, formats=formats, digits=metric_digits
+    )
+    if results or others or not studies:
+        cells = read_cells(results) if results else collect_cells(storage, others)
+        paths += export_table_files(
+            cells, output, published=published, formats=formats, digits=metric_digits
+        )
     for path in paths:
         print(path)
 

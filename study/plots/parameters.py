@@ -25,6 +25,7 @@ from study.plots.style import (
     complete,
     descriptions,
     finished,
+    marked,
     objective_title,
     parameters_of,
     plain,
@@ -39,6 +40,7 @@ MISSING = "not used"
 LONGEST = 24  # letters of a category on an axis
 
 
+@marked
 def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     """Draw every complete trial as a line across its parameters, ending at the objective.
 
@@ -87,6 +89,7 @@ def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     return figure
 
 
+@marked
 def parameter_importances(records: pd.DataFrame) -> go.Figure:
     """Draw Optuna's importances (PED-ANOVA, Watanabe et al. 2023) of the parameters.
 
@@ -131,6 +134,7 @@ def importances(records: pd.DataFrame) -> dict[str, float]:
             raise NothingToDrawError(f"importances cannot be worked out: {error}") from None
 
 
+@marked
 def slices(records: pd.DataFrame) -> go.Figure:
     """Draw the objective against each parameter, by the way the trials ended.
 
@@ -160,6 +164,7 @@ def slices(records: pd.DataFrame) -> go.Figure:
     return styled(figure, height=380, min_width=max(300, 190 * len(names)))
 
 
+@marked
 def contours(records: pd.DataFrame) -> go.Figure:
     """Draw Optuna's contours of the objective over pairs of the most important numbers.
 

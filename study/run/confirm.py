@@ -1,17 +1,33 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pandas as pd
+from optuna.trial import TrialState
 from rich.console import Console
 
 from ecg.errors import UsageError
+from ecg.heartbeats import CLASSES
 from study.run.command import run_cells
 from study.run.options import RunOptions, check_options
 from study.run.planned_runs import plan_cells
 from study.run.setting import resolve_setting
-from study.storage.studies import check_format, find_identity, load_study, open_storage
+from study.storage.artifacts import artifact_folder, read_probabilities
+from study.storage.confirmation import (
+    BASELINE,
+    CONFIRMATION,
+    Confirmation,
+    confirming_name,
+    confirming_space,
+    without_seed,
+)
+from study.storage.reading import read_study
+from study.storage.studies import check_format, find_identity, load_study, open_storage, study_lock
 from study.storage.trials_table import study_records
 from study.trials.pruning import PruningPolicy
 
@@ -35,9 +51,7 @@ class ConfirmOptions:
     debug: bool
 
 
-def confirm_study(
-    options: ConfirmOptions, console: Console
-) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+def confirm_study(options: ConfirmOptions, console: Console) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
     Where none is typed, device and precision are those of the search.
@@ -47,7 +61,7 @@ def confirm_study(
         console: where to print on the way.
 
     Returns:
-        The trials of the confirmation, and the configurations compared, as `choose` returns them.
+        What was found so far, by all confirmations of this search together.
 
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
@@ -60,11 +74,11 @@ def confirm_study(
         raise UsageError(f"--top must be at least 1, not {options.top}")
     chosen = choose(study_records(study), options.top)
     run_options = RunOptions(
-        space=f"confirm:{options.study}",
+        space=confirming_space(options.study),
         trials=None,
         seeds=options.seeds,
         timeout=None,
-        study=f"{options.study}-confirm",
+        study=confirming_name(options.study),
         storage=options.storage,
         data=options.data,
         split=identity["split"],
@@ -89,10 +103,72 @@ def confirm_study(
         )
     cells = plan_cells(chosen.values(), options.seeds, setting.budget, run_options.seed)
     reason = f"confirming the winners of '{options.study}'"
-    name = run_cells(
-        run_options, setting, cells, kind=run_options.space, reason=reason, console=console
-    )
-    return study_records(load_study(storage, name)), chosen
+    try:
+        run_cells(
+            run_options, setting, cells, kind=run_options.space, reason=reason, console=console
+        )
+    finally:  # what is trained so far stays found
+        keep_confirmation(options.storage, confirming_name(options.study), chosen)
+    found = read_study(options.storage, confirming_name(options.study), {CONFIRMATION}).confirmation
+    assert found is not None
+    return found
+
+
+def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]]) -> None:
+    """Store which configurations a study confirms, and their ensembles, as its attribute.
+
+    Those of earlier confirmations of the same search are kept: all that was tried is one family
+    of tests.
+
+    Args:
+        url: of the database.
+        name: of the study that confirms; nothing is stored where there is none.
+        chosen: as `choose` returns them.
+    """
+    storage = open_storage(url)
+    with study_lock(storage, name):
+        if name not in optuna.get_all_study_names(storage):
+            return
+        study = load_study(storage, name)
+        kept = dict(study.user_attrs.get(CONFIRMATION, {"chosen": {}})["chosen"])
+        kept |= {label: one for label, one in chosen.items() if one not in kept.values()}
+        found = {
+            label: find_ensemble(study, fields, artifact_folder(url))
+            for label, fields in kept.items()
+        }
+        ensembles = {label: ensemble for label, ensemble in found.items() if ensemble}
+        study.set_user_attr(CONFIRMATION, {"chosen": kept, "ensembles": ensembles})
+
+
+def find_ensemble(
+    study: optuna.Study, fields: Mapping[str, Any], folder: Path
+) -> dict[str, Any] | None:
+    """Return what the mean of the seeds' probabilities predicts on the test part.
+
+    Args:
+        study: that confirms.
+        fields: of the configuration, without its seed.
+        folder: of the artifacts.
+
+    Returns:
+        The number of `runs` and the `confusion` matrix; None for fewer than two runs whose
+        probabilities are kept.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    mine = {
+        trial.user_attrs["cell"]["repeat"]: trial
+        for trial in complete
+        if without_seed(trial.user_attrs["config"]) == dict(fields)
+    }
+    read = [read_probabilities(trial, folder) for trial in mine.values()]
+    found = [one for one in read if one is not None]
+    if len(found) < 2:
+        return None
+    labels = found[0][1]
+    mean = np.mean([one.astype(np.float64) for one, _ in found], axis=0)
+    confusion = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
+    np.add.at(confusion, (labels, mean.argmax(axis=1)), 1)
+    return {"runs": len(found), "confusion": confusion.tolist()}
 
 
 def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
@@ -108,15 +184,9 @@ def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
     baseline = complete[complete["baseline"].astype(bool)]
     if baseline.empty:
         raise UsageError("the baseline trial of this study is not complete; run the study on")
-    chosen = {"baseline": _fields(baseline.iloc[0])}
+    chosen = {BASELINE: without_seed(baseline.iloc[0]["config"])}
     for _, record in complete.iterrows():
-        fields = _fields(record)
+        fields = without_seed(record["config"])
         if fields not in chosen.values() and len(chosen) <= top:
             chosen[f"trial {record['number']}"] = fields
     return chosen
-
-
-def _fields(record: pd.Series) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(record["config"])
-    fields.pop("seed")
-    return fields

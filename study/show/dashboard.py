@@ -18,8 +18,14 @@ from optuna.storages import RDBStorage
 
 from ecg.errors import UsageError
 from study.plots import PLOTS
-from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
-from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
+from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
+from study.show.sentences import (
+    tell_caution,
+    tell_confirmation,
+    tell_test_reads,
+    tell_trials,
+    tell_winner,
+)
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
 from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
@@ -29,6 +35,7 @@ from study.storage.notes import failure_note, study_note
 from study.storage.reading import count_states
 from study.storage.studies import open_storage
 from study.storage.trials_table import study_records
+from study.wording import say_limits, warn_of_limits
 
 DEFAULT_PORT = 8080
 MAX_PORT = 65_535
@@ -155,6 +162,8 @@ def refresh(study: optuna.Study) -> None:
     """
     records = study_records(study, curves=False)
     as_of = {str(state): int(n) for state, n in records["state"].value_counts().items()}
+    if (confirmation := records.attrs.get("confirmation")) is not None:
+        as_of["confirmed"] = sum(map(len, confirmation.runs.values()))
     storage, key = storage_of(study), study_id(study)
     system = storage.get_study_system_attrs(key)
     if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
@@ -177,6 +186,8 @@ def describe_study(records: pd.DataFrame) -> str:
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),
+        warn_of_limits(records.attrs["identity"]),
+        tell_confirmation(records.attrs.get("confirmation")),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]
@@ -187,6 +198,7 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
     """Save the figures that the dashboard has not itself."""
     from optuna_dashboard import save_plotly_graph_object
 
+    limits = say_limits(records.attrs["identity"])
     for plot in PLOTS:
         if not plot.on_dashboard:
             continue
@@ -194,7 +206,10 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
             figure = on_any_background(plot.draw(records))
         except NothingToDrawError:
             continue
-        figure.update_layout(title={"text": plot.title, "x": 0.02, "y": 0.97, "font": {"size": 14}})
+        title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
+        figure.update_layout(
+            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.97, "font": {"size": 14}}
+        )
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 
 

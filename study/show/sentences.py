@@ -6,6 +6,13 @@ from typing import Any
 import pandas as pd
 
 from ecg.metrics import bootstrap_interval, difference_interval
+from study.comparison import (
+    COMPARED,
+    compare_confirmed,
+    conclude,
+    confirmed_scores,
+)
+from study.storage.confirmation import BASELINE, Confirmation
 from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
 
 STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
@@ -75,6 +82,23 @@ def tell_caution(best: pd.Series | None) -> str:
         "One run each: the intervals are bootstraps of the validation beats and know nothing of "
         "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
         "rather too good; python -m study confirm measures it on the test part over fresh seeds."
+    )
+
+
+def tell_confirmation(confirmation: Confirmation | None) -> str:
+    """Return what `confirm` found on the test part, "" for nothing."""
+    if confirmation is None:
+        return ""
+    means = (
+        f"{one.label} {one.mean:.4f} (95% interval {one.interval[0]:.4f} to "
+        f"{one.interval[1]:.4f}, n = {one.runs})"
+        for one in confirmed_scores(confirmation)
+        if one.score == COMPARED[0]
+    )
+    concluded = conclude(compare_confirmed(confirmation), BASELINE, what="configurations")
+    return (
+        f"Confirmed on the test part by the study {confirmation.study}, "
+        f"{score_title(COMPARED[0])}: {'; '.join(means)}. {concluded}"
     )
 
 

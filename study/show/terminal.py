@@ -8,14 +8,22 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
-from study.storage.reading import Row, StudyRows, best_row
-from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
+from study.storage.confirmation import CONFIRMATION
+from study.storage.reading import Row, StudyRows, baseline_row, best_row, finished_rows
+from study.wording import (
+    format_seconds,
+    parameters_of,
+    say_identity,
+    say_parameters,
+    score_title,
+    warn_of_limits,
+)
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)
 SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "best_epoch",
-    "last_epoch", "seconds",
+    "last_epoch", "seconds", CONFIRMATION,
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
@@ -35,11 +43,19 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
         Text(_describe_states(study.rows)),
         Text(_describe_test_reads(study.rows)),
     ]
+    if limits := warn_of_limits(identity):
+        parts.append(Text(limits))
     best = best_row(study.rows)
     if best is None:
         return Group(*parts, Text("no trial is complete yet"))
-    compared = _compare(best, _find_baseline(study.rows))
-    return Group(*parts, compared, _per_class(best), _best_trials(study.rows, trials))
+    parts += [_compare(best, baseline_row(study.rows)), _per_class(best)]
+    parts.append(_best_trials(study.rows, trials))
+    if study.confirmation is not None:
+        # Its statistics take longer to import than most studies to read.
+        from study.show.confirmation import show_confirmation
+
+        parts.append(show_confirmation(study.confirmation))
+    return Group(*parts)
 
 
 def list_studies(studies: Sequence[StudyRows]) -> Table:
@@ -51,7 +67,7 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
         table.add_column(column, no_wrap=True)
     for study in studies:
         finished = sum(row["state"] in ("complete", "pruned") for row in study.rows)
-        found = (best_row(study.rows), _find_baseline(study.rows))
+        found = (best_row(study.rows), baseline_row(study.rows))
         table.add_row(
             Text(study.name),
             *(Text(str(study.identity.get(key, "?"))) for key in SETTINGS),
@@ -60,11 +76,6 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
         )
     table.caption = "finished: complete or pruned; best and baseline on validation"
     return table
-
-
-def _find_baseline(rows: Sequence[Row]) -> Row | None:
-    """Return the complete baseline trial, None where there is none."""
-    return next((row for row in rows if row["baseline"] and row["state"] == "complete"), None)
 
 
 def _describe_states(rows: Sequence[Row]) -> str:
@@ -119,8 +130,7 @@ def _per_class(best: Row) -> Table:
 
 
 def _best_trials(rows: Sequence[Row], number: int) -> Table:
-    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
-    finished = [row for row in ended if row["value"] is not None]
+    finished = finished_rows(rows)
     finished.sort(key=lambda row: (row["state"], -row["value"]))
     table = Table(title=f"the best {len(finished[:number])} finished trials", title_justify="left")
     for column in ("trial", "value", "stopped by", "epochs", "time", "parameters"):

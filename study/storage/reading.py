@@ -6,8 +6,9 @@ or locked, and nothing is read that was not asked for.
 """
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,14 @@ from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
 from ecg.errors import UsageError
+from study.storage.confirmation import (
+    CONFIRMATION,
+    NEEDED,
+    Confirmation,
+    confirming_name,
+    confirming_space,
+    make_confirmation,
+)
 from study.storage.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
 from study.storage.lean import find_distribution
 from study.storage.studies import IDENTITY_KEY, foreign_study, unknown_study
@@ -49,12 +58,15 @@ class StudyRows:
         rows: `number`, `state` (lower case), `value` (the objective), `baseline`, `param_*`,
             `validation_*` and `test_*` figures, and the attributes that were asked for; a
             trial has no key for what it does not have.
+        confirmation: what `confirm` found of this search, or in this study of its own; None for
+            nothing. Read where `CONFIRMATION` is asked for.
     """
 
     name: str
     identity: Mapping[str, Any]
     distributions: Mapping[str, str]
     rows: list[Row]
+    confirmation: Confirmation | None = None
 
 
 def read_study(
@@ -118,10 +130,25 @@ def make_row(
     return row | {name: attributes[name] for name in PLAIN if name in attributes}
 
 
-def best_row(rows: Collection[Row]) -> Row | None:
+def finished_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the complete and pruned trials that have a value."""
+    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
+    return [row for row in ended if not _is_nothing(row["value"])]
+
+
+def best_row(rows: Iterable[Row]) -> Row | None:
     """Return the complete trial with the best objective, the first of several; None for none."""
-    complete = [r for r in rows if r["state"] == "complete" and r["value"] is not None]
+    complete = [row for row in finished_rows(rows) if row["state"] == "complete"]
     return max(complete, key=lambda row: row["value"], default=None)
+
+
+def baseline_row(rows: Iterable[Row]) -> Row | None:
+    """Return the complete baseline trial, None where there is none."""
+    return next((row for row in rows if row[BASELINE] and row["state"] == "complete"), None)
+
+
+def _is_nothing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def number_of_training(row: Row) -> int:
@@ -180,7 +207,22 @@ def _read(connection: Connection, name: str, key: int, wanted: Collection[str]) 
     ]
     if EXAMPLES in wanted and (best := best_row(rows)) is not None:
         best |= _read_examples(connection, key, number_of_training(best))
-    return StudyRows(name, _read_identity(connection, key), distributions, rows)
+    confirmation = _read_confirmation(connection, name) if CONFIRMATION in wanted else None
+    return StudyRows(name, _read_identity(connection, key), distributions, rows, confirmation)
+
+
+def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
+    """Return what `confirm` found of a search, whether the search or its confirmation is named."""
+    known = _known_studies(connection)
+    for study in (name, confirming_name(name)):
+        if study not in known:
+            continue
+        identity = _read_identity(connection, known[study])
+        kept = _read_study_attribute(connection, known[study], CONFIRMATION)
+        if kept and (study == name or identity.get("space") == confirming_space(name)):
+            rows = _read(connection, study, known[study], NEEDED).rows
+            return make_confirmation(study, identity, kept, rows)
+    return None
 
 
 def _read_params(
@@ -220,9 +262,14 @@ def _read_attributes(
 
 
 def _read_identity(connection: Connection, key: int) -> dict[str, Any]:
+    return _read_study_attribute(connection, key, IDENTITY_KEY)
+
+
+def _read_study_attribute(connection: Connection, key: int, name: str) -> dict[str, Any]:
+    """Return a mapping that a study has as its attribute, empty for none."""
     model = models.StudyUserAttributeModel
     text = connection.scalar(
-        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == IDENTITY_KEY)
+        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == name)
     )
     return json.loads(text) if text else {}
 

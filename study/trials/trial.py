@@ -23,12 +23,14 @@ from ecg.training import (
     TrainResult,
     measure,
     predict,
+    predict_probabilities,
     train,
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, keep_files, note_attributes
+from study.storage.artifacts import FOLDER, keep_files, note_attributes, pack_probabilities
 from study.storage.attributes import get_attribute, set_attributes
+from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
@@ -149,18 +151,28 @@ def _train(
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
     found = describe_result(result)
+    probabilities: bytes | None = None
     if bench.test is not None:
         found |= describe_test(result, bench)
+        if is_confirming(bench.identity.space):
+            answers = predict_probabilities(config, result.weights, bench.test, bench.precision)
+            probabilities = pack_probabilities(answers.numpy(), bench.test.labels.cpu().numpy())
     if result.weights and result.stop_reason != "pruned":
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted)
-    _keep(trial, result, found, bench)
+    _keep(trial, result, found, bench, probabilities)
     checkpoint.remove()
     return result
 
 
-def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
+def _keep(
+    trial: optuna.Trial,
+    result: TrainResult,
+    found: dict[str, Any],
+    bench: Bench,
+    probabilities: bytes | None = None,
+) -> None:
     """Store what a training run found: attributes, files and a note."""
     means = {"device": bench.identity.device, "precision": bench.identity.precision}
     facts = {**found, **means, "config": result.config.to_fields()}
@@ -168,7 +180,7 @@ def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench
     set_attributes(
         trial,
         found,
-        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
+        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER, probabilities),
         of_study=note_attributes(trial_id(trial), note),
     )
 

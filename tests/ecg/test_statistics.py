@@ -210,9 +210,7 @@ def test_intervals_of_a_worked_example() -> None:
 
 @intervals
 @pytest.mark.parametrize("values", [[], [0.9]])
-def test_interval_over_seeds_needs_two_of_them(
-    interval: MakeInterval, values: list[float]
-) -> None:
+def test_interval_over_seeds_needs_two_of_them(interval: MakeInterval, values: list[float]) -> None:
     with pytest.raises(ValueError, match="at least two"):
         interval(values)
 
