@@ -62,14 +62,26 @@ class Split:
         yield "test", self.test
 
 
-def intra_patient(beats: Heartbeats) -> Split:
+def intra_patient(beats: Heartbeats, draw: int | None = None) -> Split:
     """Split beat by beat, as the published tables did: one patient is in all parts.
 
     Test is the source's own part where it has one; else it is drawn per class with exactly
     the published counts, or with 20% of a set of another size. Validation is int(0.2 * n) of
     the rest, per class.
+
+    Args:
+        beats: all of them.
+        draw: number of another draw, of test and validation; None for the project's own.
+
+    Raises:
+        UsageError: another draw is asked for, but the source has a test part of its own.
     """
-    rng = np.random.default_rng(SPLIT_SEED)
+    rng = np.random.default_rng(SPLIT_SEED if draw is None else (SPLIT_SEED, draw))
+    if draw is not None and beats.in_test is not None:
+        raise UsageError(
+            f"the source '{beats.source}' has a test part of its own, so its split cannot be drawn "
+            "anew. Use the MIT-BIH records"
+        )
     if beats.in_test is not None:
         test = np.flatnonzero(beats.in_test)
         rest = np.flatnonzero(~beats.in_test)
@@ -80,7 +92,8 @@ def intra_patient(beats: Heartbeats) -> Split:
         rest, test = _draw(rng, np.arange(len(beats)), beats.labels, wanted)
     rest_counts = np.bincount(beats.labels[rest], minlength=len(CLASSES))
     train, validation = _draw(rng, rest, beats.labels, (HELD_OUT * rest_counts).astype(int))
-    return Split("intra-patient", train, validation, test, by_patient=False)
+    name = "intra-patient" if draw is None else REDRAWN
+    return Split(name, train, validation, test, by_patient=False)
 
 
 def inter_patient(beats: Heartbeats) -> Split:
@@ -107,8 +120,13 @@ SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
 }
 
 
-def make_split(name: str, beats: Heartbeats) -> Split:
+def make_split(name: str, beats: Heartbeats, *, draw: int = 0) -> Split:
     """Return the named split, checked for leaks and empty parts.
+
+    Args:
+        name: of `SPLITS`, or `REDRAWN`.
+        beats: all of them.
+        draw: which one of the split `REDRAWN`, the repeat of a run; others are drawn once.
 
     Raises:
         UsageError: no split has this name, or the source cannot be split so.
@@ -121,9 +139,9 @@ def make_split(name: str, beats: Heartbeats) -> Split:
         >>> {part: len(rows) for part, rows in split.parts()}
         {'train': 8100, 'validation': 1800, 'test': 9900}
     """
-    if name not in SPLITS:
+    if name not in (*SPLITS, REDRAWN):
         raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
-    split = SPLITS[name](beats)
+    split = intra_patient(beats, draw) if name == REDRAWN else SPLITS[name](beats)
     for part, rows in split.parts():
         if len(rows) == 0:
             raise DataError(f"the {part} part of the split '{name}' has no beats; use more data")

@@ -133,6 +133,10 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    resplit: Annotated[
+        bool,
+        typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
+    ] = False,
     budget: Annotated[
         str | None,
         typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
@@ -178,6 +182,7 @@ def run(
         storage=storage,
         data=data,
         split=split,
+        resplit=resplit,
         budget=budget,
         device=device,
         precision=precision,

@@ -23,7 +23,9 @@ def score_title(score: object) -> str:
 
 
 def say_value(value: object) -> str:
-    """Return the value of a parameter, a real number in four digits."""
+    """Return the value of a parameter: a real number in four digits, None as "none"."""
+    if value is None:
+        return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg.errors import UsageError
+from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.run.queue import SAMPLERS
 from study.storage.database import parse_url
@@ -25,6 +26,7 @@ class RunOptions:
     storage: str
     data: str
     split: str
+    resplit: bool = False
     budget: str | None
     device: str
     precision: str = "auto"
@@ -52,6 +54,15 @@ def check_options(options: RunOptions) -> None:
         value = getattr(options, name)
         if value is not None and value > most:
             raise UsageError(f"--{name} must be at most {most}, not {value}")
+    if options.resplit and options.split != "intra-patient":
+        raise UsageError("--resplit draws the split intra-patient anew. Use --split intra-patient")
+    if options.resplit and not find_tables(options.space):
+        raise UsageError(
+            "--resplit draws another split for every seed, so it is for the published tables. A "
+            "search compares its trials on one split"
+        )
+    if options.split == REDRAWN and not options.resplit:
+        raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
     parse_url(options.storage)
     if options.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")

@@ -14,7 +14,7 @@ from ecg import sources
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
-from ecg.splits import make_split
+from ecg.splits import REDRAWN, make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
@@ -84,8 +84,9 @@ def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
-    make_split(options.split, beats)
-    name = options.study or default_name(kind, beats.source, options.split, budget.name)
+    split = REDRAWN if options.resplit else options.split
+    make_split(split, beats)
+    name = options.study or default_name(kind, beats.source, split, budget.name)
     device, precision = _own_means(options, device, read_identity(options.storage, name))
     if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
         console.print(
@@ -100,7 +101,7 @@ def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting
         fingerprint=beats.fingerprint,
         described=f"{len(beats):,} beats",
         data=str(resolved.location),
-        split=options.split,
+        split=split,
         budget=budget,
         device=device,
         device_kind=device.type,

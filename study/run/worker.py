@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +19,8 @@ from ecg import sources
 from ecg.budget import find_budget
 from ecg.errors import EcgError
 from ecg.heartbeats import Heartbeats
-from ecg.splits import make_split
-from ecg.training import find_device, make_part, training_data
+from ecg.splits import REDRAWN, make_split
+from ecg.training import Part, TrainingData, find_device, make_part, training_data
 from search_spaces import find_space
 from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
 from study.storage.attributes import key_of
@@ -227,13 +228,17 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
         beats = sources.load(task.data)
     if beats.fingerprint != task.identity.data:
         raise EcgError(f"the data in {task.data} changed while the study was being opened")
-    split = make_split(task.identity.split, beats)
     device = find_device(task.device)
-    return Bench(
-        data=training_data(beats, split, budget, device),
-        test=make_part(beats, split.test, device) if space is None else None,
-        **shared,
-    )
+
+    @lru_cache(maxsize=1)  # the runs of one repeat follow one another
+    def drawn(draw: int) -> tuple[TrainingData, Part | None]:
+        split = make_split(task.identity.split, beats, draw=draw)
+        test = make_part(beats, split.test, device) if space is None else None
+        return training_data(beats, split, budget, device), test
+
+    data, test = drawn(0)
+    redraw = drawn if task.identity.split == REDRAWN else None
+    return Bench(data=data, test=test, redraw=redraw, **shared)
 
 
 def _outlast(action: Callable[[], T], task: Task, emit: Emit) -> T:

@@ -34,6 +34,7 @@ from study.storage.studies import IDENTITY_KEY, foreign_study, unknown_study
 BASELINE = "baseline"
 CURVES = "curves"
 EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
+NONE = "none"  # what a choice of None is shown as
 MAPPINGS = ("validation", "test")  # attributes whose items get keys of their own
 # Attributes kept under their own name.
 PLAIN = (
@@ -124,10 +125,19 @@ def make_row(
     """Return the row of a trial, see `StudyRows`."""
     row: Row = {"number": number, "state": state, "value": value}
     row[BASELINE] = bool(attributes.get(BASELINE, False))
-    row |= {f"param_{name}": value for name, value in params.items()}
+    row |= parameter_columns(params)
     for mapping in MAPPINGS:
         row |= {f"{mapping}_{name}": v for name, v in attributes.get(mapping, {}).items()}
     return row | {name: attributes[name] for name in PLAIN if name in attributes}
+
+
+def parameter_columns(params: Mapping[str, Any]) -> Row:
+    """Return the parameters of a trial as `param_*`.
+
+    A choice of None is the text "none": a value like others, where a parameter that the trial does
+    not have has no column.
+    """
+    return {f"param_{name}": NONE if value is None else value for name, value in params.items()}
 
 
 def finished_rows(rows: Iterable[Row]) -> list[Row]:

@@ -52,10 +52,10 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
     Returns:
         One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective), `param_*`, `validation_*` (figures at the best epoch), `test_*`, and
-        `seed`, `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`,
-        `last_epoch`, `stop_reason`, `seconds`, `device_name`, `failure`, `imported` (the file a
-        trial came from), `config`, `confusion` (5, 5), `curves` and
+        (the objective), `param_*` (a choice of None is the text "none"), `validation_*` (figures
+        at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
+        `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
+        `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
         `per_class` (mappings of lists), and `examples` of the best complete trial (see
         `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
         of the study, its identity, the distributions of its parameters (JSON), and its

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ class Bench:
         checkpoint_seconds: so long at least between two checkpoints of a trial.
         emit: where news go.
         recording: curves that stand in for training, None to train.
+        redraw: returns `data` and `test` of a repeat, where every repeat draws its own split.
     """
 
     identity: Identity
@@ -78,6 +79,14 @@ class Bench:
     checkpoint_seconds: float
     emit: Emit
     recording: Recording | None = None
+    redraw: Callable[[int], tuple[TrainingData, Part | None]] | None = None
+
+    def of_repeat(self, repeat: int) -> "Bench":
+        """Return this with the data of a repeat of a planned run."""
+        if self.redraw is None:
+            return self
+        data, test = self.redraw(repeat)
+        return replace(self, data=data, test=test)
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
@@ -99,6 +108,8 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
     """
     config = _configure(trial, bench)
+    if bench.space is None:
+        bench = bench.of_repeat(trial.user_attrs["cell"]["repeat"])
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
