@@ -76,7 +76,7 @@ def intra_patient(beats: Heartbeats, draw: int | None = None) -> Split:
     Raises:
         UsageError: another draw is asked for, but the source has a test part of its own.
     """
-    rng = np.random.default_rng(SPLIT_SEED if draw is None else (SPLIT_SEED, draw))
+    rng = np.random.default_rng(SPLIT_SEED if draw is None else (draw, SPLIT_SEED))
     if draw is not None and beats.in_test is not None:
         raise UsageError(
             f"the source '{beats.source}' has a test part of its own, so its split cannot be drawn "

@@ -77,7 +77,7 @@ def conclude(comparisons: Sequence[Comparison], baseline: str, *, what: str) -> 
             f"Against {baseline}, no difference can be significant at the {SIGNIFICANCE:.0%} "
             f"level: with {counted(pairs, 'seed')}, the smallest p that a paired Wilcoxon "
             f"signed-rank test can reach is {reached:.3g} after Holm's correction over "
-            f"{tests}. Use {least_pairs(len(tested))} seeds or more."
+            f"{tests}. Use {least_pairs(len(comparisons))} seeds or more."
         )
     differing = {
         score: [c.label for c in tested if c.score == score and (c.p_value or 0) < SIGNIFICANCE]
