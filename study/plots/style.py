@@ -225,11 +225,13 @@ def mark(figure: go.Figure, text: str) -> None:
         figure: styled; is changed.
         text: one line, any text.
     """
-    before = figure.layout.title.text
+    if before := figure.layout.title.text:
+        figure.update_layout(title_text=f"{before}; {plain(text)}")
+        return
     figure.update_layout(
         title={
-            "text": f"{before}<br>{plain(text)}" if before else plain(text),
-            **{"x": 0.99, "xanchor": "right", "y": 0.995, "yanchor": "top"},
+            "text": plain(text),
+            **{"x": 0.99, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6}},
             **{"xref": "container", "yref": "container", "font": {"size": 12, "color": VERMILLION}},
         },
         height=figure.layout.height + MARK_HEIGHT,

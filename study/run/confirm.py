@@ -1,13 +1,12 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.trial import TrialState
 from rich.console import Console
 
@@ -26,9 +25,8 @@ from study.storage.confirmation import (
     confirming_space,
     without_seed,
 )
-from study.storage.reading import read_study
+from study.storage.reading import Row, baseline_row, finished_rows, read_study
 from study.storage.studies import check_format, find_identity, load_study, open_storage, study_lock
-from study.storage.trials_table import study_records
 from study.trials.pruning import PruningPolicy
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
@@ -72,7 +70,8 @@ def confirm_study(options: ConfirmOptions, console: Console) -> Confirmation:
     check_format(options.study, identity)
     if options.top <= 0:
         raise UsageError(f"--top must be at least 1, not {options.top}")
-    chosen = choose(study_records(study), options.top)
+    rows = read_study(options.storage, options.study, {"baseline", "config"}).rows
+    chosen = choose(rows, options.top)
     run_options = RunOptions(
         space=confirming_space(options.study),
         trials=None,
@@ -171,8 +170,12 @@ def find_ensemble(
     return {"runs": len(found), "confusion": confusion.tolist()}
 
 
-def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
+def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
     """Return the baseline and the `top` best distinct configurations of a search.
+
+    Args:
+        rows: trials of the search, with their attribute `config`; those without one are left out.
+        top: number of configurations beside the baseline.
 
     Returns:
         `TrainConfig` fields, seed left out, by a name such as "trial 7"; "baseline" first.
@@ -180,13 +183,14 @@ def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: the baseline is not complete.
     """
-    complete = records[records["state"] == "complete"].sort_values("value", ascending=False)
-    baseline = complete[complete["baseline"].astype(bool)]
-    if baseline.empty:
+    trained = [row for row in rows if "config" in row]
+    baseline = baseline_row(trained)
+    if baseline is None:
         raise UsageError("the baseline trial of this study is not complete; run the study on")
-    chosen = {BASELINE: without_seed(baseline.iloc[0]["config"])}
-    for _, record in complete.iterrows():
-        fields = without_seed(record["config"])
+    chosen = {BASELINE: without_seed(baseline["config"])}
+    complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
+    for row in sorted(complete, key=lambda row: -row["value"]):
+        fields = without_seed(row["config"])
         if fields not in chosen.values() and len(chosen) <= top:
-            chosen[f"trial {record['number']}"] = fields
+            chosen[f"trial {row['number']}"] = fields
     return chosen

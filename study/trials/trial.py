@@ -185,7 +185,9 @@ def _keep(
     probabilities: bytes | None = None,
 ) -> None:
     """Store what a training run found: attributes, files and a note."""
-    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    means = {
+        name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
+    }
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
     set_attributes(

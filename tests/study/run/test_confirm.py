@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -156,9 +155,9 @@ def test_other_data_is_refused(
 
 def test_the_baseline_must_be_complete() -> None:
     # Nothing can be compared with a baseline that is not there.
-    records = pd.DataFrame({"state": ["running"], "baseline": [True], "value": [None]})
+    rows = [{"number": 0, "state": "running", "baseline": True, "value": None, "config": {}}]
     with pytest.raises(UsageError, match="baseline trial of this study is not complete"):
-        choose(records, 3)
+        choose(rows, 3)
 
 
 def test_an_ensemble_is_the_mean_of_the_probabilities(
