@@ -169,38 +169,41 @@ def run(
     from rich.console import Console
 
     from study.run.command import run_study
-    from study.run.options import RunOptions, find_tables
+    from study.run.options import RunOptions
     from study.run.output import lasting_output
-    from study.trials.pruning import PruningPolicy
+    from study.trials.task import Machine
 
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=_as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        debug=debug,
+    )
     options = RunOptions(
         space=space,
         trials=trials,
         seeds=seeds,
         timeout=timeout,
         study=study,
-        storage=storage,
-        data=data,
         split=split,
         resplit=resplit,
         budget=budget,
-        device=device,
-        precision=precision,
         seed=seed,
-        jobs=_as_jobs(jobs),
-        threads=threads,
         sampler=sampler,
-        pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
-        checkpoint_seconds=checkpoint_every,
+        pruner=pruner,
+        prune_patience=prune_patience,
         replay=replay,
-        debug=debug,
     )
     console = Console()
     with lasting_output():
         with _interruptible(console):
-            name = run_study(options, console)
+            name = run_study(machine, options, console)
         _print_study(storage, name, trials=5)
-        _print_next(console, storage, name, is_table=bool(find_tables(space)))
+        _print_next(console, storage, name, is_table=bool(options.tables))
 
 
 @app.command()
@@ -272,15 +275,13 @@ def confirm(
     """
     from rich.console import Console
 
-    from study.run.confirm import ConfirmOptions, confirm_study
+    from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.show.confirmation import show_confirmation
+    from study.trials.task import Machine
 
     console = Console()
-    options = ConfirmOptions(
-        study=study,
-        top=top,
-        seeds=seeds,
+    machine = Machine(
         storage=storage,
         data=data,
         device=device,
@@ -291,7 +292,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        found = confirm_study(options, console)
+        found = confirm_study(machine, study, top, seeds, console)
     console.print(show_confirmation(found))
 
 

@@ -1,7 +1,7 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,17 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
+from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import CLASSES
-from study.run.command import run_cells
-from study.run.options import RunOptions, check_options
-from study.run.planned_runs import plan_cells
-from study.run.setting import resolve_setting
+from ecg.training import find_device
+from ecg.training.config import PROTOCOL
+from study.run.command import run_planned
+from study.run.options import MOST_SEEDS
+from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
+from study.run.setting import load_data, resolve_means
 from study.storage.artifacts import artifact_folder, read_probabilities
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
     BASELINE,
     CONFIRMATION,
@@ -26,36 +30,29 @@ from study.storage.confirmation import (
     without_seed,
 )
 from study.storage.reading import Row, baseline_row, finished_rows, read_study
-from study.storage.studies import check_format, find_identity, load_study, open_storage, study_lock
-from study.trials.pruning import PruningPolicy
+from study.storage.studies import (
+    Identity,
+    check_format,
+    find_identity,
+    load_study,
+    open_storage,
+    study_lock,
+)
+from study.trials.task import Machine, PlannedRuns, Task, check_range
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConfirmOptions:
-    """The options of `study confirm`, as typed."""
-
-    study: str
-    top: int
-    seeds: int
-    storage: str
-    data: str
-    device: str
-    precision: str = "auto"
-    jobs: int | None
-    threads: int = 1
-    checkpoint_seconds: float
-    debug: bool
-
-
-def confirm_study(options: ConfirmOptions, console: Console) -> Confirmation:
+def confirm_study(
+    machine: Machine, study: str, top: int, seeds: int, console: Console
+) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
-    Where none is typed, device and precision are those of the search.
-
     Args:
-        options: what was typed.
+        machine: as typed; device and precision are those of the search where none is typed.
+        study: name of the search.
+        top: so many of the best configurations.
+        seeds: fresh seeds of each.
         console: where to print on the way.
 
     Returns:
@@ -64,51 +61,48 @@ def confirm_study(options: ConfirmOptions, console: Console) -> Confirmation:
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
     """
-    storage = open_storage(options.storage, create=False)
-    study = load_study(storage, options.study)
-    identity = find_identity(study)
-    check_format(options.study, identity)
-    if options.top <= 0:
-        raise UsageError(f"--top must be at least 1, not {options.top}")
-    rows = read_study(options.storage, options.study, {"baseline", "config"}).rows
-    chosen = choose(rows, options.top)
-    run_options = RunOptions(
-        space=confirming_space(options.study),
-        trials=None,
-        seeds=options.seeds,
-        timeout=None,
-        study=confirming_name(options.study),
-        storage=options.storage,
-        data=options.data,
-        split=identity["split"],
-        budget=identity["budget"],
-        device=identity["device"] if options.device == "auto" else options.device,
-        precision=identity["precision"] if options.precision == "auto" else options.precision,
-        seed=identity["seed"] + SEED_SHIFT,
-        jobs=options.jobs,
-        threads=options.threads,
-        sampler="random",
-        pruning=PruningPolicy(pruner="none"),
-        checkpoint_seconds=options.checkpoint_seconds,
-        debug=options.debug,
+    check_range("top", top, 1)
+    check_range("seeds", seeds, 1, MOST_SEEDS)
+    storage = open_storage(machine.storage, create=False)
+    search = load_study(storage, study)
+    stored = find_identity(search)
+    check_format(study, stored)
+    chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
+    machine = replace(
+        machine,
+        device=stored["device"] if machine.device == "auto" else machine.device,
+        precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    check_options(run_options)
-    setting = resolve_setting(run_options, run_options.space, console)
-    if setting.fingerprint != identity["data"]:
+    machine, beats = load_data(machine, stored["split"], console)
+    if beats.fingerprint != stored["data"]:
         raise UsageError(
-            f"the study '{options.study}' was made with other data ({identity['source']}, "
-            f"{identity['data'][:12]}) than this ({setting.source}, "
-            f"{setting.fingerprint[:12]}); name its data with --data"
+            f"the study '{study}' was made with other data ({stored['source']}, "
+            f"{stored['data'][:12]}) than this ({beats.source}, "
+            f"{beats.fingerprint[:12]}); name its data with --data"
         )
-    cells = plan_cells(chosen.values(), options.seeds, setting.budget, run_options.seed)
-    reason = f"confirming the winners of '{options.study}'"
+    machine = resolve_means(machine, {}, console)
+    identity = Identity(
+        **{
+            **stored,
+            "space": confirming_space(study),
+            "space_digest": "",
+            "objective": RUNS_OBJECTIVE,
+            "device": find_device(machine.device).type,
+            "precision": machine.precision,
+            "protocol": PROTOCOL,
+            "seed": stored["seed"] + SEED_SHIFT,
+        }
+    )
+    runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
+    goal = PlannedRuns(
+        keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
+    )
+    task = Task(machine=machine, study=confirming_name(study), identity=identity, goal=goal)
     try:
-        run_cells(
-            run_options, setting, cells, kind=run_options.space, reason=reason, console=console
-        )
+        run_planned(task, runs, beats, console)
     finally:  # what is trained so far stays found
-        keep_confirmation(options.storage, confirming_name(options.study), chosen)
-    found = read_study(options.storage, confirming_name(options.study), {CONFIRMATION}).confirmation
+        keep_confirmation(machine.storage, task.study, chosen)
+    found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
     assert found is not None
     return found
 
@@ -155,7 +149,7 @@ def find_ensemble(
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     mine = {
-        trial.user_attrs["cell"]["repeat"]: trial
+        trial.user_attrs[PLANNED]["repeat"]: trial
         for trial in complete
         if without_seed(trial.user_attrs["config"]) == dict(fields)
     }

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.storage.attributes import PLANNED
+
 CONFIRMATION = "confirmation"  # attribute of the study that confirms
 BASELINE = "baseline"  # label of the configuration that the others are compared with
 # Attributes of trials that a confirmation is read from.
-NEEDED = ("test", "test_confusion", "config", "cell")
+NEEDED = ("test", "test_confusion", "config", PLANNED)
 
 Row = Mapping[str, Any]
 
@@ -74,7 +76,7 @@ def _runs(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[dict[str, Any]
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
         if without_seed(row["config"]) == dict(fields):
-            repeat = int(row["cell"]["repeat"])
+            repeat = int(row[PLANNED]["repeat"])
             measured = {name: row[name] for name in row if str(name).startswith("test_")}
             measured.pop("test_read", None)
             found.setdefault(repeat, {"repeat": repeat, **measured})
