@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from ecg.budget import gives_schedule
 from ecg.errors import UsageError
 from ecg.training.config import TrainConfig
 
@@ -90,11 +91,20 @@ class Row:
 
         Args:
             config: fields of a training configuration. Those that no table varies must be at
-                their published values where they are given; seed and limits may be any.
+                their published values where they are given; seed and limits may be any, and so
+                may the schedule that a budget gives.
         """
         if any(name not in config or config[name] != v for name, v in self.configuration.items()):
             return False
-        return all(config[name] in (None, FIXED[name]) for name in FIXED if name in config)
+        given = _without_schedule_of_budget(config)
+        return all(given[name] in (None, FIXED[name]) for name in FIXED if name in given)
+
+
+def _without_schedule_of_budget(config: Mapping[str, Any]) -> dict[str, Any]:
+    epochs, schedule, warm_up = map(config.get, ("max_epochs", "schedule", "warm_up"))
+    is_given = epochs is not None and gives_schedule(epochs, schedule, warm_up or 0)
+    left_out = ("schedule", "warm_up") if is_given else ()
+    return {name: value for name, value in config.items() if name not in left_out}
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def _run_app() -> None:
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Device = Annotated[
@@ -137,9 +137,18 @@ def run(
         bool,
         typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
     ] = False,
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
+        typer.Option(
+            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -168,6 +177,7 @@ def run(
     """
     from rich.console import Console
 
+    from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions
     from study.run.output import lasting_output
@@ -197,6 +207,7 @@ def run(
         pruner=pruner,
         prune_patience=prune_patience,
         replay=replay,
+        records=read_record_lists(records_file) if records_file else None,
     )
     console = Console()
     with lasting_output():

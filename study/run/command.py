@@ -65,6 +65,8 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         machine, name, identity = replayed(machine, options, space)
     else:
         machine, name, identity, beats = resolve(machine, options, space, console)
+        if space is not None:
+            space.check(beats)
     goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
     if space is None:
@@ -276,7 +278,7 @@ def _tell_time(
             ahead,
             jobs,
             beats,
-            make_split(identity.split, beats),
+            make_split(identity.split, beats, identity.record_lists),
             find_budget(identity.budget),
             epochs=tally.mean_length,
             precision=machine.precision,

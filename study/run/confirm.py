@@ -18,7 +18,7 @@ from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
 from study.run.options import MOST_SEEDS
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
-from study.run.setting import load_data, resolve_means
+from study.run.setting import check_split, load_data, resolve_means
 from study.storage.artifacts import artifact_folder, read_probabilities
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
@@ -73,7 +73,7 @@ def confirm_study(
         device=stored["device"] if machine.device == "auto" else machine.device,
         precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    machine, beats = load_data(machine, stored["split"], console)
+    machine, beats = load_data(machine, console)
     if beats.fingerprint != stored["data"]:
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
@@ -93,6 +93,7 @@ def confirm_study(
             "seed": stored["seed"] + SEED_SHIFT,
         }
     )
+    check_split(identity.split, beats, identity.record_lists, console)
     runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
     goal = PlannedRuns(
         keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg.errors import UsageError
+from ecg.record_lists import RecordLists
 from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.trials.pruning import PruningPolicy
@@ -33,6 +34,7 @@ class RunOptions:
     pruner: str = "median"
     prune_patience: int = 0
     replay: Path | None = None
+    records: RecordLists | None = None
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""

@@ -93,7 +93,7 @@ def plan_run(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Pla
     """
     derived = derive_seed("repeat", seed, repeat) % 2**31
     return PlannedRun(
-        config.replace(max_epochs=budget.max_epochs, patience=budget.patience, seed=derived),
+        config.within(budget).replace(seed=derived),
         repeat,
     )
 

@@ -8,10 +8,11 @@ from typing import Any
 import optuna
 from rich.console import Console
 
-from ecg import sources
+from ecg import describe, sources
 from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
+from ecg.record_lists import RecordLists, from_text
 from ecg.splits import make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
@@ -47,28 +48,40 @@ def resolve(
     """
     device = find_device(machine.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
-    machine, beats = load_data(machine, options.split_name, console)
+    machine, beats = load_data(machine, console)
     kind = ALL_TABLES if space is None else space.name
-    name = options.study or default_name(kind, beats.source, options.split_name, budget.name)
-    machine = resolve_means(machine, read_identity(machine.storage, name), console)
+    split = options.records.split if options.records else options.split_name
+    name = options.study or default_name(kind, beats.source, split, budget.name)
+    stored = read_identity(machine.storage, name)
+    records = options.records or _stored_records(stored, options.split)
+    split = check_split(options.split_name, beats, records, console)
+    machine = resolve_means(machine, stored, console)
     identity = Identity(
         space=kind,
         space_digest="" if space is None else space.digest,
         objective=RUNS_OBJECTIVE if space is None else space.objective,
         source=beats.source,
         data=beats.fingerprint,
-        split=options.split_name,
+        split=split,
         budget=budget.name,
         device=find_device(machine.device).type,
         precision=machine.precision,
         protocol=PROTOCOL,
         seed=options.seed,
+        records=records.as_text() if records else "",
     )
     return machine, name, identity, beats
 
 
-def load_data(machine: Machine, split: str, console: Console) -> tuple[Machine, Heartbeats]:
-    """Find and load the data; refuse a split that leaks.
+def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None:
+    """Return the lists of records that a study has kept, if it is of this split."""
+    if stored.get("records") and stored.get("split") == split:
+        return from_text(stored["records"])
+    return None
+
+
+def load_data(machine: Machine, console: Console) -> tuple[Machine, Heartbeats]:
+    """Find and load the data.
 
     Returns:
         The machine with the place of the data, and the heartbeats.
@@ -85,8 +98,30 @@ def load_data(machine: Machine, split: str, console: Console) -> tuple[Machine, 
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
-    make_split(split, beats)
     return replace(machine, data=str(resolved.location)), beats
+
+
+def check_split(name: str, beats: Heartbeats, records: RecordLists | None, console: Console) -> str:
+    """Refuse a split that leaks; say what its scores cannot.
+
+    Args:
+        name: of the split.
+        beats: to be split.
+        records: of each part, where a file lists them.
+        console: where to print.
+
+    Returns:
+        The name of the split, which is that of the lists where there are any.
+
+    Raises:
+        EcgError: there is no such split of these beats.
+    """
+    split = make_split(name, beats, records)
+    for caution in describe.cautions(beats, split):
+        console.print(
+            f"caution: {caution}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+    return split.name
 
 
 def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console) -> Machine:

@@ -217,7 +217,7 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
 
     @lru_cache(maxsize=1)  # the runs of one repeat follow one another
     def drawn(draw: int) -> tuple[TrainingData, Part | None]:
-        split = make_split(identity.split, beats, draw=draw)
+        split = make_split(identity.split, beats, identity.record_lists, draw=draw)
         test = make_part(beats, split.test, device) if space is None else None
         return training_data(beats, split, budget, device), test
 

@@ -265,9 +265,9 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     broken = torch.full((2,), math.nan, dtype=torch.float64)
     real, calls = step_module.train_epoch, []
 
-    def once_broken(*arguments: Any) -> torch.Tensor:
+    def once_broken(*arguments: Any, **options: Any) -> torch.Tensor:
         calls.append(1)
-        return broken if len(calls) == 3 else real(*arguments)
+        return broken if len(calls) == 3 else real(*arguments, **options)
 
     monkeypatch.setattr("ecg.training.run.train_epoch", once_broken)
     assert run("--trials", 2).code == 0
