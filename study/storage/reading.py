@@ -19,6 +19,7 @@ from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
 from ecg.errors import UsageError
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
     CONFIRMATION,
     NEEDED,
@@ -40,7 +41,7 @@ MAPPINGS = ("validation", "test")  # attributes whose items get keys of their ow
 PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
-    "confusion", CURVES, "per_class", "finished_at", "config", "cell", "test_confusion",
+    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
     "test_read", "same_as", "imported",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
