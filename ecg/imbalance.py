@@ -5,12 +5,19 @@ from numpy.typing import NDArray
 
 from ecg.errors import UsageError
 
+# Few beats of few patients say little of a class, and must not outweigh all others. The caps lie
+# just above the largest weights of the published protocol: 27.3 at alpha 1, 113.01 at ratio 1.
+FEWEST_BEATS = 20  # a class with fewer training beats keeps weight 1
+LARGEST_BALANCE = 30.0  # n / (5 * n_c), the class weight at alpha 1
+LARGEST_DRAW = 120.0  # how many times as often as a beat of N a beat is drawn
+
 
 def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
     """Weights of the classes in the cross-entropy.
 
     w_c = 1 + alpha * (n / (5 * n_c) - 1): alpha 0 leaves all classes at 1, alpha 1 weighs them
-    by the inverse of their frequency. A class without beats keeps weight 1; it never occurs.
+    by the inverse of their frequency. The quotient is at most `LARGEST_BALANCE`, and a class with
+    fewer than `FEWEST_BEATS` beats keeps weight 1.
 
     Args:
         counts: (classes,) beats of each class in the training part.
@@ -27,7 +34,8 @@ def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64
     """
     counts = np.asarray(counts, dtype=np.float64)
     balanced = np.ones(len(counts))
-    np.divide(counts.sum(), len(counts) * counts, out=balanced, where=counts > 0)
+    np.divide(counts.sum(), len(counts) * counts, out=balanced, where=counts >= FEWEST_BEATS)
+    balanced = np.minimum(balanced, LARGEST_BALANCE)
     return np.asarray(1 + alpha * (balanced - 1))
 
 
@@ -35,7 +43,8 @@ def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.floa
     """Weight with which one beat of each class is drawn (with replacement).
 
     1 for a beat of class N and int(ratio * n_N) / n_c for a beat of any other class c, so that
-    every other class is drawn about `ratio` times as often as N.
+    every other class is drawn about `ratio` times as often as N. The weight is at most
+    `LARGEST_DRAW`, and 1 for a class with fewer than `FEWEST_BEATS` beats.
 
     Args:
         counts: (classes,) beats of each class in the training part; class N first.
@@ -57,7 +66,8 @@ def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.floa
         raise UsageError("the sampler's ratio is measured by class N, which has no beats here")
     counts = np.asarray(counts, dtype=np.float64)
     target = float(int(ratio * counts[0]))
-    weights = np.zeros(len(counts))
-    np.divide(target, counts, out=weights, where=counts > 0)
-    weights[0] = float(counts[0] > 0)
+    weights = np.where(counts > 0, 1.0, 0.0)
+    np.divide(target, counts, out=weights, where=counts >= FEWEST_BEATS)
+    weights = np.minimum(weights, LARGEST_DRAW)
+    weights[0] = 1.0
     return weights

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import UsageError
-from ecg.imbalance import class_weights, sampling_weights
+from ecg.imbalance import FEWEST_BEATS, LARGEST_BALANCE, LARGEST_DRAW, class_weights, sampling_weights
 from ecg.training.order import beat_weights, epoch_order
 from tests.support.toy import rule
 
 PUBLISHED_TRAIN = np.array([57977, 1779, 4631, 513, 5145])  # 80% of the published train part
+balanced_counts = st.lists(st.integers(1000, 20_000), min_size=5, max_size=5)  # under the cap
 positive_counts = st.lists(st.integers(1, 100_000), min_size=5, max_size=5)
 any_counts = st.lists(st.integers(0, 1_000), min_size=5, max_size=5)
 
@@ -19,7 +20,12 @@ any_counts = st.lists(st.integers(0, 1_000), min_size=5, max_size=5)
 @given(positive_counts, st.floats(0, 1))
 def test_class_weights_follow_the_formula(counts: list[int], alpha: float) -> None:
     # w_c = 1 + alpha * (n / (5 n_c) - 1), computed here one class at a time.
-    expected = [1 + alpha * (sum(counts) / (5 * count) - 1) for count in counts]
+    expected = [
+        1 + alpha * (min(sum(counts) / (5 * count), LARGEST_BALANCE) - 1)
+        if count >= FEWEST_BEATS
+        else 1
+        for count in counts
+    ]
     np.testing.assert_allclose(class_weights(np.array(counts), alpha), expected, rtol=1e-12)
 
 
@@ -30,7 +36,7 @@ def test_alpha_zero_weighs_all_classes_one(counts: list[int]) -> None:
 
 
 @rule
-@given(positive_counts)
+@given(balanced_counts)
 def test_alpha_one_weighs_by_inverse_frequency(counts: list[int]) -> None:
     # Every class then has the same total weight: w_c * n_c = n / 5.
     total = class_weights(np.array(counts), 1.0) * counts
@@ -38,13 +44,31 @@ def test_alpha_one_weighs_by_inverse_frequency(counts: list[int]) -> None:
 
 
 @rule
-@given(positive_counts, st.floats(0, 1))
+@given(balanced_counts, st.floats(0, 1))
 def test_class_weights_leave_the_mean_weight_between_beats_at_one(
     counts: list[int], alpha: float
 ) -> None:
     # Sum of n_c w_c is n for every alpha: the weights shift attention, not the learning rate.
     total = (class_weights(np.array(counts), alpha) * counts).sum()
     assert total == pytest.approx(sum(counts), rel=1e-9)
+
+
+def test_published_training_part_is_weighed_and_drawn_to_the_bit_as_without_caps() -> None:
+    counts = PUBLISHED_TRAIN.astype(float)
+    for share in (0.05, 0.1, 0.25, 0.5, 1.0):
+        plain = 1 + share * (counts.sum() / (5 * counts) - 1)
+        assert class_weights(PUBLISHED_TRAIN, share).tolist() == plain.tolist()
+        drawn = [1.0, *(float(int(share * counts[0])) / counts[1:])]
+        assert sampling_weights(PUBLISHED_TRAIN, share).tolist() == drawn
+
+
+def test_class_of_a_few_beats_is_neither_weighed_nor_drawn_more() -> None:
+    counts = np.array([38_000, 800, 3_000, 400, 8])
+    assert class_weights(counts, 1.0)[4] == 1
+    assert sampling_weights(counts, 1.0)[4] == 1
+    counts[4] = 20
+    assert class_weights(counts, 1.0)[4] == LARGEST_BALANCE
+    assert sampling_weights(counts, 1.0)[4] == LARGEST_DRAW
 
 
 def test_class_without_beats_keeps_weight_one() -> None:
@@ -57,7 +81,10 @@ def test_class_without_beats_keeps_weight_one() -> None:
 @given(positive_counts, st.floats(0.01, 1))
 def test_sampling_weights_follow_the_formula(counts: list[int], ratio: float) -> None:
     # 1 for an N beat, int(r * n_N) / n_c for a beat of another class.
-    expected = [1.0] + [int(ratio * counts[0]) / count for count in counts[1:]]
+    expected = [1.0] + [
+        min(int(ratio * counts[0]) / count, LARGEST_DRAW) if count >= FEWEST_BEATS else 1
+        for count in counts[1:]
+    ]
     np.testing.assert_allclose(sampling_weights(np.array(counts), ratio), expected, rtol=1e-12)
 
 
