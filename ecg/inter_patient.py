@@ -1,14 +1,14 @@
-"""Figures by which inter-patient results are compared: of S and V, Cohen's kappa, jk index.
+"""Figures by which inter-patient results are compared, and their intervals over records.
 
 Between patients, what counts is whether ectopic beats are found (S and V), not the beats of
 one class that make up most of the data.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ecg.heartbeats import CLASSES
-from ecg.metrics import per_class
+from ecg.metrics import per_class, scores_of_many
 
 ECTOPIC = ("S", "V")
 
@@ -52,10 +52,13 @@ def ectopic_scores(confusion: ArrayLike) -> dict[str, float]:
 
 
 def jk_index(confusion: ArrayLike) -> float:
-    """The jk index of Mar et al. 2011, IEEE Trans Biomed Eng 58(8), here over all five classes.
+    """The jk index of Mar et al. 2011, IEEE Trans Biomed Eng 58(8), as
+    Mondejar-Guerra et al. 2019, Biomed Signal Process Control 47, compute it.
 
     0.5 kappa + 0.125 j, where j adds up sensitivity and positive predictivity of S and of V;
-    the weights give both terms the same range, so that a perfect classifier has 1.
+    the weights give both terms the same range, so that a perfect classifier has 1. Kappa is
+    over all classes of the matrix: of a split by patient N, S, V and F. Unlike AAMI EC57, F beats
+    taken for V count against the positive predictivity of V.
 
     Args:
         confusion: (5, 5) counts, rows true, columns predicted.
@@ -70,3 +73,53 @@ def inter_patient_scores(confusion: ArrayLike) -> dict[str, float]:
         "kappa": kappa(confusion),
         "jk_index": jk_index(confusion),
     }
+
+
+def confusion_by_record(
+    record: NDArray[np.int32], labels: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> dict[int, list[list[int]]]:
+    """Count the beats of every record in a confusion matrix, rows true, columns predicted.
+
+    Args:
+        record: (n,) number of the record of each beat.
+        labels: (n,) true classes.
+        predicted: (n,) predicted classes.
+
+    Returns:
+        (5, 5) counts by record, ascending; together they are the matrix of all beats.
+    """
+    records, index = np.unique(record, return_inverse=True)
+    counts = np.zeros((len(records), len(CLASSES), len(CLASSES)), dtype=np.int64)
+    np.add.at(counts, (index, labels, predicted), 1)
+    return {int(one): matrix.tolist() for one, matrix in zip(records, counts, strict=True)}
+
+
+def record_interval(
+    matrices: ArrayLike,
+    score: str,
+    *,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of one score, resampling whole records.
+
+    Beats of one patient are alike, so that an interval which resamples beats is too narrow for
+    other patients: the cluster bootstrap of Field & Welsh 2007, J R Stat Soc B 69(3).
+
+    Args:
+        matrices: (records, classes, classes) counts.
+        score: one of `ecg.metrics.OBJECTIVES`.
+        draws: number of resampled sets of records.
+        level: of the interval.
+        seed: of the draws.
+
+    Returns:
+        Lower and upper bound.
+    """
+    counts = np.asarray(matrices, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)
+    values = scores_of_many(np.tensordot(times, counts, axes=1))[score]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

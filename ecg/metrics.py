@@ -8,6 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 PER_CLASS = ("recall", "specificity", "precision", "f1")
 AVERAGES = ("macro", "weighted")
 SCORES = tuple(f"{metric}_{average}" for metric in PER_CLASS for average in AVERAGES)
+# The mean F1 of N, S and V: what is compared between patients, where F is rare and Q is left out.
+F1_NSV = "f1_nsv"
+OBJECTIVES = (*SCORES, F1_NSV)  # a study can maximise each
+COUNTED = {F1_NSV: 3}  # of how many classes, the first ones, a score is the plain mean
 
 Vector = NDArray[np.float64]
 
@@ -52,8 +56,8 @@ def scores(confusion: ArrayLike) -> dict[str, float]:
         confusion: (classes, classes) counts.
 
     Returns:
-        `recall_macro`, `recall_weighted`, and so on for specificity, precision and f1, in
-        the order of `SCORES`.
+        `recall_macro`, `recall_weighted`, and so on for specificity, precision and f1, then
+        `f1_nsv`, in the order of `OBJECTIVES`.
 
     Example:
         >>> from ecg import scores
@@ -71,9 +75,32 @@ def scores_of_many(confusions: ArrayLike) -> Mapping[str, Vector]:
         confusions: (..., classes, classes) counts; leading dimensions are kept.
 
     Returns:
-        Every one of `SCORES`, each (...).
+        Every one of `OBJECTIVES`, each (...).
     """
     return _averages(np.asarray(confusions, dtype=np.int64))
+
+
+def ceiling(counts: ArrayLike, score: str) -> float:
+    """Return what a score can reach at most where classes have no beats.
+
+    A plain mean over classes counts an absent one as 0, except specificity, which is 1 there.
+
+    Args:
+        counts: (classes,) true beats of each class.
+        score: one of `OBJECTIVES`.
+
+    Returns:
+        From 0 to 1.
+
+    Example:
+        >>> from ecg.metrics import ceiling
+        >>> ceiling([90, 10, 5, 2, 0], "f1_macro")
+        0.8
+    """
+    if score != F1_NSV and (not score.endswith("_macro") or score == "specificity_macro"):
+        return 1.0
+    counted = np.asarray(counts)[: COUNTED.get(score)]
+    return float((counted > 0).mean())
 
 
 def resampled_scores(
@@ -86,7 +113,7 @@ def resampled_scores(
 
     Args:
         confusion: (classes, classes) counts.
-        score: one of `SCORES`.
+        score: one of `OBJECTIVES`.
         draws: number of resampled matrices.
         rng: makes the draws.
 
@@ -111,7 +138,7 @@ def bootstrap_interval(
 
     Args:
         confusion: (classes, classes) counts.
-        score: one of `SCORES`.
+        score: one of `OBJECTIVES`.
         draws: number of resampled matrices.
         level: of the interval.
         seed: of the draws.
@@ -141,7 +168,7 @@ def difference_interval(
     Args:
         one: (classes, classes) counts.
         other: (classes, classes) counts, subtracted.
-        score: one of `SCORES`.
+        score: one of `OBJECTIVES`.
         draws: number of resampled pairs.
         level: of the interval.
         seed: of the draws.
@@ -163,6 +190,7 @@ def _averages(confusion: NDArray[np.int64]) -> Mapping[str, Vector]:
     for metric in PER_CLASS:
         averages[f"{metric}_macro"] = figures[metric].mean(-1)
         averages[f"{metric}_weighted"] = (figures[metric] * share).sum(-1)
+    averages[F1_NSV] = figures["f1"][..., : COUNTED[F1_NSV]].mean(-1)
     return averages
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
-from ecg.metrics import SCORES
+from ecg.metrics import OBJECTIVES
 from ecg.rhythm import NO_RHYTHM, has_rhythm
 from ecg.training.config import TrainConfig
 
@@ -220,10 +220,10 @@ class Space:
 
     def __post_init__(self) -> None:
         """Check the space as a whole, so that a mistake shows before any training."""
-        if self.objective not in SCORES:
+        if self.objective not in OBJECTIVES:
             raise UsageError(
                 f"space '{self.name}': unknown objective '{self.objective}'; "
-                f"known: {', '.join(SCORES)}"
+                f"known: {', '.join(OBJECTIVES)}"
             )
         self._check_names()
         self._check_conditions()

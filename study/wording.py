@@ -7,6 +7,7 @@ from typing import Any
 FULL_BUDGET = "paper"  # that of the published protocol
 SCORE_TITLES = {
     "f1_macro": "F1(M)",
+    "f1_nsv": "F1(N, S, V)",
     "f1_weighted": "F1(W)",
     "recall_macro": "recall(M)",
     "recall_weighted": "recall(W)",

@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError, UsageError
-from ecg.metrics import SCORES, per_class
+from ecg.metrics import OBJECTIVES, per_class
 from ecg.training import Epoch
 from ecg.training.early_stopping import EarlyStopping
 from search_spaces import Space
@@ -229,7 +229,7 @@ def _checked_identity(identity: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(identity[name], str):
             raise ValueError(f"its {name} is not a text")
     identity = EARLIER | identity
-    if identity["objective"] not in SCORES:
+    if identity["objective"] not in OBJECTIVES:
         raise ValueError("its objective is not known")
     for name in ("device", "precision"):
         if not isinstance(identity[name], str):
