@@ -80,6 +80,11 @@ def scores_of_many(confusions: ArrayLike) -> Mapping[str, Vector]:
     return _averages(np.asarray(confusions, dtype=np.int64))
 
 
+def objective_of(objective: str, *, by_patient: bool) -> str:
+    """Return what a study maximises: of a split by patient F1 of N, S, V, and not macro F1."""
+    return F1_NSV if by_patient and objective == "f1_macro" else objective
+
+
 def ceiling(counts: ArrayLike, score: str) -> float:
     """Return what a score can reach at most where classes have no beats.
 

@@ -139,8 +139,8 @@ def _search(task: Task, space: Space, beats: Heartbeats | None, console: Console
             goal = replace(task.goal, target=task.goal.target + max(0, twice))
             task = replace(task, goal=goal)
     header = (
-        f"searching for the best validation {space.objective} over {task.goal.target} trials; "
-        "the test part is not touched"
+        f"searching for the best validation {task.identity.objective} over {task.goal.target} "
+        "trials; the test part is not touched"
     )
     budget = find_budget(task.identity.budget)
     baseline = configure(space, dict(space.baseline), budget, task.identity.seed)

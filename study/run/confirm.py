@@ -13,6 +13,8 @@ from rich.console import Console
 from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import CLASSES
+from ecg.metrics import objective_of
+from ecg.splits import is_by_patient
 from ecg.training import find_device
 from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
@@ -86,7 +88,7 @@ def confirm_study(
             **stored,
             "space": confirming_space(study),
             "space_digest": "",
-            "objective": RUNS_OBJECTIVE,
+            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(stored["split"])),
             "device": find_device(machine.device).type,
             "precision": machine.precision,
             "protocol": PROTOCOL,

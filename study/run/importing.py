@@ -14,9 +14,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.budget import BUDGETS
 from ecg.errors import DataError, EcgError, UsageError
-from ecg.metrics import SCORES, per_class
+from ecg.metrics import SCORES, objective_of, per_class
 from ecg.record_lists import LISTED
-from ecg.splits import SPLITS
+from ecg.splits import SPLITS, is_by_patient
 from ecg.training import TrainConfig, TrainResult
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import PRECISIONS
@@ -155,10 +155,17 @@ def _check_file(path: Path, study: str | None) -> Results:
             raise DataError(
                 f"{path}: {name} is '{values[name]}', and only {', '.join(known)} can be imported"
             )
+    if is_by_patient(values["split"]) and any(
+        any(matrix[-1]) for matrix in table["test_confusion"] if matrix is not None
+    ):
+        raise DataError(
+            f"{path} holds runs of a split by patient with class Q, which this version leaves out. "
+            "Render them with export-tables --results, or train them again"
+        )
     identity = Identity(
         space=ALL_TABLES,
         space_digest="",
-        objective=RUNS_OBJECTIVE,
+        objective=objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(values["split"])),
         source=values["source"],
         data=values["data"],
         split=values["split"],
@@ -287,7 +294,7 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
         attributes["again"] = {**attributes["again"], "reason": "imported"}
     trial = optuna.create_trial(
         state=run.state,
-        value=run.attributes["validation"][RUNS_OBJECTIVE] if complete else None,
+        value=run.attributes["validation"][_objective(run)] if complete else None,
         params=planned.params,
         distributions=planned.distributions,
         user_attrs=attributes,
@@ -303,12 +310,16 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
     return trial
 
 
+def _objective(run: Run) -> str:
+    return objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(run.attributes["split"]))
+
+
 def _reported(run: Run) -> dict[int, float]:
     """Return what a trained run reports to Optuna, see `study.trials.pruning.MonitoredCurve`."""
     if run.result is None:
         return {}
     epochs = run.result.epochs
-    best = [epochs[epoch.best_epoch - 1].scores[RUNS_OBJECTIVE] for epoch in epochs]
+    best = [epochs[epoch.best_epoch - 1].scores[_objective(run)] for epoch in epochs]
     best += [best[-1]] * (run.planned.config.max_epochs - len(best))
     return dict(enumerate(best, start=1))
 

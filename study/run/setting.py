@@ -12,8 +12,9 @@ from ecg import describe, sources
 from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
+from ecg.metrics import objective_of
 from ecg.record_lists import RecordLists, from_text
-from ecg.splits import make_split
+from ecg.splits import is_by_patient, make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
@@ -59,7 +60,9 @@ def resolve(
     identity = Identity(
         space=kind,
         space_digest="" if space is None else space.digest,
-        objective=RUNS_OBJECTIVE if space is None else space.objective,
+        objective=objective_of(
+            RUNS_OBJECTIVE if space is None else space.objective, by_patient=is_by_patient(split)
+        ),
         source=beats.source,
         data=beats.fingerprint,
         split=split,
@@ -172,7 +175,7 @@ def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machi
     identity = Identity(
         space=space.name,
         space_digest=space.digest,
-        objective=space.objective,
+        objective=objective_of(space.objective, by_patient=is_by_patient(recorded["split"])),
         source=f"replay of {recorded['source']}",
         data=recording.digest,
         split=recorded["split"],

@@ -41,7 +41,7 @@ from study.trials.pruning import MonitoredCurve
 from study.trials.replay import OnEpoch, follow
 from study.trials.task import PlannedRuns, Task
 
-CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
+CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted", "f1_nsv")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

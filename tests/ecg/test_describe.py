@@ -150,10 +150,9 @@ def test_classes_without_beats_are_said_of_each_part() -> None:
     beats = of_lab(LAB)
     split = Split("mine", np.array([0, 2]), np.array([1]), np.array([3]), by_patient=False)
     assert describe.cautions(beats, split) == [
-        "the train part has no beat of S, F, Q",
-        "the validation part has no beat of S, V, F, Q; macro scores of it count each such class "
-        "as 0",
-        "the test part has no beat of S, V, F, Q; macro scores of it count each such class as 0",
+        "no S, F, Q beat in train",
+        "no S, V, F, Q beat in validation: F1(M) is at most 0.2000",
+        "no S, V, F, Q beat in test: F1(M) is at most 0.2000",
     ]
     assert describe.cautions(toy_heartbeats(), make_split("intra-patient", toy_heartbeats())) == []
 
@@ -162,4 +161,4 @@ def test_a_listed_split_is_described_beside_the_others() -> None:
     lists = RecordLists(("anna",), ("bert",), ("carl",))
     text = describe.splits(of_lab(LAB), lists)
     assert f"{lists.split} validation" in text
-    assert f"split '{lists.split}': the test part has no beat of S, V, F, Q" in text
+    assert f"split '{lists.split}': no S, V, F, Q beat in test: F1(M) is at most" in text

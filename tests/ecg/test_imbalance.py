@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import UsageError
-from ecg.imbalance import FEWEST_BEATS, LARGEST_BALANCE, LARGEST_DRAW, class_weights, sampling_weights
+from ecg.imbalance import (
+    FEWEST_BEATS,
+    LARGEST_BALANCE,
+    LARGEST_DRAW,
+    class_weights,
+    sampling_weights,
+)
 from ecg.training.order import beat_weights, epoch_order
 from tests.support.toy import rule
 

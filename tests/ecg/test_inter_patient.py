@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from sklearn.metrics import cohen_kappa_score
+from hypothesis import strategies as st
+from sklearn.metrics import cohen_kappa_score, confusion_matrix
 
-from ecg.inter_patient import ectopic_scores, inter_patient_scores, jk_index, kappa
-from ecg.metrics import per_class
+from ecg.inter_patient import (
+    confusion_by_record,
+    ectopic_scores,
+    inter_patient_scores,
+    jk_index,
+    kappa,
+    record_interval,
+)
+from ecg.metrics import bootstrap_interval, per_class
 from tests.ecg.test_metrics import SIMPLE_CNN, matrices
 from tests.support.toy import rule
 
@@ -69,3 +77,25 @@ def test_beats_of_class_q_do_not_count_as_ectopic(matrix: list[list[int]]) -> No
     more = np.array(matrix)
     more[4, 4] += 10
     assert ectopic_scores(more) == ectopic_scores(matrix)
+
+
+@rule
+@given(st.lists(st.tuples(*[st.integers(0, n) for n in (3, 4, 4)]), min_size=1, max_size=40))
+def test_matrices_of_records_add_up_to_that_of_all_beats(
+    beats: list[tuple[int, int, int]],
+) -> None:
+    record, true, predicted = np.array(beats).T
+    found = confusion_by_record(record.astype(np.int32), true, predicted)
+    assert sorted(found) == sorted(set(record.tolist()))
+    together = confusion_matrix(true, predicted, labels=range(5))
+    assert np.array(list(found.values())).sum(0).tolist() == together.tolist()
+
+
+def test_interval_over_records_is_wider_where_records_differ() -> None:
+    good, bad = np.diag([90, 5, 5, 0, 0]), np.zeros((5, 5), dtype=int)
+    bad[:3, 0] = 90, 5, 5
+    low, high = record_interval([good] * 11 + [bad] * 11, "f1_nsv")
+    within = bootstrap_interval(11 * (good + bad), "f1_nsv")
+    assert high - low > 2 * (within[1] - within[0])
+    alike = record_interval([good] * 22, "f1_nsv")
+    assert alike == (1, 1)

@@ -139,7 +139,7 @@ def test_classes_without_beats_are_said_before_a_study_starts(run: Command, lab:
     np.savez(lab, signals=beats.signals[few], labels=beats.labels[few])
     ended = run()
     assert ended.code == 0
-    assert "caution: the validation part has no beat of Q; macro scores of it" in ended.out
+    assert "caution: no Q beat in validation: F1(M) is at most 0.8000" in ended.out
 
 
 def test_results_of_listed_records_are_imported_and_continued(
