@@ -60,7 +60,7 @@ def test_splits_have_the_counts_of_their_parts() -> None:
             counts = np.bincount(beats.labels[indices], minlength=5)
             records = len(set(beats.record[indices].tolist()))
             expected.append([name, part, *map(str, [records, *counts, len(indices)])])
-    assert rows == expected
+    assert rows[: len(expected)] == expected  # below: that Q is left out
 
 
 def test_a_split_that_is_not_possible_is_named_with_its_reason() -> None:
