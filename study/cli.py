@@ -109,30 +109,41 @@ CheckpointEvery = Annotated[
 @app.command()
 def run(
     space: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What to search (see `spaces`), the path of a .py file, one of the published "
-            "tables table1 ... table5, or tables for all five."
+            "tables table1 ... table5, or tables for all five.",
+            show_default="imbalance",
         ),
-    ] = "imbalance",
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(help="Stop after this many finished trials.", show_default="by budget"),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds of every configuration of a table.")] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of every configuration of a table.", show_default="1"),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Start no new trial after this many seconds.", show_default="no limit"),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="Name of the study.", show_default="SPACE-SOURCE-SPLIT-BUDGET"),
+        typer.Option(
+            help="Name of the study. One that exists keeps its settings where none are typed.",
+            show_default="SPACE-SOURCE-SPLIT-BUDGET",
+        ),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     split: Annotated[
-        str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
-    ] = "intra-patient",
+        str | None,
+        typer.Option(
+            help="intra-patient (beat by beat) or inter-patient (DS1/DS2).",
+            show_default="intra-patient",
+        ),
+    ] = None,
     records_file: Annotated[
         Path | None,
         typer.Option(
@@ -148,15 +159,35 @@ def run(
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    seed: Annotated[int, typer.Option(help="Of the study: sampler and trainings.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the study: sampler and trainings.", show_default="0")
+    ] = None,
     jobs: Jobs = "auto",
     threads: Threads = 1,
-    sampler: Annotated[str, typer.Option(help="tpe, random, gp or grid.")] = "tpe",
-    pruner: Annotated[str, typer.Option(help="median, hyperband or none.")] = "median",
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, random, gp or grid.", show_default="tpe")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="median, hyperband or none.", show_default="median")
+    ] = None,
     prune_patience: Annotated[
-        int,
-        typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Ask the pruner after so many epochs without a better loss; 0: always.",
+            show_default="1 at short and paper, else 0",
+        ),
+    ] = None,
+    prune_warm_up: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of a trial before the pruner is asked.",
+            show_default="10 % of the budget's, at least 2",
+        ),
+    ] = None,
+    prune_startup: Annotated[
+        int | None,
+        typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
+    ] = None,
     checkpoint_every: CheckpointEvery = 30.0,
     replay: Annotated[
         Path | None,
@@ -175,8 +206,8 @@ def run(
 
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
-    from study.run.options import RunOptions
     from study.run.output import lasting_output
+    from study.run.setting import continue_settings
     from study.trials.task import Machine
 
     machine = Machine(
@@ -189,21 +220,24 @@ def run(
         checkpoint_seconds=checkpoint_every,
         debug=debug,
     )
-    options = RunOptions(
-        space=space,
-        trials=trials,
-        seeds=seeds,
-        timeout=timeout,
-        study=study,
-        split=split,
-        budget=budget,
-        seed=seed,
-        sampler=sampler,
-        pruner=pruner,
-        prune_patience=prune_patience,
-        replay=replay,
-        records=read_record_lists(records_file) if records_file else None,
-    )
+    typed = {
+        "space": space,
+        "trials": trials,
+        "seeds": seeds,
+        "timeout": timeout,
+        "study": study,
+        "split": split,
+        "budget": budget,
+        "seed": seed,
+        "sampler": sampler,
+        "pruner": pruner,
+        "prune_patience": prune_patience,
+        "prune_warm_up": prune_warm_up,
+        "prune_startup": prune_startup,
+        "replay": replay,
+        "records": read_record_lists(records_file) if records_file else None,
+    }
+    machine, options = continue_settings(machine, typed)
     console = Console()
     with lasting_output():
         with _interruptible(console):
@@ -398,6 +432,7 @@ def show(
 ) -> None:
     """Show what a study found: the best configuration beside the baseline."""
     _print_study(storage, study, trials=trials)
+    _print_to_continue(storage, study)
 
 
 @app.command()
@@ -491,15 +526,33 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
     import shlex
 
-    from study.storage.database import hide_password
+    from study.wording import words_of_study
 
-    at = [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    at = _words_of_storage(storage)
     last = "export-tables" if is_table else "confirm"
-    # Behind "--" a name that begins with a dash is no option.
-    of_study = [*at, "--", name] if name.startswith("-") else [name, *at]
+    of_study = words_of_study(name, at)
     commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
     lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
+
+
+def _print_to_continue(storage: str, name: str) -> None:
+    import shlex
+
+    from rich.console import Console
+
+    from study.storage.reading import read_settings
+    from study.wording import words_to_continue
+
+    words = words_to_continue(name, *read_settings(storage, name), _words_of_storage(storage))
+    _say(Console(), f"\nto continue: {_program()} {shlex.join(words)}")
+
+
+def _words_of_storage(storage: str) -> list[str]:
+    """Return the option that names the database, a password hidden."""
+    from study.storage.database import hide_password
+
+    return [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
 
 
 def _retyped() -> str:

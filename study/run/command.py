@@ -3,7 +3,8 @@
 import math
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -35,7 +36,7 @@ from study.run.worker import computing_on, work
 from study.storage.attributes import distinct_values
 from study.storage.database import hide_password
 from study.storage.interrupts import taking_interrupts
-from study.storage.studies import open_storage, open_study, study_lock
+from study.storage.studies import keep_settings, open_storage, open_study, study_lock
 from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task
@@ -80,20 +81,25 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
             space=options.space,
             target=usual if options.trials is None else options.trials,
             sampler=options.sampler,
-            pruning=options.pruning,
+            pruning=options.prune_within(budget),
             replay=options.replay,
         )
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     task = Task(machine=machine, study=name, identity=identity, goal=goal, deadline=deadline)
+    settings = options.settings(machine.data)
     if space is None:
-        run_planned(task, runs, beats, console)
+        run_planned(task, runs, beats, settings, console)
     else:
-        _search(task, space, beats, console)
+        _search(task, space, beats, settings, console)
     return name
 
 
 def run_planned(
-    task: Task, runs: Sequence[PlannedRun], beats: Heartbeats | None, console: Console
+    task: Task,
+    runs: Sequence[PlannedRun],
+    beats: Heartbeats | None,
+    settings: Mapping[str, Any],
+    console: Console,
 ) -> None:
     """Train and test planned runs; those that are complete already are not run again.
 
@@ -101,6 +107,7 @@ def run_planned(
         task: what to work on.
         runs: what is asked for.
         beats: of the task.
+        settings: to be kept with the study, see `study.storage.studies.keep_settings`.
         console: where to print.
 
     Raises:
@@ -109,6 +116,7 @@ def run_planned(
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
+        keep_settings(study, settings)
         queued = queue_missing(study, runs)
     header = (
         f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
@@ -124,10 +132,17 @@ def run_planned(
         )
 
 
-def _search(task: Task, space: Space, beats: Heartbeats | None, console: Console) -> None:
+def _search(
+    task: Task,
+    space: Space,
+    beats: Heartbeats | None,
+    settings: Mapping[str, Any],
+    console: Console,
+) -> None:
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
+        keep_settings(study, settings)
         _queue_first_trials(study, space, is_grid=task.goal.only_queued)
     header = (
         f"searching for the best validation {space.objective} over {task.goal.target} trials; "

@@ -1,5 +1,6 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +12,18 @@ from ecg.errors import UsageError
 from ecg.training import find_device
 from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
-from study.run.options import MOST_SEEDS
+from study.run.options import MOST_SEEDS, absolute_data
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
-from study.run.setting import check_split, load_data, resolve_means
-from study.storage.studies import Identity, check_format, find_identity, load_study, open_storage
+from study.run.setting import check_split, find_stored_data, load_data, resolve_means
+from study.storage.studies import (
+    CONFIRM,
+    SETTINGS_KEY,
+    Identity,
+    check_format,
+    find_identity,
+    load_study,
+    open_storage,
+)
 from study.storage.trials_table import study_records
 from study.trials.task import Machine, PlannedRuns, Task, check_range
 
@@ -44,6 +53,12 @@ def confirm_study(
     storage = open_storage(machine.storage, create=False)
     search = load_study(storage, study)
     stored = find_identity(search)
+    settings = search.user_attrs.get(SETTINGS_KEY, {})
+    if settings.get("replay"):
+        raise UsageError(
+            f"the study '{study}' is a replay: its trials were not trained. Confirm the study that "
+            "was recorded"
+        )
     check_format(study, stored)
     chosen = choose(study_records(search), top)
     machine = replace(
@@ -51,18 +66,18 @@ def confirm_study(
         device=stored["device"] if machine.device == "auto" else machine.device,
         precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    machine, beats = load_data(machine, console)
+    machine, beats = load_data(find_stored_data(machine, settings), console)
     if beats.fingerprint != stored["data"]:
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
-            f"{stored['data'][:12]}) than this ({beats.source}, "
-            f"{beats.fingerprint[:12]}); name its data with --data"
+            f"{stored['data'][:12]}) than this ({beats.source}, {beats.fingerprint[:12]})"
+            f"{_last_place(settings)}. Name its data with --data"
         )
     machine = resolve_means(machine, {}, console)
     identity = Identity(
         **{
             **stored,
-            "space": f"confirm:{study}",
+            "space": f"{CONFIRM}{study}",
             "space_digest": "",
             "objective": RUNS_OBJECTIVE,
             "device": find_device(machine.device).type,
@@ -77,8 +92,14 @@ def confirm_study(
         keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
     )
     task = Task(machine=machine, study=f"{study}-confirm", identity=identity, goal=goal)
-    run_planned(task, runs, beats, console)
+    kept = {"top": top, "seeds": seeds, "data": absolute_data(machine.data)}
+    run_planned(task, runs, beats, kept, console)
     return study_records(load_study(storage, task.study)), chosen
+
+
+def _last_place(settings: Mapping[str, Any]) -> str:
+    """Say where the data of a study were."""
+    return f"; its own were in {settings['data']}" if settings.get("data") else ""
 
 
 def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:

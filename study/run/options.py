@@ -1,15 +1,21 @@
 """The options of `study run` that say what to do, as typed or as the study was made with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
+from ecg.sources import SYNTHETIC
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.trials.pruning import PruningPolicy
 from study.trials.task import SAMPLERS, check_range
 
 MOST_SEEDS = 1000  # more is a slip of the finger
+PASSING = ("study", "timeout", "records")  # options that are no settings of the study
+PATHS = ("space", "replay")  # settings that may name a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,9 @@ class RunOptions:
     seed: int = 0
     sampler: str = "tpe"
     pruner: str = "median"
-    prune_patience: int = 0
+    prune_patience: int | None = None
+    prune_warm_up: int | None = None
+    prune_startup: int | None = None
     replay: Path | None = None
     records: RecordLists | None = None
 
@@ -45,7 +53,36 @@ class RunOptions:
             raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
-        _ = self.pruning  # checks itself
+        self.prune_within(find_budget("paper"))  # checks itself
+
+    @classmethod
+    def continuing(cls, typed: Mapping[str, Any], stored: Mapping[str, Any]) -> "RunOptions":
+        """Return the options: as typed, else the study's own, else the default.
+
+        Args:
+            typed: values by field, None for what is not typed.
+            stored: the settings of a study, see `settings`; those of no field are left out.
+
+        Raises:
+            UsageError: a number or name makes no sense.
+        """
+        known = {field.name for field in fields(cls)}.difference(PASSING)
+        kept = {name: value for name, value in stored.items() if name in known}
+        if kept.get("replay") is not None:
+            kept["replay"] = Path(kept["replay"])
+        return cls(**kept | {name: value for name, value in typed.items() if value is not None})
+
+    def settings(self, data: str) -> dict[str, Any]:
+        """Return what a study keeps of its command, as JSON values; paths are absolute.
+
+        Args:
+            data: where the heartbeats are, empty for a replay.
+        """
+        kept = {name: value for name, value in vars(self).items() if name not in PASSING}
+        for name in PATHS:
+            if str(kept[name]).endswith(".py") or (name == "replay" and kept[name]):
+                kept[name] = str(Path(kept[name]).absolute())
+        return {**kept, "data": absolute_data(data)}
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -54,7 +91,17 @@ class RunOptions:
             return tuple(TABLES)
         return (self.space,) if self.space in TABLES else ()
 
-    @property
-    def pruning(self) -> PruningPolicy:
-        """When trials are pruned."""
-        return PruningPolicy(pruner=self.pruner, patience=self.prune_patience)
+    def prune_within(self, budget: Budget) -> PruningPolicy:
+        """Return when trials of a budget are pruned."""
+        return PruningPolicy.within(
+            budget,
+            pruner=self.pruner,
+            patience=self.prune_patience,
+            warm_up=self.prune_warm_up,
+            startup=self.prune_startup,
+        )
+
+
+def absolute_data(data: str) -> str:
+    """Return where heartbeats are, whatever the working directory."""
+    return data if data in ("", SYNTHETIC) else str(Path(data).expanduser().absolute())

@@ -1,8 +1,10 @@
 """Data and means of a run, resolved from what was typed to what the study is."""
 
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -17,14 +19,48 @@ from ecg.splits import make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
-from search_spaces import Space
+from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
 from study.run.planned_runs import RUNS_OBJECTIVE
-from study.storage.reading import read_identity
+from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
-from study.storage.studies import Identity, default_name
+from study.storage.studies import CONFIRM, Identity, default_name
 from study.trials.task import Machine
+
+
+def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machine, RunOptions]:
+    """Complete what was typed: a study that is named and exists has its own settings.
+
+    Args:
+        machine: as typed.
+        typed: options of `run` by field of `RunOptions`, None for those not typed.
+
+    Raises:
+        UsageError: an option makes no sense, or the study is continued by another command.
+    """
+    name = typed.get("study")
+    identity, settings = ({}, {}) if name is None else read_settings(machine.storage, name)
+    if (kind := str(identity.get("space", ""))).startswith(CONFIRM):
+        command = shlex.join(["confirm", kind.removeprefix(CONFIRM)])
+        raise UsageError(
+            f"the study '{name}' confirms another one. Continue it with: python -m study {command}"
+        )
+    stored: dict[str, Any] = {}
+    if kind == ALL_TABLES or kind in all_spaces():  # a file is not known by its space's name
+        stored["space"] = kind
+    stored |= settings
+    stored |= {key: identity[key] for key in ("split", "budget", "seed") if key in identity}
+    if machine.data != "auto":
+        stored.pop("replay", None)
+    return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)
+
+
+def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
+    """Return the machine with a study's data, where none is typed and they are still there."""
+    data = str(settings.get("data", ""))
+    is_there = data == sources.SYNTHETIC or (data and Path(data).exists())
+    return replace(machine, data=data) if machine.data == "auto" and is_there else machine
 
 
 def resolve(

@@ -21,7 +21,7 @@ from ecg.errors import UsageError
 from study.storage.attributes import PLANNED
 from study.storage.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
 from study.storage.lean import find_distribution
-from study.storage.studies import IDENTITY_KEY, foreign_study, unknown_study
+from study.storage.studies import IDENTITY_KEY, SETTINGS_KEY, foreign_study, unknown_study
 
 BASELINE = "baseline"
 CURVES = "curves"
@@ -97,10 +97,30 @@ def read_identity(url: str, name: str) -> dict[str, Any]:
     Raises:
         StorageError: the storage cannot be read.
     """
+    return read_settings(url, name)[0]
+
+
+def read_settings(url: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the identity of a study and what its last command asked for.
+
+    Both are empty where there is no such database or study, or where it does not keep them.
+
+    Raises:
+        UsageError: the settings are damaged; names the study and the attribute.
+        StorageError: the storage cannot be read.
+    """
+    found: tuple[Any, Any] = {}, {}
     with suppress(UsageError), _reading(url) as connection:
         known = _known_studies(connection)
-        return _read_identity(connection, known[name]) if name in known else {}
-    return {}
+        if name in known:
+            settings = _read_study_attribute(connection, known[name], SETTINGS_KEY)
+            found = _read_identity(connection, known[name]), settings
+    if not isinstance(found[1], dict):
+        raise UsageError(
+            f"the study '{name}' has a damaged attribute '{SETTINGS_KEY}'. Name its options "
+            "instead of --study alone"
+        )
+    return found
 
 
 def make_row(
@@ -221,9 +241,14 @@ def _read_attributes(
 
 
 def _read_identity(connection: Connection, key: int) -> dict[str, Any]:
+    identity: dict[str, Any] = _read_study_attribute(connection, key, IDENTITY_KEY)
+    return identity
+
+
+def _read_study_attribute(connection: Connection, key: int, name: str) -> Any:
     model = models.StudyUserAttributeModel
     text = connection.scalar(
-        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == IDENTITY_KEY)
+        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == name)
     )
     return json.loads(text) if text else {}
 

@@ -37,6 +37,8 @@ GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is ta
 LOCK_SECONDS = 300
 LONGEST_NAME = 512  # of a study, in Optuna's tables
 IDENTITY_KEY = "identity"
+CONFIRM = "confirm:"  # before the name of a study, in the identity of its confirmation
+SETTINGS_KEY = "settings"  # what its last command asked for, see `keep_settings`
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,17 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
     check_identity(name, stored, identity)
     return study, False
+
+
+def keep_settings(study: optuna.Study, settings: Mapping[str, Any]) -> None:
+    """Keep what a command asks of a study, for `run --study NAME`; call it under `study_lock`.
+
+    Args:
+        study: that is made or continued.
+        settings: JSON values by name, those of before are replaced.
+    """
+    if study.user_attrs.get(SETTINGS_KEY) != settings:
+        study.set_user_attr(SETTINGS_KEY, dict(settings))
 
 
 def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> None:

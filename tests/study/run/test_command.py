@@ -480,3 +480,47 @@ def test_ctrl_c_ends_a_run_whose_storage_is_gone(
     monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)
     assert run("--trials", 1).code == 0
     assert states(trials_of(sqlite_url)) == ["fail", "complete"]
+
+
+def test_a_named_study_takes_its_own_settings(
+    run: Command, typed: Command, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: `run --study NAME` alone is the command that made the study: space, data, split, budget,
+    # seed, sampler and number of trials, from any folder; `show` prints it.
+    first = run(
+        "--study", "my own", "--trials", 2, "--seed", 3, "--sampler", "random", "--pruner", "none"
+    )
+    assert first.code == 0, first.err
+    before = [lasting(trial) for trial in trials_of(sqlite_url, "my own")]
+    monkeypatch.chdir(tmp_path)
+    shown = typed("show", "my own", "--storage", sqlite_url).out
+    command = f"to continue: python -m study run --study 'my own' --storage {sqlite_url}"
+    assert command in shown.replace("\n", "")
+    again = typed("run", "--study", "my own", "--storage", sqlite_url)
+    assert again.code == 0, again.err
+    assert "all 2 are finished already" in again.out
+    assert [lasting(trial) for trial in trials_of(sqlite_url, "my own")] == before
+
+
+def test_a_typed_option_stands_before_a_study_s_own(
+    run: Command, typed: Command, sqlite_url: str
+) -> None:
+    # Rule: what is no part of the study is taken as typed and kept; what is part of it is refused.
+    assert run("--study", "one", "--trials", 1, "--seed", 3).code == 0
+    alone = ("run", "--study", "one", "--storage", sqlite_url)
+    refused = typed(*alone, "--seed", 4)
+    assert (refused.code, "seed is 3 there, 4 here" in refused.err) == (2, True)
+    refused = typed(*alone, "--space", "optimizer")
+    assert (refused.code, "space is 'tiny' there, 'optimizer' here" in refused.err) == (2, True)
+    assert typed(*alone, "--trials", 2, "--sampler", "random").code == 0
+    settings = load_study(open_storage(sqlite_url), "one").user_attrs["settings"]
+    assert (settings["trials"], settings["sampler"], settings["seed"]) == (2, "random", 3)
+    assert "all 2 are finished already" in typed(*alone).out
+
+
+def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: str) -> None:
+    assert run("--study", "one", "--trials", 1).code == 0
+    load_study(open_storage(sqlite_url), "one").set_user_attr("settings", "none")
+    refused = typed("run", "--study", "one", "--storage", sqlite_url)
+    assert refused.code == 2
+    assert "the study 'one' has a damaged attribute 'settings'" in refused.err
