@@ -68,7 +68,15 @@ class Watch:
         return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
-def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
+def startup_trials(target: int) -> int:
+    """Return how many trials of a search are drawn at random before the sampler models them.
+
+    Optuna's 10 would be most of a short search. Chosen by replay: results/search/README.md.
+    """
+    return min(10, max(4, target // 3))
+
+
+def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> BaseSampler:
     """Return the sampler of one trial.
 
     Its seed depends on the study's seed and the trial's number, not on which worker asks.
@@ -77,6 +85,7 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
         name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
         seed: of the study.
         trial_number: of the trial it samples.
+        startup: trials drawn at random before "tpe" and "gp" model what was found.
 
     Raises:
         UsageError: the name is not known.
@@ -85,11 +94,11 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
-            return TPESampler(seed=derived, group=True)
+            return TPESampler(seed=derived, group=True, n_startup_trials=startup)
         if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
             return RandomSampler(seed=derived)
         if name == "gp":
-            return GPSampler(seed=derived)
+            return GPSampler(seed=derived, n_startup_trials=startup)
     raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
 
 
@@ -122,7 +131,9 @@ def claim(
         if not waiting and goal.only_queued:
             return None
         number = waiting[0].number if waiting else len(trials)
-        study.sampler = make_sampler(goal.sampler, task.identity.seed, number)
+        study.sampler = make_sampler(
+            goal.sampler, task.identity.seed, number, startup_trials(goal.target)
+        )
         if waiting:
             storage.set_trial_state_values(trial_id(waiting[0]), TrialState.RUNNING)
             trial = optuna.Trial(study, trial_id(waiting[0]))
