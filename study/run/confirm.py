@@ -15,9 +15,9 @@ from study.run.command import run_planned
 from study.run.options import MOST_SEEDS, absolute_data
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
 from study.run.setting import check_split, find_stored_data, load_data, resolve_means
+from study.storage.reading import read_settings
 from study.storage.studies import (
     CONFIRM,
-    SETTINGS_KEY,
     Identity,
     check_format,
     find_identity,
@@ -53,7 +53,7 @@ def confirm_study(
     storage = open_storage(machine.storage, create=False)
     search = load_study(storage, study)
     stored = find_identity(search)
-    settings = search.user_attrs.get(SETTINGS_KEY, {})
+    settings = read_settings(machine.storage, study)[1]
     if settings.get("replay"):
         raise UsageError(
             f"the study '{study}' is a replay: its trials were not trained. Confirm the study that "
