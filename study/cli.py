@@ -188,6 +188,38 @@ def run(
         int | None,
         typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
     ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="Train each configuration of a search with so many seeds, and compare means.",
+            show_default="1",
+        ),
+    ] = None,
+    stop_after: Annotated[
+        int | None,
+        typer.Option(
+            help="End when so many finished trials in a row brought no gain beyond noise.",
+            show_default="0: do not",
+        ),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Train the best of this study and its baseline at a larger --budget.",
+            show_default="none",
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Try the best of this study of the same space first.", show_default="none"
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="So many of the best, for --from and --warm-start.", show_default="8"),
+    ] = None,
     checkpoint_every: CheckpointEvery = 30.0,
     replay: Annotated[
         Path | None,
@@ -235,6 +267,11 @@ def run(
         "prune_patience": prune_patience,
         "prune_warm_up": prune_warm_up,
         "prune_startup": prune_startup,
+        "repeats": repeats,
+        "stop_after": stop_after,
+        "from_study": from_study,
+        "warm_start": warm_start,
+        "top": top,
         "replay": replay,
         "records": read_record_lists(records_file) if records_file else None,
     }
@@ -299,6 +336,13 @@ def confirm(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
     seeds: Annotated[int, typer.Option(help="Fresh seeds of each.")] = 10,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="smoke, quick, short or paper; checkpoints do not carry over.",
+            show_default="that of the study",
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     device: Device = "auto",
@@ -330,7 +374,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(machine, study, top, seeds, console)
+        trials, chosen = confirm_study(machine, study, top, seeds, console, budget)
     console.print(compare_configurations(trials, chosen))
 
 

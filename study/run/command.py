@@ -21,6 +21,7 @@ from search_spaces import Space, find_space
 from search_spaces.tables import configurations
 from study.run.capacity import count_jobs
 from study.run.estimate import estimate
+from study.run.gain import has_stalled
 from study.run.options import RunOptions
 from study.run.planned_runs import (
     TABLES_REASON,
@@ -29,6 +30,7 @@ from study.run.planned_runs import (
     plan_runs,
     queue_missing,
 )
+from study.run.points import Point, first_points, queue_first_trials
 from study.run.processes import work_in_processes
 from study.run.progress import Tally, make_view
 from study.run.queue import FINISHED
@@ -43,8 +45,6 @@ from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
 from study.wording import counted, format_seconds
-
-GRID_POINTS = 5  # of a number in `--sampler grid`
 
 
 def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
@@ -77,15 +77,17 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         runs = plan_runs(fields, options.seeds, budget, options.seed)
         goal = PlannedRuns(keys=frozenset(run.key for run in runs), reason=TABLES_REASON)
     else:
-        grid = _grid(space) if options.sampler == "grid" else None
-        usual = budget.trials if grid is None else len(grid)
+        points = first_points(machine.storage, options, space)
+        are_all = options.sampler == "grid" or options.from_study is not None
+        usual = len(points) if are_all else budget.trials
         goal = Search(
             space=options.space,
             target=usual if options.trials is None else options.trials,
             sampler=options.sampler,
             pruning=options.prune_within(budget),
             replay=options.replay,
-            points=None if grid is None else frozenset(map(point_of, grid)),
+            points=frozenset(map(point_of, points)) if are_all else None,
+            stop_after=options.stop_after,
         )
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     task = Task(machine=machine, study=name, identity=identity, goal=goal, deadline=deadline)
@@ -93,7 +95,7 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
     if space is None:
         run_planned(task, runs, beats, settings, console)
     else:
-        _search(task, space, beats, settings, console)
+        _search(task, space, points, beats, settings, console)
     return name
 
 
@@ -138,6 +140,7 @@ def run_planned(
 def _search(
     task: Task,
     space: Space,
+    points: Sequence[Point],
     beats: Heartbeats | None,
     settings: Mapping[str, Any],
     console: Console,
@@ -146,7 +149,7 @@ def _search(
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
         keep_settings(study, settings)
-        _queue_first_trials(study, space, is_grid=task.goal.only_queued)
+        queue_first_trials(study, points)
         if isinstance(task.goal, Search) and task.goal.points is not None:
             # A search may have tried a point of the grid twice.
             alive = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
@@ -164,29 +167,6 @@ def _search(
 
 def _begun(*, is_new: bool) -> str:
     return "new study" if is_new else "continuing study"
-
-
-def _grid(space: Space) -> list[dict[str, object]]:
-    """Return the baseline and every other point of the space's grid."""
-    baseline = dict(space.baseline)
-    return [baseline, *(point for point in space.grid(GRID_POINTS) if point != baseline)]
-
-
-def _queue_first_trials(study: optuna.Study, space: Space, *, is_grid: bool) -> None:
-    """Queue the baseline in a new study, and all of a grid that did not run or failed."""
-    trials = study.get_trials(deepcopy=False)
-    if not trials:
-        study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
-    if not is_grid:
-        return
-    known = [
-        trial.system_attrs.get("fixed_params", trial.params)
-        for trial in trials
-        if trial.state != TrialState.FAIL
-    ]
-    for point in _grid(space)[1:]:
-        if point not in known:
-            study.enqueue_trial(point)
 
 
 def _say_other_versions(
@@ -226,6 +206,15 @@ def _work(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def say_stalled() -> bool:
+        mine = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
+        if stalled := has_stalled(goal, study, mine, task.identity.objective):
+            say(
+                f"stopped: the last {goal.stop_after} finished trials brought no gain beyond "
+                "noise. To search on, use a larger --stop-after, or 0 for no such end"
+            )
+        return stalled
+
     goal, machine = task.goal, task.machine
     if goal.replay is None:
         _say_other_versions(storage, study, say)
@@ -235,6 +224,8 @@ def _work(
     if left <= 0:
         say(f"all {goal.target} are finished already")
         return
+    if say_stalled():
+        return
     jobs = count_jobs(
         machine.jobs,
         threads=machine.threads,
@@ -243,7 +234,8 @@ def _work(
         replay=goal.replay is not None,
         say=say,
     )
-    ahead = [*ahead] * left if isinstance(goal, Search) else ahead
+    if isinstance(goal, Search):
+        ahead = [*ahead] * left * task.identity.repeats
     means = f"{counted(jobs, 'job')} of {counted(machine.threads, 'thread')}"
     say(f"{counted(left, 'run')} left, {means}{_tell_time(task, beats, ahead, jobs, tally)}")
     if jobs > 1:
@@ -255,6 +247,7 @@ def _work(
             work(task, view, beats)
         else:
             work_in_processes(task, jobs, view)
+    say_stalled()
     if tally.began is None and task.deadline is not None and time.monotonic() >= task.deadline:
         say(
             "The time of --timeout was up before a trial began. Run the same command again with "

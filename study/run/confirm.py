@@ -31,7 +31,12 @@ SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 
 def confirm_study(
-    machine: Machine, study: str, top: int, seeds: int, console: Console
+    machine: Machine,
+    study: str,
+    top: int,
+    seeds: int,
+    console: Console,
+    budget: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
@@ -41,6 +46,7 @@ def confirm_study(
         top: so many of the best configurations.
         seeds: fresh seeds of each.
         console: where to print on the way.
+        budget: of the confirmation, None for that of the search.
 
     Returns:
         The trials of the confirmation, and the configurations compared, as `choose` returns them.
@@ -84,6 +90,8 @@ def confirm_study(
             "precision": machine.precision,
             "protocol": PROTOCOL,
             "seed": stored["seed"] + SEED_SHIFT,
+            "budget": budget or stored["budget"],
+            "repeats": 1,
         }
     )
     check_split(identity.split, beats, identity.record_lists, console)
@@ -91,8 +99,12 @@ def confirm_study(
     goal = PlannedRuns(
         keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
     )
-    task = Task(machine=machine, study=f"{study}-confirm", identity=identity, goal=goal)
+    name = f"{study}-confirm"
     kept = {"top": top, "seeds": seeds, "data": absolute_data(machine.data)}
+    if identity.budget != stored["budget"]:
+        name += f"-{identity.budget}"
+        kept["budget"] = identity.budget
+    task = Task(machine=machine, study=name, identity=identity, goal=goal)
     run_planned(task, runs, beats, kept, console)
     return study_records(load_study(storage, task.study)), chosen
 

@@ -40,6 +40,11 @@ class RunOptions:
     prune_patience: int | None = None
     prune_warm_up: int | None = None
     prune_startup: int | None = None
+    repeats: int = 1
+    stop_after: int = 0
+    from_study: str | None = None
+    warm_start: str | None = None
+    top: int = 8
     replay: Path | None = None
     records: RecordLists | None = None
 
@@ -50,12 +55,24 @@ class RunOptions:
         check_range("trials", self.trials, 1)
         check_range("timeout", self.timeout, 0)
         check_range("seeds", self.seeds, 1, MOST_SEEDS)
+        check_range("repeats", self.repeats, 1, MOST_SEEDS)
+        check_range("stop-after", self.stop_after, 0)
+        check_range("top", self.top, 1)
+        if self.from_study and (self.warm_start or self.trials):
+            raise UsageError(
+                "--from trains the winners of a study and its baseline, no other trial. Use --top "
+                "to say how many, or --warm-start to search on from them"
+            )
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
+        if self.repeats > 1 and (self.tables or self.replay is not None):
+            raise UsageError(
+                "--repeats is for searches that train. Use --seeds for the runs of a table"
+            )
         self.prune_within(find_budget("paper"))  # checks itself
 
     @classmethod
@@ -64,15 +81,20 @@ class RunOptions:
 
         Args:
             typed: values by field, None for what is not typed.
-            stored: the settings of a study, see `settings`; those of no field are left out.
+            stored: the settings of a study, see `settings`; what does not fit a field is left out.
 
         Raises:
             UsageError: a number or name makes no sense.
         """
-        known = {field.name for field in fields(cls)}.difference(PASSING)
-        kept = {name: value for name, value in stored.items() if name in known}
-        if kept.get("replay") is not None:
+        kept = dict(stored)
+        if isinstance(kept.get("replay"), str):
             kept["replay"] = Path(kept["replay"])
+        known = {field.name: field.type for field in fields(cls) if field.name not in PASSING}
+        kept = {
+            name: kept[name]
+            for name, kind in known.items()
+            if name in kept and isinstance(kept[name], kind)  # type: ignore[arg-type]
+        }
         return cls(**kept | {name: value for name, value in typed.items() if value is not None})
 
     def settings(self, data: str) -> dict[str, Any]:

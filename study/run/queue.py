@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
+from study.run.gain import has_stalled
 from study.storage.attributes import PLANNED
 from study.storage.ids import storage_of, study_id, trial_id
 from study.storage.studies import GRACE_SECONDS, study_lock
@@ -127,6 +128,8 @@ def claim(
         counts = Counter(trial.state for trial in mine)
         if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= goal.target:
             return None
+        if has_stalled(goal, study, mine, task.identity.objective):
+            return None
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
         if not waiting and goal.only_queued:
             return None
@@ -150,10 +153,14 @@ def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
         return False
 
 
-def is_exhausted(goal: Search | PlannedRuns, study: optuna.Study) -> bool:
+def is_exhausted(
+    goal: Search | PlannedRuns, study: optuna.Study, objective: str = "f1_macro"
+) -> bool:
     """Whether nothing is left to do or to wait for."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
     if sum(trial.state in FINISHED for trial in trials) >= goal.target:
+        return True
+    if has_stalled(goal, study, trials, objective):
         return True
     open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
     return goal.only_queued and not open_ones

@@ -23,10 +23,14 @@ from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
 from study.run.planned_runs import RUNS_OBJECTIVE
+from study.run.points import check_larger
 from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
 from study.storage.studies import CONFIRM, Identity, default_name
 from study.trials.task import Machine
+
+# What a second stage takes over from the study of the first.
+FROM_EARLIER = ("space", "data", "split", "seed")
 
 
 def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machine, RunOptions]:
@@ -39,8 +43,27 @@ def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machi
     Raises:
         UsageError: an option makes no sense, or the study is continued by another command.
     """
-    name = typed.get("study")
-    identity, settings = ({}, {}) if name is None else read_settings(machine.storage, name)
+    typed = dict(typed)
+    stored = {} if typed["study"] is None else _stored_settings(machine.storage, typed["study"])
+    if (earlier := typed["from_study"]) is not None:
+        identity = read_identity(machine.storage, earlier)
+        check_larger(earlier, identity.get("budget"), typed["budget"])
+        first = _stored_settings(machine.storage, earlier)
+        shared = {name: first[name] for name in FROM_EARLIER if name in first}
+        stored = {"pruner": "none"} | shared | stored
+        typed["records"] = typed["records"] or _stored_records(identity, identity.get("split", ""))
+    if machine.data != "auto":
+        stored.pop("replay", None)
+    return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)
+
+
+def _stored_settings(url: str, name: str) -> dict[str, Any]:
+    """Return what a study keeps of its options, by field of `RunOptions`, and its data.
+
+    Raises:
+        UsageError: the study is continued by another command.
+    """
+    identity, settings = read_settings(url, name)
     if (kind := str(identity.get("space", ""))).startswith(CONFIRM):
         command = shlex.join(["confirm", kind.removeprefix(CONFIRM)])
         raise UsageError(
@@ -50,10 +73,8 @@ def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machi
     if kind == ALL_TABLES or kind in all_spaces():  # a file is not known by its space's name
         stored["space"] = kind
     stored |= settings
-    stored |= {key: identity[key] for key in ("split", "budget", "seed") if key in identity}
-    if machine.data != "auto":
-        stored.pop("replay", None)
-    return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)
+    kept = ("split", "budget", "seed", "repeats")
+    return stored | {key: identity[key] for key in kept if key in identity}
 
 
 def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
@@ -105,6 +126,7 @@ def resolve(
         protocol=PROTOCOL,
         seed=options.seed,
         records=records.as_text() if records else "",
+        repeats=options.repeats,
     )
     return machine, name, identity, beats
 

@@ -8,7 +8,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ecg.metrics import bootstrap_interval, scores_of_many
-from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
+from study.wording import (
+    caution_of_budget,
+    format_seconds,
+    parameters_of,
+    say_identity,
+    say_parameters,
+    score_title,
+)
 
 DRAWS = 2000
 SEED = 20110801
@@ -78,8 +85,9 @@ def tell_caution(best: pd.Series | None) -> str:
     return (
         "One run each: the intervals are bootstraps of the validation beats and know nothing of "
         "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
-        "rather too good; python -m study confirm measures it on the test part over fresh seeds."
-    )
+        "rather too good; python -m study confirm measures it on the test part over fresh seeds. "
+        f"{caution_of_budget(best.get('budget', 'paper'))}"
+    ).rstrip()
 
 
 def tell_test_reads(records: pd.DataFrame) -> str:

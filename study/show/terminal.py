@@ -13,6 +13,7 @@ from rich.text import Text
 from ecg.heartbeats import CLASS_TITLES
 from study.storage.reading import Row, StudyRows, is_trained
 from study.wording import (
+    caution_of_budget,
     counted,
     format_seconds,
     one_line,
@@ -50,8 +51,10 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
     if best is None:
         parts.append(Text("no trial is complete yet"))
         return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
-    compared = _compare(best, study.baseline)
-    return Group(*parts, compared, _per_class(best), _best_trials(study.rows, trials))
+    parts.append(_compare(best, study.baseline))
+    if caution := caution_of_budget(identity.get("budget", "paper")):
+        parts.append(_text(caution))
+    return Group(*parts, _per_class(best), _best_trials(study.rows, trials))
 
 
 def list_studies(studies: Sequence[StudyRows]) -> Table:

@@ -62,6 +62,7 @@ class Identity:
         seed: of the study.
         format: of the study in the database.
         records: of each part of a split that a file lists, as text; `split` has their digest.
+        repeats: seeds with which a search trains each configuration; the objective is their mean.
     """
 
     space: str
@@ -77,6 +78,7 @@ class Identity:
     seed: int
     format: int = FORMAT
     records: str = ""
+    repeats: int = 1
 
     @property
     def record_lists(self) -> RecordLists | None:
@@ -89,6 +91,7 @@ class Identity:
         Its format is left out, and the lists of records, whose digest is in the split.
         """
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
+        stored = {"repeats": 1, **stored}  # of studies from before there were more
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
