@@ -144,6 +144,10 @@ def run(
             show_default="intra-patient",
         ),
     ] = None,
+    resplit: Annotated[
+        bool,
+        typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
+    ] = False,
     records_file: Annotated[
         Path | None,
         typer.Option(
@@ -260,6 +264,7 @@ def run(
         "timeout": timeout,
         "study": study,
         "split": split,
+        "resplit": resplit or None,
         "budget": budget,
         "seed": seed,
         "sampler": sampler,
@@ -359,7 +364,7 @@ def confirm(
     """
     from study.run.confirm import confirm_study
     from study.run.output import lasting_output
-    from study.tables.confirmation import compare_configurations
+    from study.show.confirmation import show_confirmation
     from study.trials.task import Machine
 
     console = _console()
@@ -374,8 +379,8 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(machine, study, top, seeds, console, budget)
-    console.print(compare_configurations(trials, chosen))
+        found = confirm_study(machine, study, top, seeds, console, budget)
+    console.print(show_confirmation(found))
 
 
 Output = Annotated[
@@ -426,7 +431,8 @@ def import_results(
 @app.command("export-tables")
 def export_tables(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
+        list[str] | None,
+        typer.Argument(help="Studies of the tables, or confirmed ones.", show_default="all tables"),
     ] = None,
     results: Annotated[
         list[Path] | None,
@@ -447,13 +453,26 @@ def export_tables(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the five published tables, ours beside theirs, from the cells trained so far."""
-    from study.tables.export import collect_cells, export_table_files, read_cells
+    """Write the five published tables, ours beside theirs, from the cells trained so far.
 
-    cells = read_cells(results) if results else collect_cells(storage, studies or [])
-    paths = export_table_files(
-        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
+    Of a study that was confirmed, or that confirms one, write what `confirm` found.
+    """
+    from study.tables.export import (
+        collect_cells,
+        export_confirmations,
+        export_table_files,
+        read_cells,
     )
+
+    formats = format_ or ["markdown"]
+    paths, others = export_confirmations(
+        storage, () if results else studies or (), output, formats=formats, digits=metric_digits
+    )
+    if results or others or not studies:
+        cells = read_cells(results) if results else collect_cells(storage, others)
+        paths += export_table_files(
+            cells, output, published=published, formats=formats, digits=metric_digits
+        )
     for path in paths:
         print(path)
 

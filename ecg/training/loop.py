@@ -13,7 +13,7 @@ from ecg.training.data import Part, TrainingData, inputs
 from ecg.training.precision import computing_in, find_precision
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.run import Run, as_confusion, build_model
-from ecg.training.step import evaluate, predict_labels
+from ecg.training.step import evaluate, predict_logits
 
 OnEpoch = Callable[[Epoch], bool | None]
 
@@ -141,7 +141,17 @@ def predict(
     device = part.labels.device
     model = _trained(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return predict_labels(model, inputs(config, part)).cpu()
+        return predict_logits(model, inputs(config, part)).argmax(1).cpu()
+
+
+def predict_probabilities(
+    config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
+) -> Tensor:
+    """Return the probabilities that trained weights give to each class, (n, 5) on the CPU."""
+    device = part.labels.device
+    model = _trained(config, weights, device)
+    with computing_in(find_precision(precision, device), device):
+        return predict_logits(model, inputs(config, part)).float().softmax(1).cpu()
 
 
 def _trained(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:

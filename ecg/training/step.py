@@ -150,15 +150,15 @@ def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tupl
     return total, cells[0] if shifts is None else cells
 
 
-def predict_labels(model: nn.Module, part: Part) -> Tensor:
-    """Return the predicted labels of a part, in the batches that `evaluate` takes.
+def predict_logits(model: nn.Module, part: Part) -> Tensor:
+    """Return the logits of a part, in the batches that `evaluate` takes; the label is argmax.
 
     Args:
         model: in any mode; left in evaluation mode.
         part: the part to predict.
 
     Returns:
-        (n,) int64 on the device.
+        (n, 5) on the device.
     """
     return _sparing(partial(_predict, model, part), part.labels.device)
 
@@ -181,7 +181,7 @@ def _evaluating(model: nn.Module) -> nn.Module:
 def _predict(model: nn.Module, part: Part, size: int) -> Tensor:
     network = _evaluating(model)
     batches = torch.split(part.signals, size)
-    return torch.cat([network(signals).argmax(1) for signals in batches])
+    return torch.cat([network(signals) for signals in batches])
 
 
 @torch.inference_mode()

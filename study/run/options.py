@@ -9,6 +9,7 @@ from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
 from ecg.sources import SYNTHETIC
+from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.storage.studies import check_name
 from study.trials.pruning import PruningPolicy
@@ -33,6 +34,7 @@ class RunOptions:
     timeout: float | None = None
     study: str | None = None
     split: str = "intra-patient"
+    resplit: bool = False
     budget: str | None = None
     seed: int = 0
     sampler: str = "tpe"
@@ -73,6 +75,17 @@ class RunOptions:
             raise UsageError(
                 "--repeats is for searches that train. Use --seeds for the runs of a table"
             )
+        if self.resplit and self.split != "intra-patient":
+            raise UsageError(
+                "--resplit draws the split intra-patient anew. Use --split intra-patient"
+            )
+        if self.resplit and not self.tables:
+            raise UsageError(
+                "--resplit draws another split for every seed, so it is for the published tables. "
+                "A search compares its trials on one split"
+            )
+        if self.split == REDRAWN:
+            raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
         self.prune_within(find_budget("paper"))  # checks itself
 
     @classmethod
@@ -115,6 +128,11 @@ class RunOptions:
         if self.space == ALL_TABLES:
             return tuple(TABLES)
         return (self.space,) if self.space in TABLES else ()
+
+    @property
+    def split_name(self) -> str:
+        """The name of the split that the study has."""
+        return REDRAWN if self.resplit else self.split
 
     def prune_within(self, budget: Budget) -> PruningPolicy:
         """Return when trials of a budget are pruned."""

@@ -15,7 +15,7 @@ from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.record_lists import RecordLists, from_text
-from ecg.splits import make_split
+from ecg.splits import REDRAWN, make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
@@ -24,9 +24,10 @@ from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
 from study.run.planned_runs import RUNS_OBJECTIVE
 from study.run.points import check_larger
+from study.storage.confirmation import confirming_space, is_confirming
 from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
-from study.storage.studies import CONFIRM, Identity, default_name
+from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
 
 # What a second stage takes over from the study of the first.
@@ -64,8 +65,8 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
         UsageError: the study is continued by another command.
     """
     identity, settings = read_settings(url, name)
-    if (kind := str(identity.get("space", ""))).startswith(CONFIRM):
-        command = shlex.join(["confirm", kind.removeprefix(CONFIRM)])
+    if is_confirming(kind := str(identity.get("space", ""))):
+        command = shlex.join(["confirm", kind.removeprefix(confirming_space(""))])
         raise UsageError(
             f"the study '{name}' confirms another one. Continue it with: python -m study {command}"
         )
@@ -74,7 +75,10 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
         stored["space"] = kind
     stored |= settings
     kept = ("split", "budget", "seed", "repeats")
-    return stored | {key: identity[key] for key in kept if key in identity}
+    stored |= {key: identity[key] for key in kept if key in identity}
+    if stored.get("split") == REDRAWN:
+        stored |= {"split": "intra-patient", "resplit": True}
+    return stored
 
 
 def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
@@ -107,11 +111,11 @@ def resolve(
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
     machine, beats = load_data(machine, console)
     kind = ALL_TABLES if space is None else space.name
-    split = options.records.split if options.records else options.split
+    split = options.records.split if options.records else options.split_name
     name = options.study or default_name(kind, beats.source, split, budget.name)
     stored = read_identity(machine.storage, name)
     records = options.records or _stored_records(stored, options.split)
-    split = check_split(options.split, beats, records, console)
+    split = check_split(options.split_name, beats, records, console)
     machine = resolve_means(machine, stored, console)
     identity = Identity(
         space=kind,

@@ -18,9 +18,15 @@ from optuna.storages import RDBStorage
 
 from ecg.errors import EcgError, UsageError
 from study.plots import PLOTS
-from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
+from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
 from study.show.dashboard_hosts import Application, only_for
-from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
+from study.show.sentences import (
+    tell_caution,
+    tell_confirmation,
+    tell_test_reads,
+    tell_trials,
+    tell_winner,
+)
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
 from study.storage.copied_notes import place_notes
@@ -38,6 +44,7 @@ from study.storage.studies import (
     own_studies,
 )
 from study.storage.trials_table import study_records
+from study.wording import say_limits, warn_of_limits
 
 DEFAULT_PORT = 8080
 MAX_PORT = 65_535
@@ -178,6 +185,8 @@ def refresh(study: optuna.Study) -> None:
     records = study_records(study, curves=False)
     as_of: dict[str, Any] = {str(s): int(n) for s, n in records["state"].value_counts().items()}
     as_of["study"] = study.study_name  # a copy has the note of its original
+    if (confirmation := records.attrs.get("confirmation")) is not None:
+        as_of["confirmed"] = sum(map(len, confirmation.runs.values()))
     storage, key = storage_of(study), study_id(study)
     system = storage.get_study_system_attrs(key)
     if (database := database_of(study)) is not None and place_notes(database, key, system):
@@ -202,6 +211,8 @@ def describe_study(records: pd.DataFrame) -> str:
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),
+        warn_of_limits(records.attrs["identity"]),
+        tell_confirmation(records.attrs.get("confirmation")),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]
@@ -212,6 +223,7 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
     """Save the figures that the dashboard has not itself."""
     from optuna_dashboard import save_plotly_graph_object
 
+    limits = say_limits(records.attrs["identity"])
     for plot in PLOTS:
         if not plot.on_dashboard:
             continue
@@ -219,7 +231,10 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
             figure = on_any_background(plot.draw(records))
         except NothingToDrawError:
             continue
-        figure.update_layout(title={"text": plot.title, "x": 0.02, "y": 0.97, "font": {"size": 14}})
+        title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
+        figure.update_layout(
+            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.97, "font": {"size": 14}}
+        )
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 
 

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
-from study.storage.reading import Row, StudyRows, is_trained
+from study.storage.confirmation import CONFIRMATION
+from study.storage.reading import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
     caution_of_budget,
     counted,
@@ -21,13 +22,14 @@ from study.wording import (
     say_identity,
     say_parameters,
     score_title,
+    warn_of_limits,
 )
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline", "best_epoch")
 SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "last_epoch",
-    "seconds",
+    "seconds", CONFIRMATION,
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
@@ -47,6 +49,8 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
         _text(_describe_states(study)),
         _text(_describe_test_reads(study.rows)),
     ]
+    if limits := warn_of_limits(identity):
+        parts.append(Text(limits))
     best = study.best
     if best is None:
         parts.append(Text("no trial is complete yet"))
@@ -54,7 +58,13 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
     parts.append(_compare(best, study.baseline))
     if caution := caution_of_budget(identity.get("budget", "paper")):
         parts.append(_text(caution))
-    return Group(*parts, _per_class(best), _best_trials(study.rows, trials))
+    parts += [_per_class(best), _best_trials(study.rows, trials)]
+    if study.confirmation is not None:
+        # Its statistics take longer to import than most studies to read.
+        from study.show.confirmation import show_confirmation
+
+        parts.append(show_confirmation(study.confirmation))
+    return Group(*parts)
 
 
 def list_studies(studies: Sequence[StudyRows]) -> Table:
@@ -204,9 +214,7 @@ def _per_class(best: Row) -> Table:
 
 def _ended(rows: Sequence[Row]) -> list[Row]:
     """Return the complete and pruned trials, complete ones first, the best value first."""
-    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
-    finished = [row for row in ended if row["value"] is not None]
-    return sorted(finished, key=lambda row: (row["state"], -row["value"]))
+    return sorted(finished_rows(rows), key=lambda row: (row["state"], -row["value"]))
 
 
 def _best_trials(rows: Sequence[Row], number: int) -> Table:

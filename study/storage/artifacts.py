@@ -16,13 +16,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
 import optuna
 import sqlalchemy
+from numpy.typing import ArrayLike, NDArray
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
+from optuna.trial import FrozenTrial
 
+from ecg.errors import DataError
 from ecg.files import replacing
 from study.storage.copied_notes import NUMBER
 from study.storage.database import folder_beside
@@ -40,6 +44,7 @@ FOLDER = "artifacts"
 ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
 MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
+PROBABILITIES = "probabilities.safetensors"  # on the test part, of a run that `confirm` made
 MAX_WEIGHTS = 16 * 2**20  # bytes; the published networks have 7 MB at most
 OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 
@@ -109,31 +114,85 @@ def artifact_folder(storage: str) -> Path:
     return folder_beside(storage) / FOLDER
 
 
-def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict[str, str]:
-    """Write the weights of a trained trial; a full disk costs the weights, not the trial.
+def keep_files(
+    trial: optuna.Trial, result: "TrainResult", folder: Path, probabilities: bytes | None = None
+) -> dict[str, str]:
+    """Write the weights of a trained trial; a full disk costs the files, not the trial.
 
     Args:
         trial: that was trained.
         result: of its training.
         folder: of the artifacts, made where there is none.
+        probabilities: see `pack_probabilities`, None where they are not kept.
 
     Returns:
         The entries of all its files: system attributes to be stored with the trial.
     """
     entries = entries_on_demand()
-    if (weights := _weights(result)) is None:
-        return entries
-    key = str(uuid.uuid4())
+    for name, content in ((WEIGHTS, _weights(result)), (PROBABILITIES, probabilities)):
+        if content is None:
+            continue
+        key = str(uuid.uuid4())
+        try:
+            with replacing(folder / key) as beside:
+                beside.write_bytes(content)
+        except OSError as error:
+            logger.warning(
+                "trial %d is kept without its %s: %s cannot be written (%s)",
+                trial.number, name.split(".")[0], folder, error.strerror or error,
+            )  # fmt: skip
+            continue
+        entries |= dict([_entry(name, key)])
+    return entries
+
+
+def pack_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> bytes:
+    """Return probabilities and true labels of the test part as a file, 11 bytes per beat.
+
+    Args:
+        probabilities: (n, 5) real numbers, kept in half precision: an error below .0005.
+        labels: (n,) classes.
+    """
+    from safetensors.numpy import save
+
+    return save(
+        {
+            "probabilities": np.asarray(probabilities, dtype=np.float16),
+            "labels": np.asarray(labels, dtype=np.uint8),
+        }
+    )
+
+
+def read_probabilities(
+    trial: FrozenTrial, folder: Path
+) -> tuple[NDArray[np.float16], NDArray[np.uint8]] | None:
+    """Return the (n, 5) probabilities and (n,) labels of a run on the test part.
+
+    Args:
+        trial: of a confirmation.
+        folder: of the artifacts.
+
+    Returns:
+        None where they were not kept, or are not on this machine.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    entries = [json.loads(v) for k, v in trial.system_attrs.items() if k.startswith(ENTRY)]
+    keys = [entry["artifact_id"] for entry in entries if entry["filename"] == PROBABILITIES]
+    if not keys or not (path := folder / keys[0]).is_file():
+        return None
     try:
-        with replacing(folder / key) as beside:
-            beside.write_bytes(weights)
-    except OSError as error:
-        logger.warning(
-            "trial %d is kept without its weights: %s cannot be written (%s)",
-            trial.number, folder, error.strerror or error,
-        )  # fmt: skip
-        return entries
-    return entries | dict([_entry(WEIGHTS, key)])
+        found = load(path.read_bytes())
+        return found["probabilities"], found["labels"]
+    except (SafetensorError, KeyError) as error:
+        raise DataError(
+            f"the probabilities of trial {trial.number} in {path} are damaged ({error}). Delete "
+            "the file to leave this run out of its ensemble."
+        ) from None
 
 
 def entries_on_demand() -> dict[str, str]:

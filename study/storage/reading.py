@@ -5,8 +5,9 @@ reported epoch and the curves of thousands of trials take it many seconds. Here 
 or locked, and nothing is read that was not asked for.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,17 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Select
 
+from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from study.storage.attributes import PLANNED
+from study.storage.confirmation import (
+    CONFIRMATION,
+    NEEDED,
+    Confirmation,
+    confirming_name,
+    confirming_space,
+    make_confirmation,
+)
 from study.storage.database import check_sqlite_file, parse_url, storage_errors
 from study.storage.engines import engine_options
 from study.storage.facts import (
@@ -42,6 +52,7 @@ BASELINE = "baseline"
 MISSING = object()
 CURVES = "curves"
 EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
+NONE = "none"  # what a choice of None is shown as
 MAPPINGS = ("validation", "test")  # attributes whose items get keys of their own
 # Attributes kept under their own name.
 PLAIN = (
@@ -70,6 +81,8 @@ class StudyRows:
         active: when a trial began or ended last, None where none has.
         workers: that run a trial and were heard of lately.
         damage: of the identity, for which nothing else is known; empty for none.
+        confirmation: what `confirm` found of this search, or in this study of its own; None for
+            nothing. Read where `CONFIRMATION` is asked for.
     """
 
     name: str
@@ -80,6 +93,7 @@ class StudyRows:
     active: datetime | None = None
     workers: int = 0
     damage: str = ""
+    confirmation: Confirmation | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -95,21 +109,13 @@ class StudyRows:
         """
         if len(self.directions) != 1:
             return None
-        complete = [
-            row
-            for row in self.rows
-            if row["state"] == "complete"
-            and row["value"] is not None
-            and (is_trained(row) or not self.is_ours)
-        ]
-        sign = -1 if self.directions[0] == "minimize" else 1
-        return max(complete, key=lambda row: sign * row["value"], default=None)
+        rows = [row for row in self.rows if is_trained(row) or not self.is_ours]
+        return best_row(rows, minimize=self.directions[0] == "minimize")
 
     @property
     def baseline(self) -> Row | None:
         """The complete baseline trial, None where there is none."""
-        found = (r for r in self.rows if r[BASELINE] and r["state"] == "complete" and is_trained(r))
-        return next(found, None)
+        return baseline_row(filter(is_trained, self.rows))
 
 
 def is_trained(row: Row) -> bool:
@@ -207,10 +213,41 @@ def make_row(
     """Return the row of a trial, see `StudyRows`."""
     row: Row = {"number": number, "state": state, "value": value}
     row[BASELINE] = bool(attributes.get(BASELINE, False))
-    row |= {f"param_{name}": value for name, value in params.items()}
+    row |= parameter_columns(params)
     for mapping in MAPPINGS:
         row |= {f"{mapping}_{name}": v for name, v in attributes.get(mapping, {}).items()}
     return row | {name: attributes[name] for name in PLAIN if name in attributes}
+
+
+def parameter_columns(params: Mapping[str, Any]) -> Row:
+    """Return the parameters of a trial as `param_*`.
+
+    A choice of None is the text "none": a value like others, where a parameter that the trial does
+    not have has no column.
+    """
+    return {f"param_{name}": NONE if value is None else value for name, value in params.items()}
+
+
+def finished_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the complete and pruned trials that have a value."""
+    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
+    return [row for row in ended if not _is_nothing(row["value"])]
+
+
+def best_row(rows: Iterable[Row], *, minimize: bool = False) -> Row | None:
+    """Return the complete trial with the best objective, the first of several; None for none."""
+    complete = [row for row in finished_rows(rows) if row["state"] == "complete"]
+    sign = -1 if minimize else 1
+    return max(complete, key=lambda row: sign * row["value"], default=None)
+
+
+def baseline_row(rows: Iterable[Row]) -> Row | None:
+    """Return the complete baseline trial, None where there is none."""
+    return next((row for row in rows if row[BASELINE] and row["state"] == "complete"), None)
+
+
+def _is_nothing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def number_of_training(row: Row) -> int:
@@ -292,6 +329,7 @@ def _read(connection: Connection, name: str, key: int, wanted: Collection[str]) 
         directions=_read_directions(connection, key),
         active=here(max(times, default=None)),
         workers=_count_workers(connection, key),
+        confirmation=_read_confirmation(connection, name) if CONFIRMATION in wanted else None,
     )
     if EXAMPLES in wanted and (best := study.best) is not None and is_trained(best):
         of = {number: key for key, number in numbers.items()}.get(number_of_training(best))
@@ -324,6 +362,29 @@ def _utc(time: datetime | str) -> datetime:
     """Return a time as it comes from a driver: SQLite has texts, and neither says the zone."""
     found = datetime.fromisoformat(time) if isinstance(time, str) else time
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
+    """Return what `confirm` found of a search, whether the search or its confirmation is named."""
+    confirming = (confirming_name(name, budget) for budget in ("", *reversed(BUDGETS)))
+    for study in (name, *confirming):
+        key = connection.scalar(
+            sqlalchemy.select(models.StudyModel.study_id).where(
+                models.StudyModel.study_name == study
+            )
+        )
+        text = None if key is None else _read_study_text(connection, key, CONFIRMATION)
+        if key is None or text is None:
+            continue
+        identity = _read_identity(connection, study, key)
+        if study != name and identity.get("space") != confirming_space(name):
+            continue
+        try:
+            rows = _read(connection, study, key, NEEDED).rows
+            return make_confirmation(study, identity, load_json(text), rows)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is not shown")
+    return None
 
 
 def _read_params(
@@ -374,14 +435,19 @@ def _read_identity(connection: Connection, name: str, key: int) -> dict[str, Any
 
 def _read_study_attribute(connection: Connection, key: int, name: str, missing: Any) -> Any:
     """Return an attribute of a study, `missing` where it has none, None where it is damaged."""
-    model = models.StudyUserAttributeModel
-    found = connection.execute(
-        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == name)
-    ).first()
+    text = _read_study_text(connection, key, name)
     try:
-        return missing if found is None else load_json(found.value_json)
+        return missing if text is None else load_json(text)
     except ValueError:
         return None
+
+
+def _read_study_text(connection: Connection, key: int, attribute: str) -> str | None:
+    model = models.StudyUserAttributeModel
+    found: str | None = connection.scalar(
+        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == attribute)
+    )
+    return found
 
 
 def _read_examples(connection: Connection, study: str, key: int, number: int) -> dict[str, Any]:

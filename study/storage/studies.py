@@ -40,7 +40,6 @@ FORMAT = 2
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is taken for dead
 LONGEST_NAME = 512  # of a study, in Optuna's tables
-CONFIRM = "confirm:"  # before the name of a study, in the identity of its confirmation
 MOST_NAMED = 10  # studies in a message
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 
+from study.storage.confirmation import CONFIRMATION
 from study.storage.reading import (
     ATTRIBUTES,
     CURVES,
@@ -50,13 +51,14 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
     Returns:
         One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective), `param_*`, `validation_*` (figures at the best epoch), `test_*`, and
-        `seed`, `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`,
-        `last_epoch`, `stop_reason`, `seconds`, `device_name`, `failure`, `imported` (the file a
-        trial came from), `config`, `confusion` (5, 5), `curves` and
+        (the objective), `param_*` (a choice of None is the text "none"), `validation_*` (figures
+        at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
+        `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
+        `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
         `per_class` (mappings of lists), and `examples` of the best complete trial (see
         `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
-        of the study, its identity, and the distributions of its parameters (JSON).
+        of the study, its identity, the distributions of its parameters (JSON), and its
+        confirmation (`study.storage.confirmation.Confirmation`, None for none).
     """
     backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
     if isinstance(backend, RDBStorage):
@@ -65,7 +67,8 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
 
 def _wanted(curves: bool) -> frozenset[str]:
-    return ATTRIBUTES | {EXAMPLES} if curves else ATTRIBUTES - {CURVES}
+    wanted = ATTRIBUTES | {CONFIRMATION}
+    return wanted | {EXAMPLES} if curves else wanted - {CURVES}
 
 
 def _as_table(study: StudyRows) -> pd.DataFrame:
@@ -74,6 +77,7 @@ def _as_table(study: StudyRows) -> pd.DataFrame:
     table.attrs["study"] = study.name
     table.attrs["identity"] = dict(study.identity)
     table.attrs["distributions"] = dict(study.distributions)
+    table.attrs["confirmation"] = study.confirmation
     return table
 
 

@@ -9,7 +9,9 @@ from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from search_spaces.tables import ALL_TABLES
+from study.storage.confirmation import CONFIRMATION
 from study.storage.files import file_name, write_text
+from study.storage.reading import read_study
 from study.storage.recordings import write_trials
 from study.storage.results import (
     CURVES_FILE,
@@ -27,6 +29,7 @@ from study.storage.studies import (
     open_storage,
     own_studies,
 )
+from study.tables.confirmation import render_confirmation
 from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
 
@@ -135,6 +138,38 @@ def export_table_files(
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths
+
+
+def export_confirmations(
+    storage: str, studies: Sequence[str], folder: Path, *, formats: Sequence[str], digits: int
+) -> tuple[list[Path], list[str]]:
+    """Write what `confirm` found of each named search to `FOLDER/STUDY/confirmation.md`.
+
+    Args:
+        storage: URL.
+        studies: names. A search and the study that confirms it stand for the same.
+        folder: of the folders.
+        formats: of `study.tables.formats.FORMATS`.
+        digits: behind the point.
+
+    Returns:
+        The files, and the names of the studies that have no confirmation.
+
+    Raises:
+        UsageError: there is no such study, or a format is not known.
+        OutputError: a file cannot be written.
+    """
+    paths, others = [], []
+    for name in studies:
+        found = read_study(storage, name, {CONFIRMATION}).confirmation
+        if found is None:
+            others.append(name)
+            continue
+        for fmt in formats:
+            text = render_confirmation(found, fmt=fmt, digits=digits)
+            paths.append(folder / found.study / f"confirmation{suffix(fmt)}")
+            write_text(paths[-1], text)
+    return paths, others
 
 
 def _both_splits(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame] | None:

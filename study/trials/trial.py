@@ -3,7 +3,8 @@
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -22,12 +23,14 @@ from ecg.training import (
     TrainResult,
     measure,
     predict,
+    predict_probabilities,
     train,
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, keep_files, note_attributes
+from study.storage.artifacts import FOLDER, keep_files, note_attributes, pack_probabilities
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
+from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
@@ -53,6 +56,7 @@ class Bench:
         data: training and validation parts on the device; None for a replay.
         test: the test part, for planned runs; a search never has it.
         recording: curves that stand in for training, None to train.
+        redraw: returns `data` and `test` of a repeat, where every repeat draws its own split.
     """
 
     task: Task
@@ -61,6 +65,14 @@ class Bench:
     data: TrainingData | None = None
     test: Part | None = None
     recording: Recording | None = None
+    redraw: Callable[[int], tuple[TrainingData, Part | None]] | None = None
+
+    def of_repeat(self, repeat: int) -> "Bench":
+        """Return this with the data of a repeat of a planned run."""
+        if self.redraw is None:
+            return self
+        data, test = self.redraw(repeat)
+        return replace(self, data=data, test=test)
 
     @property
     def identity(self) -> Identity:
@@ -98,6 +110,8 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
     """
     config = _configure(trial, bench)
+    if bench.space is None:
+        bench = bench.of_repeat(trial.user_attrs[PLANNED]["repeat"])
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
@@ -158,8 +172,12 @@ def _train(
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
     found = describe_result(result)
+    probabilities: bytes | None = None
     if bench.test is not None:
         found |= describe_test(result, bench)
+        if is_confirming(bench.identity.space):
+            answers = predict_probabilities(config, result.weights, bench.test, bench.precision)
+            probabilities = pack_probabilities(answers.numpy(), bench.test.labels.cpu().numpy())
     checkpoints = [checkpoint]
     if result.weights and result.stop_reason != "pruned":
         again, more = _train_again(trial, config, bench, len(result.epochs))
@@ -168,7 +186,7 @@ def _train(
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted)
-    _keep(trial, result, found, bench)
+    _keep(trial, result, found, bench, probabilities)
     for each in checkpoints:  # kept until all seeds are trained: an interrupted trial goes on
         each.remove()
     return result, found["validation"][objective]
@@ -206,15 +224,25 @@ def _train_again(
     return results, checkpoints
 
 
-def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
+def _keep(
+    trial: optuna.Trial,
+    result: TrainResult,
+    found: dict[str, Any],
+    bench: Bench,
+    probabilities: bytes | None = None,
+) -> None:
     """Store what a training run found: attributes, files and a note."""
-    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    means = {
+        name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
+    }
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
     set_attributes(
         trial,
         found,
-        system=keep_files(trial, result, bench.task.machine.checkpoints.parent / FOLDER),
+        system=keep_files(
+            trial, result, bench.task.machine.checkpoints.parent / FOLDER, probabilities
+        ),
         of_study=note_attributes(trial_id(trial), note, trial.number),
     )
 
