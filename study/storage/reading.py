@@ -366,15 +366,15 @@ def _utc(time: datetime | str) -> datetime:
 
 def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
     """Return what `confirm` found of a search, whether the search or its confirmation is named."""
-    confirming = (confirming_name(name, budget) for budget in ("", *reversed(BUDGETS)))
-    for study in (name, *confirming):
-        key = connection.scalar(
-            sqlalchemy.select(models.StudyModel.study_id).where(
-                models.StudyModel.study_name == study
-            )
-        )
-        text = None if key is None else _read_study_text(connection, key, CONFIRMATION)
-        if key is None or text is None:
+    names = (name, *(confirming_name(name, budget) for budget in ("", *reversed(BUDGETS))))
+    model = models.StudyModel
+    found = connection.execute(
+        sqlalchemy.select(model.study_name, model.study_id).where(model.study_name.in_(names))
+    )
+    keys = {row.study_name: row.study_id for row in found}
+    for study in (each for each in names if each in keys):
+        key = keys[study]
+        if (text := _read_study_text(connection, key, CONFIRMATION)) is None:
             continue
         identity = _read_identity(connection, study, key)
         if study != name and identity.get("space") != confirming_space(name):
