@@ -53,7 +53,7 @@ class PruningPolicy:
             raise UsageError(f"unknown pruner '{self.pruner}'; known: {', '.join(PRUNERS)}")
         for name in ("patience", "warm_up", "startup"):
             if getattr(self, name) < 0:
-                raise UsageError(f"the pruning {name} must be 0 or more")
+                raise UsageError(f"--prune-{name.replace('_', '-')} must be 0 or more")
 
     @classmethod
     def within(

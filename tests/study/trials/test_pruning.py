@@ -271,7 +271,7 @@ def test_an_unknown_pruner_is_refused_and_the_known_ones_are_named() -> None:
 
 @pytest.mark.parametrize("name", ["patience", "warm_up", "startup"])
 def test_negative_numbers_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} must be 0 or more"):
+    with pytest.raises(UsageError, match=f"--prune-{name.replace('_', '-')} must be 0 or more"):
         PruningPolicy(**{name: -1})
 
 
