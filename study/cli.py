@@ -366,6 +366,7 @@ def confirm(
     from study.run.output import lasting_output
     from study.show.confirmation import show_confirmation
     from study.trials.task import Machine
+    from study.wording import caution_of_budget
 
     console = _console()
     machine = Machine(
@@ -381,6 +382,8 @@ def confirm(
     with lasting_output(), _interruptible(console):
         found = confirm_study(machine, study, top, seeds, console, budget)
     console.print(show_confirmation(found))
+    if caution := caution_of_budget(found.identity.get("budget", "paper")):
+        _say(console, caution)
 
 
 Output = Annotated[
@@ -645,12 +648,17 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
     import shlex
 
+    from study.storage.reading import read_identity
     from study.wording import words_of_study
 
     at = _words_of_storage(storage)
     last = "export-tables" if is_table else "confirm"
     of_study = words_of_study(name, at)
-    commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
+    commands = [["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study]]
+    identity = read_identity(storage, name)
+    if not is_table and identity["budget"] != "paper" and "replay" not in identity["source"]:
+        earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
+        commands.insert(3, ["run", *earlier, "--budget", "paper", *at])
     lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
 

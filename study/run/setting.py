@@ -53,6 +53,8 @@ def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machi
         shared = {name: first[name] for name in FROM_EARLIER if name in first}
         stored = {"pruner": "none"} | shared | stored
         typed["records"] = typed["records"] or _stored_records(identity, identity.get("split", ""))
+    if typed["trials"] is not None:  # a second stage becomes a search
+        stored.pop("from_study", None)
     if machine.data != "auto":
         stored.pop("replay", None)
     return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)

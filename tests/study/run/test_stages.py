@@ -70,6 +70,8 @@ def test_a_second_stage_trains_the_best_and_the_baseline(
     assert not any("test" in trial.user_attrs for trial in study.trials)
     for again in (searched(*command), searched("--study", LARGER)):
         assert "all 3 are finished already" in again.out
+    assert searched("--study", LARGER, "--trials", 4).code == 0
+    assert len(trials_of(sqlite_url, LARGER)) == 4
 
 
 def test_a_second_stage_needs_a_larger_budget(searched: Command) -> None:
@@ -177,6 +179,8 @@ def test_a_confirmation_at_another_budget_is_a_study_beside(
 def test_the_winner_of_a_reduced_budget_comes_with_a_caution(
     searched: Command, typed: Command, sqlite_url: str
 ) -> None:
+    command = f"python -m study run --from {NAME} --budget paper --storage {sqlite_url}"
+    assert command in searched("--study", NAME).out
     shown = " ".join(typed("show", NAME, "--storage", sqlite_url).out.split())
     assert "The ranking at the budget smoke may be the opposite of that at paper" in shown
 
