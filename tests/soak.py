@@ -22,10 +22,10 @@ SOAK = os.environ.get("ECG_SOAK") == "1"
 RESULTS = Path(__file__).parents[1] / "results"
 PARTS = {
     "crash": "Killed processes and servers",
-    "network": "Machines cut off from each other (network namespaces)",
     "folders": "Full disks and read-only folders",
     "misuse": "Wrong use of a study",
     "load": "Load",
+    "network": "Machines cut off from each other (network namespaces)",
     "input": "Bad input",
 }
 HEAD = """# Reliability
