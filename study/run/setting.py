@@ -1,10 +1,10 @@
 """Data and means of a run, resolved from what was typed to what the study is."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -86,7 +86,7 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
 def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
     """Return the machine with a study's data, where none is typed and they are still there."""
     data = str(settings.get("data", ""))
-    is_there = data == sources.SYNTHETIC or (data and Path(data).exists())
+    is_there = data == sources.SYNTHETIC or os.path.exists(data)
     return replace(machine, data=data) if machine.data == "auto" and is_there else machine
 
 
