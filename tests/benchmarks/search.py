@@ -255,7 +255,7 @@ def report_samplers(samplers: pd.DataFrame, trials: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recordings", type=Path, nargs="+")
-    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--trials", type=int, nargs="+", default=[12])
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from ecg.training.step import evaluate
 from search_spaces import find_space
 from study import load_records
 from study.run import worker as workers
+from study.run.options import RunOptions
+from study.run.setting import continue_settings
 from study.storage.attributes import PLANNED
 from study.storage.studies import load_study, open_storage
+from study.trials.task import Machine
 from study.trials.trial import configure
 from tests.study.conftest import TOY_BEATS
-from tests.support.setting import Typed, finish, start
+from tests.support.setting import Typed, finish, open_new, start
 from tests.support.toy import toy_data as toy_parts
 from tests.support.toy import toy_heartbeats
 
@@ -524,3 +528,15 @@ def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: st
     refused = typed("run", "--study", "one", "--storage", sqlite_url)
     assert refused.code == 2
     assert "the study 'one' has a damaged attribute 'settings'" in refused.err
+
+
+def test_a_study_that_keeps_no_settings_is_continued_by_what_it_is(sqlite_url: str) -> None:
+    # Rule: studies from before settings were kept, and those of another version whose settings do
+    # not fit, give budget, split and seed of their identity; the rest is the default.
+    study, _ = open_new(sqlite_url)
+    untyped = dict.fromkeys(field.name for field in fields(RunOptions))
+    for settings in ({}, {"trials": "x", "sampler": 3, "replay": 5, "nothing": 1, "data": [1]}):
+        study.set_user_attr("settings", settings)
+        machine, options = continue_settings(Machine(storage=sqlite_url), {**untyped, "study": "s"})
+        assert machine.data == "auto"
+        assert options == RunOptions(study="s", budget="smoke", seed=7)
