@@ -30,6 +30,7 @@ from study.trials.task import SAMPLERS, PlannedRuns, Search, Task
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
+LEAST_STARTUP = 4
 KEPT = ("baseline", PLANNED)  # attributes that a trial hands to the one in its place
 FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
 
@@ -69,12 +70,12 @@ class Watch:
         return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
-def startup_trials(target: int) -> int:
+def startup_trials(sampler: str, target: int) -> int:
     """Return how many trials of a search are drawn at random before the sampler models them.
 
-    Optuna's 10 would be most of a short search. Chosen by replay: results/search/README.md.
+    Optuna's 10 would be most of a short search. Replayed: results/search/README.md.
     """
-    return min(10, max(4, target // 3))
+    return LEAST_STARTUP if sampler == "gp" else min(10, max(LEAST_STARTUP, target // 3))
 
 
 def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> BaseSampler:
@@ -137,7 +138,7 @@ def claim(
         if waiting and chosen is None:  # another program takes trials of this study
             return None
         number = chosen.number if chosen else len(trials)
-        startup = startup_trials(goal.target)
+        startup = startup_trials(goal.sampler, goal.target)
         study.sampler = make_sampler(goal.sampler, task.identity.seed, number, startup)
         trial = optuna.Trial(study, trial_id(chosen)) if chosen else study.ask()
         storage.record_heartbeat(trial_id(trial))
