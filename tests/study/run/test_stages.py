@@ -209,6 +209,6 @@ def test_more_noise_is_never_more_gain(values: list[float], noise: float) -> Non
 
 
 def test_start_up_trials_scale_with_the_search() -> None:
-    # Rule: a third of the trials, at least 4, at most Optuna's 10; 4 where a Gaussian process models.
+    # Rule: a third of the trials, at least 4, at most 10; a Gaussian process models after 4.
     assert [startup_trials("tpe", n) for n in (1, 12, 15, 30, 60)] == [4, 4, 5, 10, 10]
     assert [startup_trials("gp", n) for n in (1, 60)] == [4, 4]
