@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 from ecg.examples import EXAMPLES, Example
 from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASS_TITLES, CLASSES, SAMPLING_RATE
 from study.plots.style import (
-    CLASS_COLOURS,
+    INK,
     NothingToDrawError,
     best_of,
     styled,
@@ -47,10 +47,10 @@ def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
             signal = np.full(BEAT_LENGTH, np.nan) if beat is None else np.asarray(beat["signal"])
             figure.add_scatter(
                 x=seconds, y=signal, mode="lines", row=row, col=column,
-                line={"color": CLASS_COLOURS[row - 1], "width": 1.5}, showlegend=False,
+                line={"color": INK, "width": 1.5}, showlegend=False,
                 hovertemplate="%{x:.2f} s<br>%{y:.2f}<extra></extra>",
             )  # fmt: skip
-    styled(figure, height=ROW_HEIGHT * len(CLASSES) + 60, min_width=700)
+    styled(figure, height=ROW_HEIGHT * len(CLASSES) + 60)
     for row, title in enumerate(CLASS_TITLES, start=1):
         figure.update_yaxes(title_text=title.replace(" ", "<br>"), row=row, col=1)
     figure.update_yaxes(title_font_size=11, nticks=4)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
-from study.plots.style import BLUE, ORANGE, NothingToDrawError, styled
+from study.plots.style import BLUE, VERMILLION, NothingToDrawError, styled
 from study.wording import SCORE_TITLES
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
         figure.add_scatter(
             x=[figures[index] for figures in table.published.values()],
             y=list(table.published), mode="markers", name="published (one run)",
-            marker={"color": ORANGE, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
+            marker={"color": VERMILLION, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
             legendgroup="published", showlegend=index == 0,
             hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
         )  # fmt: skip
@@ -77,7 +77,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
                      "color": BLUE},
             text=seeds, hovertemplate="%{y}: %{x:.4f}, %{text}<extra>ours</extra>", **place,
         )  # fmt: skip
-    styled(figure, height=height, min_width=520)
+    styled(figure, height=height, columns=COLUMNS)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[r.label for r in table.rows][::-1]
     )
