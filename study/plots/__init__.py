@@ -107,12 +107,13 @@ PLOTS = (
         "history", "Optimisation history", optimisation_history,
         "The line is the best trial so far. A flat end means that the search found nothing "
         "better, not that there is nothing better.",
+        of_search=True,
     ),
     Plot(
         "imbalance", "Class weights and sampler", imbalance_answers,
         "Each panel has only the trials that use its setting. A trend in one panel may come from "
         "the other setting, as both were varied together.",
-        on_dashboard=True,
+        of_search=True, on_dashboard=True,
     ),
     Plot(
         "slices", "Objective against each parameter", slices,
@@ -157,8 +158,9 @@ PLOTS = (
     Plot(
         "heartbeats", "Heartbeats that the best trial predicts rightly and wrongly",
         sample_heartbeats,
-        "The first validation beats of each class and outcome, z-scored as the network sees them. "
-        "They are examples, not typical ones.",
+        "Rows are true classes, and 'as V' means taken for V. The first validation beats of each outcome, "
+        "z-scored as the network sees them: "
+        "examples, not typical ones.",
         "more",
     ),
 )  # fmt: skip

@@ -64,7 +64,7 @@ def per_class_of_rows(records: pd.DataFrame) -> go.Figure:
         figure.update_yaxes(title_text=score, row=place, col=1)
     styled(figure, height=180 + 2 * 34 * max(3, len(runs)), columns=len(CLASS_TITLES))
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(nticks=4)
+    figure.update_xaxes(nticks=3)
     figure.update_layout(margin_t=70)
     return figure
 
@@ -114,7 +114,7 @@ def differences_from_baseline(records: pd.DataFrame) -> go.Figure:
         figure.add_vline(x=0, line={"color": INK, "dash": "dash"}, row=1, col=column)
     styled(figure, x=f"difference from {base}", height=140 + 34 * len(pairs), columns=len(SCORES))
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(nticks=5, tickformat="+.3f")
+    figure.update_xaxes(nticks=4, tickformat="+.4f")
     return figure
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.examples import EXAMPLES, Example
-from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASS_TITLES, CLASSES, SAMPLING_RATE
+from ecg.heartbeats import BEAT_LENGTH, CLASS_TITLES, CLASSES, SAMPLING_RATE
 from study.plots.style import (
     INK,
     NothingToDrawError,
@@ -54,7 +54,8 @@ def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
     for row, title in enumerate(CLASS_TITLES, start=1):
         figure.update_yaxes(title_text=title.replace(" ", "<br>"), row=row, col=1)
     figure.update_yaxes(title_font_size=11, nticks=4)
-    figure.update_xaxes(title_text="time (s)", row=len(CLASSES))
+    figure.update_xaxes(nticks=3, tickangle=0, tickfont_size=10)
+    figure.update_xaxes(title_text="time (s)", row=len(CLASSES), col=1)
     figure.update_annotations(font_size=12)
     return figure
 
@@ -72,5 +73,5 @@ def _places(examples: list[Example], name: str) -> list[Example | None]:
 def _title(beat: Example | None, column: int) -> str:
     right = column < EXAMPLES
     if beat is None:
-        return ("no other " if column % EXAMPLES else "none ") + ("right" if right else "wrong")
-    return "right" if right else f"predicted as {CLASS_NAMES[CLASSES.index(beat['predicted'])]}"
+        return "-"
+    return "right" if right else f"as {beat['predicted']}"

@@ -82,7 +82,10 @@ def objective_by_time(records: pd.DataFrame) -> go.Figure:
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    figure = _objective_by(records, finished(records), "seconds")
+    ended = finished(records)
+    if "seconds" not in ended:
+        raise NothingToDrawError("needs trials that kept their time")
+    figure = _objective_by(records, ended, "seconds")
     return styled(figure, x="training and validation (s)", y=objective_title(records))
 
 

@@ -54,7 +54,7 @@ def winners(records: pd.DataFrame) -> go.Figure:
         for kind, rows in kinds:
             figure.add_scatter(
                 x=rows[f"validation_{score}"], y=[_row(kind.title, rows)] * len(rows),
-                mode="markers", marker=markers(rows, kind.colour) | {"opacity": 0.6},
+                mode="markers", marker=markers(rows, kind.colour),
                 text=descriptions(rows), showlegend=False,
                 hovertemplate="%{text}<br>%{x:.4f}<extra></extra>", **place,
             )  # fmt: skip
@@ -68,12 +68,16 @@ def winners(records: pd.DataFrame) -> go.Figure:
             if baseline is not None and baseline["number"] != best["number"]:
                 text = f"{value - float(baseline[f'validation_{score}']):+.3f}"
             figure.add_scatter(
-                x=[value], y=[_row(kind.title, rows)], mode="markers+text", text=[text],
-                textposition="top center", showlegend=False, hoverinfo="skip", cliponaxis=False,
+                x=[value], y=[_row(kind.title, rows)], mode="markers",
+                showlegend=False, hoverinfo="skip", cliponaxis=False,
                 marker={"color": kind.colour, "size": 13, "line": {"color": INK, "width": 1.5}},
                 error_x={"type": "data", "symmetric": False, "array": [max(0.0, high - value)],
                          "arrayminus": [max(0.0, value - low)], "color": kind.colour,
                          "thickness": 2}, **place,
+            )  # fmt: skip
+            figure.add_annotation(
+                x=value, y=_row(kind.title, rows), text=f"<b>{text}</b>", showarrow=False,
+                yshift=19, bgcolor="rgba(255,255,255,0.75)", font_size=12, **place,
             )  # fmt: skip
         if baseline is not None:
             figure.add_vline(
@@ -90,8 +94,8 @@ def winners(records: pd.DataFrame) -> go.Figure:
             x=[None], y=[None], mode="lines", line={"color": INK, "dash": "dash"},
             name="baseline", row=1, col=1,
         )  # fmt: skip
-    styled(figure, height=170 + 55 * len(kinds), columns=len(shown))
-    figure.update_yaxes(type="category", range=[-0.5, len(kinds) - 0.3])
+    styled(figure, height=170 + 62 * len(kinds), columns=len(shown))
+    figure.update_yaxes(type="category", range=[-0.5, len(kinds) - 0.25])
     figure.update_xaxes(nticks=6)
     figure.update_layout(margin_t=80, legend_y=1.16)
     return figure
@@ -111,6 +115,8 @@ def imbalance_answers(records: pd.DataFrame) -> go.Figure:
         NothingToDrawError: neither alpha nor ratio varies.
     """
     ended = finished(records)
+    if "config" not in ended:
+        raise NothingToDrawError("needs trials that kept their configuration")
     settings = {name: _setting(ended, name) for name in MEANS}
     used = [name for name, values in settings.items() if values.dropna().nunique() > 1]
     if not used:

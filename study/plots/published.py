@@ -66,7 +66,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
         figure.add_scatter(
             x=[figures[index] for figures in table.published.values()],
             y=list(table.published), mode="markers", name="published (one run)",
-            marker={"color": VERMILLION, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
+            marker={"color": VERMILLION, "symbol": "diamond-open", "size": 11, "line_width": 2},
             legendgroup="published", showlegend=index == 0,
             hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
         )  # fmt: skip

@@ -182,10 +182,13 @@ def log_ticks(values: Iterable[float]) -> dict[str, Any]:
     if not len(known):
         return {"type": "log"}
     low, high = (float(np.log10(f(known))) for f in (np.min, np.max))
-    steps = (1,) if high - low > 2.5 else (1, 2, 5) if high - low > 0.4 else range(1, 10)
-    ticks = [s * 10.0**e for e in range(math.floor(low) - 1, math.ceil(high) + 1) for s in steps]
     pad = 0.05 * (high - low) + 0.02
-    shown = [tick for tick in ticks if low - pad <= math.log10(tick) <= high + pad]
+    shown: list[float] = []
+    for steps in ((1,), (1, 2, 5), range(1, 10)):
+        if len(shown) < 3:
+            powers = range(math.floor(low) - 1, math.ceil(high) + 1)
+            ticks = [step * 10.0**power for power in powers for step in steps]
+            shown = [tick for tick in ticks if low - pad <= math.log10(tick) <= high + pad]
     return {
         "type": "log", "tickvals": shown, "ticktext": [f"{tick:g}" for tick in shown],
         "range": [low - pad, high + pad],
@@ -253,7 +256,13 @@ def styled(
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         height=height,
         margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
+        legend={
+            "orientation": "h",
+            "yanchor": "bottom",
+            "y": 1.02,
+            "x": 0,
+            "bgcolor": "rgba(0,0,0,0)",
+        },
         hoverlabel={"align": "left"},
         meta={"columns": columns},
     )

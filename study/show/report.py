@@ -111,14 +111,15 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 def _study(
     records: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    is_search = "cell" not in records or records["cell"].isna().all()
+    is_search = "cell" not in records or bool(records["cell"].isna().all())
     missing: list[str] = []
     parts: dict[str, str] = {}
     if not records.empty:
         if not is_search:
             parts |= grid_sections(records, studies, figures)
-        for part, title in PARTS.items():
+        for part, heading in PARTS.items():
             plots = [p for p in PLOTS if p.part == part and (is_search or not p.of_search)]
+            title = heading if is_search else heading.replace("winner", "best single run")
             parts[title] = "".join(_plots(plots, records, figures, missing))
         if missing:
             listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)

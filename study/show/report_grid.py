@@ -1,7 +1,8 @@
-"""What a report says of planned runs: the published tables, differences, splits, what is missing."""
+"""What a report says of planned runs: published tables, differences, splits, what is missing."""
 
 import html
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import pandas as pd
@@ -68,14 +69,12 @@ def grid_sections(
             reason = html.escape(f"{title}: {error}.")
             sections["Classes and differences"] += f'<p class="soft">Not drawn. {reason}</p>'
     if (other := _other_split(records, studies)) is not None:
-        try:
+        with suppress(NothingToDrawError):
             sections["Both splits"] = figures.place(
                 both_splits(records, other), "Both splits, test part",
                 "Each line joins one configuration on both splits. In the intra-patient split, "
                 "beats of one patient stand in training and in test, so it flatters.",
             )  # fmt: skip
-        except NothingToDrawError:
-            pass
     return sections
 
 
@@ -85,9 +84,8 @@ def _missing(records: pd.DataFrame, table: Any) -> str:
     absent = [row.label for row in table.rows if runs[row.label].empty]
     if not absent:
         return ""
-    said = f"{table.title}: no run yet of {', '.join(absent)}."
-    if not absent[1:] and len(absent) == len(table.rows):
-        said = f"{table.title}: no run yet."
+    which = "any row" if len(absent) == len(table.rows) else ", ".join(absent)
+    said = f"{table.title}: no run yet of {which}."
     done = records[records["state"] == "complete"]
     if "seconds" in done and done["seconds"].notna().any():
         mean = float(done["seconds"].mean())

@@ -32,24 +32,20 @@ def comparison_table(best: pd.Series, baseline: pd.Series | None) -> str:
     rows = {f"best (trial {best['number']})": best}
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
-    lines = {
-        title: [float(record[f"validation_{score}"]) for score in COMPARED]
-        for title, record in rows.items()
-    }
-    body = "".join(
-        f'<tr><th scope="row" class="text">{title}</th>'
-        + "".join(f"<td>{value:.4f}</td>" for value in values)
-        + "</tr>"
-        for title, values in lines.items()
-    )
-    if len(lines) == 2:
-        differences = [a - b for a, b in zip(*lines.values(), strict=True)]
-        cells = "".join(f"<td>{value:+.4f}</td>" for value in differences)
-        body += f'<tr><th scope="row" class="text">difference, one run each</th>{cells}</tr>'
-    heads = "".join(f"<th>{html.escape(score_title(score))}</th>" for score in COMPARED)
+    heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
+    body = ""
+    for score in COMPARED:
+        values = [float(record[f"validation_{score}"]) for record in rows.values()]
+        cells = [f"{value:.4f}" for value in values]
+        cells += [f"{values[0] - values[1]:+.4f}"] if len(values) == 2 else []
+        body += (
+            f'<tr><th scope="row" class="text">{html.escape(score_title(score))}</th>'
+            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        )
     return (
-        '<div class="table"><table class="compared"><thead><tr><th class="text">validation</th>'
-        f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        '<div class="table fitting"><table><thead><tr><th class="text">validation</th>'
+        f"{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>{body}</tbody>"
+        "</table></div>"
     )
 
 

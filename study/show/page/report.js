@@ -24,10 +24,15 @@ function themed(figure) {
 }
 
 // Small plots side by side cannot be read on a phone: set each on a row.
-function stacked(layout) {
+function stack(data, layout) {
   const columns = layout.meta?.columns || 1;
-  layout.legend = { ...layout.legend, font: { size: 11 } };
-  if (columns < 2) return layout;
+  const named = data.filter((trace) => trace.name && trace.showlegend !== false).length;
+  const legend = named > 1 ? 22 * Math.ceil(named / 2) : 0;
+  layout.legend = { ...layout.legend, font: { size: 11 }, entrywidth: 90 };
+  if (columns < 2) {
+    layout.height += legend;
+    return;
+  }
   const names = Object.keys(layout).filter((n) => /^yaxis\d*$/.test(n));
   names.sort((a, b) => Number(a.slice(5) || 1) - Number(b.slice(5) || 1));
   const titles = (layout.annotations || []).filter((n) => n.xref === "paper" && n.yref === "paper");
@@ -50,10 +55,9 @@ function stacked(layout) {
       titles[index].text = titles[index].text.replaceAll("-<br>", "");
     }
   });
-  layout.height = height + 120;
-  layout.legend = { ...layout.legend, y: 1, yanchor: "bottom" };
-  layout.margin = { ...layout.margin, t: 90 };
-  return layout;
+  layout.height = height + legend + 30;
+  Object.assign(layout.legend, { y: 1, yanchor: "bottom" });
+  layout.margin = { ...layout.margin, t: legend + 20, b: 10 };
 }
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
@@ -62,7 +66,7 @@ const config = { responsive: true, displaylogo: false, displayModeBar: false };
 async function draw(id) {
   const place = document.getElementById(id);
   const { data, layout } = themed(figures[id]);
-  if (place.clientWidth < NARROW && innerWidth < NARROW) stacked(layout);
+  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout);
   place.style.height = `${layout.height}px`;
   await Plotly.react(place, data, layout, config);
   place.dataset.drawn = "yes";
