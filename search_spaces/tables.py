@@ -6,11 +6,13 @@ sampler). The published figures are single runs on the test part.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from ecg.budget import gives_schedule
 from ecg.errors import UsageError
+from ecg.training.config import TrainConfig
 
 ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
 
@@ -23,6 +25,15 @@ BASELINE: Mapping[str, Any] = MappingProxyType(
         "scheduler_factor": None,
         "alpha": 0.0,
         "ratio": None,
+    }
+)
+
+# The fields that no table varies, as published; limits and seed may be any.
+FIXED: Mapping[str, Any] = MappingProxyType(
+    {
+        field.name: field.default
+        for field in fields(TrainConfig)
+        if field.name not in (*BASELINE, "max_epochs", "patience", "seed")
     }
 )
 
@@ -79,11 +90,21 @@ class Row:
         """Whether a training configuration is the one of this row.
 
         Args:
-            config: fields of a training configuration; those no table varies are not looked at.
+            config: fields of a training configuration. Those that no table varies must be at
+                their published values where they are given; seed and limits may be any, and so
+                may the schedule that a budget gives.
         """
-        return all(
-            name in config and config[name] == value for name, value in self.configuration.items()
-        )
+        if any(name not in config or config[name] != v for name, v in self.configuration.items()):
+            return False
+        given = _without_schedule_of_budget(config)
+        return all(given[name] in (None, FIXED[name]) for name in FIXED if name in given)
+
+
+def _without_schedule_of_budget(config: Mapping[str, Any]) -> dict[str, Any]:
+    epochs, schedule, warm_up = map(config.get, ("max_epochs", "schedule", "warm_up"))
+    is_given = epochs is not None and gives_schedule(epochs, schedule, warm_up or 0)
+    left_out = ("schedule", "warm_up") if is_given else ()
+    return {name: value for name, value in config.items() if name not in left_out}
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ def _run_app() -> None:
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Device = Annotated[
@@ -133,9 +133,18 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
+        typer.Option(
+            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -164,38 +173,43 @@ def run(
     """
     from rich.console import Console
 
+    from ecg.record_lists import read_record_lists
     from study.run.command import run_study
-    from study.run.options import RunOptions, find_tables
+    from study.run.options import RunOptions
     from study.run.output import lasting_output
-    from study.trials.pruning import PruningPolicy
+    from study.trials.task import Machine
 
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=_as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        debug=debug,
+    )
     options = RunOptions(
         space=space,
         trials=trials,
         seeds=seeds,
         timeout=timeout,
         study=study,
-        storage=storage,
-        data=data,
         split=split,
         budget=budget,
-        device=device,
-        precision=precision,
         seed=seed,
-        jobs=_as_jobs(jobs),
-        threads=threads,
         sampler=sampler,
-        pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
-        checkpoint_seconds=checkpoint_every,
+        pruner=pruner,
+        prune_patience=prune_patience,
         replay=replay,
-        debug=debug,
+        records=read_record_lists(records_file) if records_file else None,
     )
     console = Console()
     with lasting_output():
         with _interruptible(console):
-            name = run_study(options, console)
+            name = run_study(machine, options, console)
         _print_study(storage, name, trials=5)
-        _print_next(console, storage, name, is_table=bool(find_tables(space)))
+        _print_next(console, storage, name, is_table=bool(options.tables))
 
 
 @app.command()
@@ -267,15 +281,13 @@ def confirm(
     """
     from rich.console import Console
 
-    from study.run.confirm import ConfirmOptions, confirm_study
+    from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.tables.confirmation import compare_configurations
+    from study.trials.task import Machine
 
     console = Console()
-    options = ConfirmOptions(
-        study=study,
-        top=top,
-        seeds=seeds,
+    machine = Machine(
         storage=storage,
         data=data,
         device=device,
@@ -286,7 +298,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(options, console)
+        trials, chosen = confirm_study(machine, study, top, seeds, console)
     console.print(compare_configurations(trials, chosen))
 
 

@@ -3,15 +3,13 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from ecg.budget import Budget
+from ecg.budget import Budget, find_budget
 from ecg.examples import pick_examples
 from ecg.metrics import per_class, scores
 from ecg.training import (
@@ -28,7 +26,7 @@ from ecg.training import (
 from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.storage.artifacts import FOLDER, keep_files, note_attributes
-from study.storage.attributes import get_attribute, set_attributes
+from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
@@ -36,46 +34,42 @@ from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
-from study.trials.pruning import MonitoredCurve, PruningPolicy
-from study.trials.replay import follow
+from study.trials.pruning import MonitoredCurve
+from study.trials.replay import OnEpoch, follow
+from study.trials.task import PlannedRuns, Task
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 
-OnEpoch = Callable[[Epoch], bool]
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Bench:
     """All that the trials of one process share.
 
     Attributes:
-        identity: of the study.
-        space: what is searched; None for planned cells.
-        budget: limits of a training run.
-        precision: in which it computes.
-        data: training and validation parts on the device; None for a replay.
-        test: the test part, for studies of planned cells; a search never has it.
-        test_reason: why the test part is read, for the record.
-        pruning: when trials are pruned.
-        checkpoints: folder of the running trials' checkpoints.
-        checkpoint_seconds: so long at least between two checkpoints of a trial.
+        task: what the process works on.
         emit: where news go.
+        space: what is searched; None for planned runs.
+        data: training and validation parts on the device; None for a replay.
+        test: the test part, for planned runs; a search never has it.
         recording: curves that stand in for training, None to train.
     """
 
-    identity: Identity
-    space: Space | None
-    budget: Budget
-    precision: str
-    data: TrainingData | None
-    test: Part | None
-    test_reason: str
-    pruning: PruningPolicy
-    checkpoints: Path
-    checkpoint_seconds: float
+    task: Task
     emit: Emit
+    space: Space | None = None
+    data: TrainingData | None = None
+    test: Part | None = None
     recording: Recording | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """What the study is."""
+        return self.task.identity
+
+    @property
+    def precision(self) -> str:
+        """In which the trainings compute."""
+        return self.task.machine.precision
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
@@ -84,9 +78,7 @@ def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -
     The seed of the run is derived from the study's seed and the configuration, so it does not
     depend on which worker runs the trial, nor when.
     """
-    config = space.configure(params).replace(
-        max_epochs=budget.max_epochs, patience=budget.patience, seed=0
-    )
+    config = space.configure(params).within(budget).replace(seed=0)
     return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
 
 
@@ -100,7 +92,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
-    curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
+    curve = MonitoredCurve(trial, objective, bench.task.goal.pruning, config.max_epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
         with interrupts_held():
@@ -126,11 +118,11 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
 
 
 def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
-    """Return the configuration of a planned cell, or sample one."""
+    """Return the configuration of a planned run, or sample one."""
     if bench.space is None:
-        return TrainConfig.from_fields(trial.user_attrs["cell"]["fields"])
+        return TrainConfig.from_fields(trial.user_attrs[PLANNED]["fields"])
     params = bench.space.suggest(trial)
-    return configure(bench.space, params, bench.budget, bench.identity.seed)
+    return configure(bench.space, params, find_budget(bench.identity.budget), bench.identity.seed)
 
 
 def _train(
@@ -168,7 +160,7 @@ def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench
     set_attributes(
         trial,
         found,
-        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
+        system=keep_files(trial, result, bench.task.machine.checkpoints.parent / FOLDER),
         of_study=note_attributes(trial_id(trial), note),
     )
 
@@ -194,8 +186,9 @@ def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
     """Return the checkpoint of this configuration in this study, whichever trial runs it."""
     key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
-    path = bench.checkpoints / f"{name}.safetensors"
-    return Checkpoint(path, key, bench.checkpoint_seconds)
+    machine = bench.task.machine
+    path = machine.checkpoints / f"{name}.safetensors"
+    return Checkpoint(path, key, machine.checkpoint_seconds)
 
 
 def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
@@ -223,7 +216,9 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
     curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
     curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
     curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
+    adjustment = {"tau": result.best.tau} if result.config.logit_adjustment else {}
     return {
+        **adjustment,
         "validation": result.best.scores,
         "per_class": {k: v.tolist() for k, v in per_class(result.confusion).items()},
         "confusion": result.confusion,
@@ -240,12 +235,13 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
 def describe_test(result: TrainResult, bench: Bench) -> dict[str, Any]:
     """Measure the best weights on the test part; the reading itself is put on record."""
     assert bench.test is not None
+    assert isinstance(bench.task.goal, PlannedRuns)
     confusion = measure(result.config, result.weights, bench.test, bench.precision)
     return {
         "test": scores(confusion),
         "test_confusion": confusion,
         "test_read": {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "reason": bench.test_reason,
+            "reason": bench.task.goal.reason,
         },
     }
