@@ -158,9 +158,8 @@ PLOTS = (
     Plot(
         "heartbeats", "Heartbeats that the best trial predicts rightly and wrongly",
         sample_heartbeats,
-        "Rows are true classes, and 'as V' means taken for V. The first validation beats of each outcome, "
-        "z-scored as the network sees them: "
-        "examples, not typical ones.",
+        "Rows are true classes, and 'as V' means taken for V. The first validation beats of each "
+        "outcome, z-scored as the network sees them: examples, not typical ones.",
         "more",
     ),
 )  # fmt: skip

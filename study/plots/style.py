@@ -278,11 +278,16 @@ def styled(
 def on_any_background(figure: go.Figure) -> go.Figure:
     """Make a figure readable on light and dark pages that do not restyle it."""
     grid = "rgba(128,128,128,0.3)"
-    figure = go.Figure(json.loads(figure.to_json().replace(INK, GREY)))
+    figure = go.Figure(
+        json.loads(
+            figure.to_json().replace(INK, GREY).replace("rgba(255,255,255,0.75)", "rgba(0,0,0,0)")
+        )
+    )
     figure.update_layout(height=DASHBOARD_HEIGHT, margin={"t": 90, "b": 60})
     figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=GREY
-    )
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=GREY,
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
+    )  # fmt: skip
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid)
     figure.update_yaxes(gridcolor=grid, zerolinecolor=grid)
     return figure

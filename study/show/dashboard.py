@@ -19,7 +19,13 @@ from optuna.storages import RDBStorage
 from ecg.errors import UsageError
 from study.plots import PLOTS
 from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
-from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
+from study.show.sentences import (
+    tell_caution,
+    tell_limits,
+    tell_test_reads,
+    tell_trials,
+    tell_winner,
+)
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
 from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
@@ -173,6 +179,7 @@ def describe_study(records: pd.DataFrame) -> str:
     except NothingToDrawError:
         best = None
     facts = (
+        tell_limits(records),
         tell_winner(records, best, None if best is None else baseline_of(records)),
         tell_trials(records),
         tell_test_reads(records),
