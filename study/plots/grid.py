@@ -12,6 +12,7 @@ from ecg.heartbeats import CLASS_TITLES
 from ecg.metrics import per_class
 from ecg.statistics import interval_of_mean
 from study.plots.style import BLUE, GREY, INK, VERMILLION, NothingToDrawError, styled
+from study.storage.attributes import PLANNED
 from study.wording import score_title
 
 SCORES = ("f1_macro", "f1_weighted")
@@ -24,10 +25,10 @@ def runs_of_rows(records: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.Dat
         records: of a study of planned runs.
         rows: of `search_spaces.tables`.
     """
-    if "cell" not in records or "test_f1_macro" not in records:
+    if PLANNED not in records or "test_f1_macro" not in records:
         return {row.label: records.iloc[:0] for row in rows}
     runs = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
-    runs = runs.assign(repeat=[cell["repeat"] for cell in runs["cell"]])
+    runs = runs.assign(repeat=[planned["repeat"] for planned in runs[PLANNED]])
     found = {}
     for row in rows:
         mine = runs[[bool(row.matches(config)) for config in runs["config"]]]

@@ -24,6 +24,7 @@ from study.show.sentences import (
     tell_trials,
     tell_verdict,
 )
+from study.storage.attributes import PLANNED
 from study.storage.files import write_text
 
 # Drawn side by side where there is room, the second right of the first.
@@ -111,7 +112,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 def _study(
     records: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    is_search = "cell" not in records or bool(records["cell"].isna().all())
+    is_search = PLANNED not in records or bool(records[PLANNED].isna().all())
     missing: list[str] = []
     parts: dict[str, str] = {}
     if not records.empty:

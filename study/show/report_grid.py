@@ -16,6 +16,7 @@ from study.plots.grid import (
 )
 from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError
+from study.storage.attributes import PLANNED
 from study.wording import counted, format_seconds
 
 SAME = ("source", "data", "budget", "protocol")  # of two studies whose splits are compared
@@ -104,7 +105,7 @@ def _other_split(records: pd.DataFrame, studies: Sequence[pd.DataFrame]) -> pd.D
     found = [
         study
         for study in studies
-        if "cell" in study
+        if PLANNED in study
         and kind(study).get("split") != mine.get("split")
         and all(kind(study).get(name) == mine.get(name) for name in SAME)
     ]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ecg.metrics import bootstrap_interval, scores_of_many
 from study.plots.style import objective_of
+from study.storage.attributes import PLANNED
 from study.wording import (
     counted,
     format_seconds,
@@ -134,7 +135,7 @@ def tell_limits(records: pd.DataFrame) -> str:
     ended = records[records["state"].isin(("complete", "pruned"))]
     identity = records.attrs.get("identity", {})
     told = f"{counted(len(ended), 'finished trial')}"
-    if "cell" not in records or records["cell"].isna().all():
+    if PLANNED not in records or records[PLANNED].isna().all():
         told += ", one run each"
     if (budget := identity.get("budget")) is not None:
         told += f", {'reduced budget' if budget in REDUCED else 'budget'} {budget}"
