@@ -39,7 +39,7 @@ from study.plots.style import (
 
 MAX_CONTOUR = 3  # parameters, the most important ones
 MIN_TRIALS = 20  # complete ones, below which importances and contours say nothing
-RESAMPLED = 100  # times, for the interval of an importance
+RESAMPLED = 20_000  # trials in all, 20 to 100 times, for the interval of an importance
 SEED = 20110801
 MISSING = "not used"
 LONGEST = 24  # letters of a category on an axis
@@ -109,7 +109,7 @@ def parameter_importances(records: pd.DataFrame) -> go.Figure:
     study = _rebuild(complete(records))
     rng = np.random.default_rng(SEED)
     drawn: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(RESAMPLED):
+    for _ in range(max(20, min(100, RESAMPLED // len(study.trials)))):
         trials = [
             study.trials[index] for index in rng.integers(len(study.trials), size=len(study.trials))
         ]
