@@ -109,8 +109,10 @@ def test_report_sorts_trials(page: Chrome, report: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_report_cuts_nothing(page: Chrome, report: Path, width: int) -> None:
+def test_report_cuts_nothing(page: Chrome, sqlite_url: str, tmp_path: Path, width: int) -> None:
     # Rule: no sideways scroll, no text of a plot outside its picture, a sentence under each.
+    report = tmp_path / "report.html"
+    write_report([study_records(fill(sqlite_url))], report)
     browser.set_width(page, width)
     try:
         open_report(page, report)
