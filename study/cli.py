@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg.console import Version, run_command
+from ecg.console import Version, as_path, run_command
 from ecg.lazy import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -161,7 +161,10 @@ def run(
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="Recorded curves that stand in for training.", show_default="none, it trains"
+            parser=as_path,
+            metavar="PATH",
+            help="Recorded curves that stand in for training.",
+            show_default="none, it trains",
         ),
     ] = None,
     debug: Debug = False,
@@ -171,8 +174,6 @@ def run(
     Every trial of a search is a training run on the training part, measured on the validation
     part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
     """
-    from rich.console import Console
-
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions
@@ -204,7 +205,7 @@ def run(
         replay=replay,
         records=read_record_lists(records_file) if records_file else None,
     )
-    console = Console()
+    console = _console()
     with lasting_output():
         with _interruptible(console):
             name = run_study(machine, options, console)
@@ -215,13 +216,11 @@ def run(
 @app.command()
 def spaces() -> None:
     """List the spaces: parameters, objective and baseline."""
-    from rich.console import Console
-
     from search_spaces import all_spaces
     from search_spaces.tables import TABLES
     from study.show.spaces import list_spaces
 
-    console = Console()
+    console = _console()
     console.print(list_spaces(list(all_spaces().values())))
     for table in TABLES.values():
         console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
@@ -248,7 +247,7 @@ def retry(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    file: Annotated[Path, typer.Argument(help="Where to write the recording.")],
+    file: Annotated[Path, typer.Argument(parser=as_path, help="Where to write the recording.")],
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -256,7 +255,8 @@ def record(
     from study.storage.recordings import write_recording
     from study.storage.studies import load_study, open_storage
 
-    number = write_recording(load_study(open_storage(storage, create=False), study), file)
+    opened = open_storage(storage, create=False, write=False)
+    number = write_recording(load_study(opened, study), file)
     print(f"{number} trials of '{study}' are recorded in {file}")
 
 
@@ -279,14 +279,12 @@ def confirm(
     This is the one place where a search meets the test part: each run reads it once, and
     every reading is put on record.
     """
-    from rich.console import Console
-
     from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.tables.confirmation import compare_configurations
     from study.trials.task import Machine
 
-    console = Console()
+    console = _console()
     machine = Machine(
         storage=storage,
         data=data,
@@ -302,7 +300,10 @@ def confirm(
     console.print(compare_configurations(trials, chosen))
 
 
-Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
+Output = Annotated[
+    Path,
+    typer.Option(parser=as_path, help="Folder; one folder a study is made in it."),
+]
 
 
 @app.command("export-results")
@@ -324,7 +325,8 @@ def export_results(
 @app.command("import-results")
 def import_results(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="What `export-results` wrote.")
+        list[Path],
+        typer.Argument(parser=as_path, metavar="FILE...", help="What `export-results` wrote."),
     ],
     study: Annotated[
         str | None,
@@ -351,7 +353,10 @@ def export_tables(
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Results files to render from, without a database.", show_default="the database"
+            parser=as_path,
+            metavar="PATH",
+            help="Results files to render from, without a database.",
+            show_default="the database",
         ),
     ] = None,
     output: Output = Path("results/tables"),
@@ -381,18 +386,28 @@ def export_tables(
         print(path)
 
 
-@app.command("list")
-def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> None:
-    """List the studies of a storage."""
-    from rich.console import Console
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-    from study.show.terminal import LISTED, list_studies
+
+@app.command("list")
+def list_command(
+    storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """List the studies of a storage."""
+    from study.show import terminal
     from study.storage.reading import read_studies
 
-    studies = read_studies(storage, LISTED)
+    studies = read_studies(storage, terminal.LISTED)
+    if as_json:
+        print(terminal.as_json([terminal.study_facts(study) for study in studies]))
+        return
     # Names stay whole, to be copied: a terminal wraps long lines, and a pipe has no width.
-    console = Console(width=WIDEST)
-    console.print(list_studies(studies) if studies else "no study yet: python -m study run")
+    console = _console(width=WIDEST)
+    console.print(
+        terminal.list_studies(studies) if studies else "no study yet: python -m study run"
+    )
+    for damage in (study.damage for study in studies if study.damage):
+        print(f"warning: {damage}", file=sys.stderr)
 
 
 @app.command()
@@ -400,10 +415,44 @@ def show(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     trials: Annotated[int, typer.Option(help="So many of the best trials.")] = 10,
     storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show what a study found: the best configuration beside the baseline."""
-    _print_study(storage, study, trials=trials)
+    if not as_json:
+        _print_study(storage, study, trials=trials)
+        return
+    from study.show import terminal
+    from study.storage.reading import read_study
+
+    found = read_study(storage, study, terminal.SHOWN)
+    print(terminal.as_json(terminal.shown_facts(found, trials=trials)))
+
+
+@app.command()
+def delete(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    storage: Storage = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a study, its trials and their files; asks first."""
+    from ecg.errors import UsageError
+    from study.storage.deleting import delete_study
+    from study.storage.reading import read_study
+    from study.storage.studies import open_storage
+    from study.wording import counted
+
+    found = read_study(storage, study, ())
+    trials = counted(len(found.rows), "trial")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"'{study}' has {trials}. Nothing was deleted. Give --yes to delete it."
+            )
+        typer.confirm(f"Delete '{study}' with {trials}? This cannot be undone.", abort=True)
+    files = delete_study(open_storage(storage, create=False), found)
+    print(f"deleted '{study}': {trials}, {counted(files, 'file')}")
 
 
 @app.command()
@@ -431,9 +480,10 @@ def report(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Names, see `list`.", show_default="all")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path(
-        "results/report.html"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=as_path, help="HTML file to write."),
+    ] = Path("results/report.html"),
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -452,7 +502,14 @@ def plots(
     fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
     folder: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder.", show_default="results/plots/STUDY"),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=as_path,
+            metavar="PATH",
+            help="Folder.",
+            show_default="results/plots/STUDY",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -463,10 +520,11 @@ def plots(
 ) -> None:
     """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
     from study.show.plot_files import write_plots
+    from study.storage.files import file_name
     from study.storage.trials_table import load_records
 
     records = load_records(storage, study)
-    place = folder or Path("results/plots") / study.replace("/", "-")
+    place = folder or Path("results/plots") / file_name(study)
     for path in write_plots(records, place, fmt, only or ()):
         print(path)
 
@@ -486,12 +544,10 @@ def _interruptible(console: "Console") -> Iterator[None]:
 
 
 def _print_study(storage: str, name: str, *, trials: int) -> None:
-    from rich.console import Console
-
     from study.show.terminal import SHOWN, show_study
     from study.storage.reading import read_study
 
-    Console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
+    _console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
@@ -516,6 +572,13 @@ def _retyped() -> str:
 
     words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
     return f"{_program()} {shlex.join(words)}"
+
+
+def _console(width: int | None = None) -> "Console":
+    """Return the terminal; names and other text from outside are shown as they are."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def _program() -> str:

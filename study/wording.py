@@ -21,6 +21,13 @@ def score_title(score: object) -> str:
     return SCORE_TITLES.get(str(score), str(score))
 
 
+def one_line(text: object) -> str:
+    """Return text from outside so that it can be printed: in one line, without control codes."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
+    )
+
+
 def say_value(value: object) -> str:
     """Return the value of a parameter, a real number in four digits."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ from pathlib import Path
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
 from search_spaces.tables import ALL_TABLES, TABLES
+from study.storage.studies import check_name
 from study.trials.pruning import PruningPolicy
 from study.trials.task import SAMPLERS, check_range
 
@@ -36,6 +37,8 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""
+        if self.study is not None:
+            check_name(self.study)
         check_range("trials", self.trials, 1)
         check_range("timeout", self.timeout, 0)
         check_range("seeds", self.seeds, 1, MOST_SEEDS)

@@ -119,7 +119,13 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         StorageError: the storage failed for long.
         EcgError: the study was deleted.
     """
-    storage = open_storage(task.machine.storage, create=False, lean=True)
+    storage = open_storage(
+        task.machine.storage,
+        create=False,
+        lean=True,
+        waits=is_outage,
+        say=lambda text: emit(Notice(text)),
+    )
     bench = _prepare(task, emit, beats)
     pruner = task.goal.pruning.build(find_budget(task.identity.budget).max_epochs)
     watch = Watch()

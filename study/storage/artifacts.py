@@ -24,8 +24,10 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
 
 from ecg.files import replacing
+from study.storage.copied_notes import NUMBER
+from study.storage.database import folder_beside
+from study.storage.facts import IDENTITY_KEY
 from study.storage.ids import storage_of, study_id, trial_id_of
-from study.storage.studies import IDENTITY_KEY
 
 if TYPE_CHECKING:
     from ecg.training import TrainResult
@@ -84,12 +86,17 @@ class TrialFiles(WholeFiles):
             )
             with self._storage.engine.connect() as connection:
                 found = connection.execute(owner).first()
-            entry = json.loads(json.loads(found.value_json)) if found else None
-            if found is None or not entry or entry["filename"] not in MADE_ON_DEMAND:
+            if found is None:
                 raise
-            identity = self._storage.get_study_user_attrs(found.study_id).get(IDENTITY_KEY, {})
-            facts = self._storage.get_trial(found.trial_id).user_attrs
-            return io.BytesIO(self._make(entry["filename"], facts, identity.get("objective", "")))
+            try:
+                name = json.loads(json.loads(found.value_json))["filename"]
+                if name not in MADE_ON_DEMAND:
+                    raise
+                identity = self._storage.get_study_user_attrs(found.study_id)[IDENTITY_KEY]
+                facts = self._storage.get_trial(found.trial_id).user_attrs
+                return io.BytesIO(self._make(name, facts, identity["objective"]))
+            except (ValueError, TypeError, LookupError) as error:  # damaged, see `read_facts`
+                raise ArtifactNotFound(f"it cannot be made: {error}") from error
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, if there is one: a study with its trials can be deleted without."""
@@ -99,9 +106,7 @@ class TrialFiles(WholeFiles):
 
 def artifact_folder(storage: str) -> Path:
     """Return the folder of a storage's artifacts: beside an SQLite file, else in results/."""
-    url = sqlalchemy.make_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / FOLDER
+    return folder_beside(storage) / FOLDER
 
 
 def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict[str, str]:
@@ -154,7 +159,7 @@ def _weights(result: "TrainResult") -> bytes | None:
     return save(plain, {"epoch": str(result.best_epoch)})
 
 
-def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
+def note_attributes(trial_id: int | None, text: str, number: int = 0) -> dict[str, str | int]:
     """Return a note as the study's system attributes under which the dashboard looks for it.
 
     `optuna_dashboard.save_note` reads all notes of the study to write one, and takes seconds
@@ -163,9 +168,13 @@ def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
     Args:
         trial_id: in the storage, None for the study itself.
         text: markdown.
+        number: of the trial, by which a copy of the study finds it again.
     """
-    prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
-    return {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
+    if trial_id is None:
+        return {"dashboard:note_str:0": text, "dashboard:note_ver": OUR_NOTE}
+    prefix = f"dashboard:{trial_id}"
+    note: dict[str, str | int] = {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
+    return note | {f"{prefix}:{NUMBER}": number}
 
 
 def save_note(study: optuna.Study, number: int | None, text: str) -> None:
@@ -177,5 +186,5 @@ def save_note(study: optuna.Study, number: int | None, text: str) -> None:
         text: markdown.
     """
     trial = None if number is None else trial_id_of(study, number)
-    for name, value in note_attributes(trial, text).items():
+    for name, value in note_attributes(trial, text, number or 0).items():
         storage_of(study).set_study_system_attr(study_id(study), name, value)

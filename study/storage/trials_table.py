@@ -10,7 +10,6 @@ from study.storage.reading import (
     CURVES,
     EXAMPLES,
     StudyRows,
-    best_row,
     make_row,
     number_of_training,
     read_studies,
@@ -38,8 +37,8 @@ def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFra
 
 
 def load_all_records(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
-    """Read the trials of every study of a storage, sorted by name; see `load_records`."""
-    return [_as_table(study) for study in read_studies(storage, _wanted(curves))]
+    """Read the trials of every study of this project, sorted by name; see `load_records`."""
+    return [_as_table(study) for study in read_studies(storage, _wanted(curves), foreign=False)]
 
 
 def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
@@ -87,12 +86,19 @@ def _from_optuna(study: optuna.Study, wanted: frozenset[str]) -> StudyRows:
     }
     rows = [
         make_row(
-            trial.number, trial.state.name.lower(), trial.value, trial.params,
+            trial.number, trial.state.name.lower(), (trial.values or [None])[0], trial.params,
             {name: value for name, value in trial.user_attrs.items() if name in wanted},
         )
         for trial in trials
     ]  # fmt: skip
-    if EXAMPLES in wanted and (best := best_row(rows)) is not None:
+    found = StudyRows(
+        study.study_name,
+        find_identity(study),
+        distributions,
+        rows,
+        directions=[direction.name.lower() for direction in study.directions],
+    )
+    if EXAMPLES in wanted and (best := found.best) is not None:
         seen = trials[number_of_training(best)].user_attrs
         best |= {EXAMPLES: seen[EXAMPLES]} if EXAMPLES in seen else {}
-    return StudyRows(study.study_name, find_identity(study), distributions, rows)
+    return found

@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from search_spaces.tables import ALL_TABLES
-from study.storage.files import write_text
+from study.storage.files import file_name, write_text
 from study.storage.recordings import write_trials
 from study.storage.results import (
     CURVES_FILE,
@@ -20,7 +20,13 @@ from study.storage.results import (
     write_results,
 )
 from study.storage.results_checks import SHARED, shared_value
-from study.storage.studies import check_format, find_identity, load_study, open_storage
+from study.storage.studies import (
+    check_format,
+    find_identity,
+    load_study,
+    open_storage,
+    own_studies,
+)
 from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
 
@@ -52,13 +58,10 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
         UsageError: there is no such storage or study, it has no cells, or another version of
             this project made it.
     """
-    opened = open_storage(storage, create=False)
-    named = [load_study(opened, name) for name in names]
-    every = [
-        optuna.load_study(storage=opened, study_name=name)
-        for name in sorted(optuna.get_all_study_names(opened))
+    opened = open_storage(storage, create=False, write=False)
+    found = [load_study(opened, name) for name in names] or [
+        study for study in own_studies(opened) if find_identity(study).get("space") == ALL_TABLES
     ]
-    found = named or [s for s in every if find_identity(s).get("space") == ALL_TABLES]
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
@@ -94,7 +97,7 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
     paths = []
     for study in studies:
         table, trials = cells_of_study(study), trials_of_cells(study)
-        results = folder / study.study_name / RESULTS_FILE
+        results = folder / file_name(study.study_name) / RESULTS_FILE
         write_results(table, results)
         keys = zip(table["configuration"], table["repeat"], strict=True)
         complete = [trials[key] for key in keys if trials[key].state == TrialState.COMPLETE]
@@ -126,7 +129,7 @@ def export_table_files(
     for name, table in cells.items():
         paths += export_tables(
             table,
-            folder / name,
+            folder / file_name(name),
             published=published,
             formats=formats,
             digits=digits,

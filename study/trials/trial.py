@@ -161,7 +161,7 @@ def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench
         trial,
         found,
         system=keep_files(trial, result, bench.task.machine.checkpoints.parent / FOLDER),
-        of_study=note_attributes(trial_id(trial), note),
+        of_study=note_attributes(trial_id(trial), note, trial.number),
     )
 
 
