@@ -106,13 +106,11 @@ def parameter_importances(records: pd.DataFrame) -> go.Figure:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
     """
     found = importances(records)
-    study = _rebuild(complete(records))
+    known = _rebuild(complete(records)).get_trials(deepcopy=False)
     rng = np.random.default_rng(SEED)
     drawn: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(max(20, min(100, RESAMPLED // len(study.trials)))):
-        trials = [
-            study.trials[index] for index in rng.integers(len(study.trials), size=len(study.trials))
-        ]
+    for _ in range(max(20, min(100, RESAMPLED // len(known)))):
+        trials = [known[index] for index in rng.integers(len(known), size=len(known))]
         for name, value in _importances(trials).items():
             drawn[name].append(value)
     bounds = {n: np.quantile(v, [0.025, 0.975]) if v else (0.0, 0.0) for n, v in drawn.items()}
@@ -221,6 +219,8 @@ def contours(records: pd.DataFrame) -> go.Figure:
         drawn = optuna.visualization.plot_contour(
             _rebuild(together), params=chosen, target_name="objective"
         )
+    for trace in drawn.select_traces(selector={"type": "contour"}):
+        trace.z = np.asarray(trace.z, dtype="float32")  # a grid of all values: megabytes
     figure = go.Figure(without_tags(drawn.to_plotly_json()))
     figure.update_traces(colorscale=SCALE, reversescale=False, selector={"type": "contour"})
     figure.update_layout(title=None)
