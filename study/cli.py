@@ -453,6 +453,7 @@ def export_tables(
     ] = None,
     published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
+    spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -474,7 +475,12 @@ def export_tables(
     if results or others or not studies:
         cells = read_cells(results) if results else collect_cells(storage, others)
         paths += export_table_files(
-            cells, output, published=published, formats=formats, digits=metric_digits
+            cells,
+            output,
+            published=published,
+            formats=formats,
+            digits=metric_digits,
+            spread=spread,
         )
     for path in paths:
         print(path)

@@ -121,6 +121,7 @@ def export_table_files(
     published: bool,
     formats: Sequence[str],
     digits: int,
+    spread: bool = True,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -130,11 +131,16 @@ def export_table_files(
     paths = []
     for name, table in cells.items():
         paths += export_tables(
-            table, folder / file_name(name), published=published, formats=formats, digits=digits
+            table,
+            folder / file_name(name),
+            published=published,
+            formats=formats,
+            digits=digits,
+            spread=spread,
         )
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:
-            text = compare_splits(*pair, fmt=fmt, digits=digits)
+            text = compare_splits(*pair, fmt=fmt, digits=digits, spread=spread)
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths
