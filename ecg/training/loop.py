@@ -12,7 +12,7 @@ from ecg.training.data import Part, TrainingData
 from ecg.training.precision import computing_in, find_precision
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.run import Run, as_confusion, build_model
-from ecg.training.step import evaluate, predict_labels
+from ecg.training.step import evaluate, predict_logits
 
 OnEpoch = Callable[[Epoch], bool | None]
 
@@ -90,7 +90,7 @@ def measure(
 ) -> Confusion:
     """Return the (5, 5) confusion matrix of trained weights on a part."""
     device = part.labels.device
-    model = _trained(config, weights, device)
+    model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
         return as_confusion(evaluate(model, part)[1])
 
@@ -98,14 +98,19 @@ def measure(
 def predict(
     config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
 ) -> Tensor:
-    """Return the labels that trained weights give to the beats of a part, (n,) on the CPU."""
+    """Return the logits that trained weights give to the beats of a part, (n, 5) on the CPU."""
     device = part.labels.device
-    model = _trained(config, weights, device)
+    model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return predict_labels(model, part).cpu()
+        return predict_logits(model, part.signals).cpu()
 
 
-def _trained(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+def restore(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """Return the configured network with trained weights.
+
+    Raises:
+        RuntimeError: the weights are those of another network.
+    """
     with torch.random.fork_rng(_cuda_indices(device)):
         model = build_model(config).to(device)
     model.load_state_dict(weights)

@@ -118,17 +118,17 @@ def evaluate(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
     return _sparing(partial(_evaluate, model, part), part.labels.device)
 
 
-def predict_labels(model: nn.Module, part: Part) -> Tensor:
-    """Return the predicted labels of a part, in the batches that `evaluate` takes.
+def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
+    """Return the logits of beats, in the batches that `evaluate` takes.
 
     Args:
         model: in any mode; left in evaluation mode.
-        part: the part to predict.
+        signals: (n, 1, 187) z-scored beats on the device.
 
     Returns:
-        (n,) int64 on the device.
+        (n, 5) float32 on the device.
     """
-    return _sparing(partial(_predict, model, part), part.labels.device)
+    return _sparing(partial(_predict, model, signals), signals.device)
 
 
 def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
@@ -146,10 +146,9 @@ def _evaluating(model: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def _predict(model: nn.Module, part: Part, size: int) -> Tensor:
+def _predict(model: nn.Module, signals: Tensor, size: int) -> Tensor:
     network = _evaluating(model)
-    batches = torch.split(part.signals, size)
-    return torch.cat([network(signals).argmax(1) for signals in batches])
+    return torch.cat([network(batch).float() for batch in torch.split(signals, size)])
 
 
 @torch.inference_mode()

@@ -154,7 +154,7 @@ def _train(
     if result.weights and result.stop_reason != "pruned":
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
-        found["examples"] = pick_examples(bench.data.validation, predicted)
+        found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
     _keep(trial, result, found, bench)
     checkpoint.remove()
     return result
