@@ -453,6 +453,57 @@ def plots(
         print(path)
 
 
+@app.command("export-model")
+def export_model_command(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Number of the trial.", show_default="the best on validation"),
+    ] = None,
+    confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--confirmed",
+            help="Take the winner of `confirm`: the configuration with the best mean on "
+            "validation, and of its runs the best on validation.",
+        ),
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
+        ),
+    ] = "safetensors",
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
+    from study.models.export import export_model
+
+    print(export_model(storage, study, output, trial=trial, confirmed=confirmed, kind=format_))
+    if format_ == "safetensors":
+        print(f"next: python -m ecg predict {output} DATA -o beats.csv")
+
+
+@app.command()
+def clean(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="best (ten and the baseline) or all.", show_default="as the study was last run"
+        ),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Remove the weights of trials that the study does not keep."""
+    from study.storage.weights import clean_study, say_cleaned
+
+    print(say_cleaned(study, clean_study(storage, study, keep)))
+
+
 @contextmanager
 def _interruptible(console: "Console") -> Iterator[None]:
     """Say how to go on when Ctrl-C ends a study."""

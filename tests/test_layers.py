@@ -21,6 +21,7 @@ ARROWS = {
     "study.plots": {"ecg", "search_spaces", "study.wording", "study.storage"},
     "study.run": {"ecg", "search_spaces", "study.wording", "study.storage", "study.trials"},
     "study.tables": {"ecg", "search_spaces", "study.wording", "study.storage"},
+    "study.models": {"ecg", "search_spaces", "study.wording", "study.storage"},
     "study.show": {"ecg", "search_spaces", "study.wording", "study.storage", "study.plots"},
 }
 ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public face: above all

@@ -15,10 +15,17 @@ from ecg.splits import Rows, Split, subsample
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a split on the device: signals (n, 1, 187) float32, labels (n,) int64."""
+    """One part of a split on the device.
+
+    Attributes:
+        signals: (n, 1, 187) float32.
+        labels: (n,) int64.
+        rows: (n,) row numbers in the heartbeats, on the CPU; None where they are not known.
+    """
 
     signals: Tensor
     labels: Tensor
+    rows: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -77,7 +84,8 @@ def normalise(signals: NDArray[np.float32]) -> NDArray[np.float32]:
 def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
     """Put the normalised beats of some rows on the device."""
     signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
-    return Part(signals.to(device), torch.from_numpy(beats.labels[rows]).to(device))
+    labels = torch.from_numpy(beats.labels[rows])
+    return Part(signals.to(device), labels.to(device), rows)
 
 
 def training_data(

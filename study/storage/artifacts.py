@@ -1,7 +1,8 @@
 """What a trial leaves behind as files, shown by the dashboard: images, a table, the weights.
 
-Only the weights are written. The others say nothing that the trial's attributes do not: they are
-entered in the trial, and made when somebody opens one, see `study.show.trial_files`.
+Only the weights and the predictions are written. The others say nothing that the trial's
+attributes do not: they are entered in the trial, and made when somebody opens one, see
+`study.show.trial_files`.
 """
 
 import io
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import optuna
 import sqlalchemy
@@ -27,9 +28,6 @@ from ecg.files import replacing
 from study.storage.ids import storage_of, study_id, trial_id_of
 from study.storage.studies import IDENTITY_KEY
 
-if TYPE_CHECKING:
-    from ecg.training import TrainResult
-
 logger = logging.getLogger(__name__)
 
 MakeFile = Callable[[str, Mapping[str, Any], str], bytes]
@@ -38,7 +36,7 @@ FOLDER = "artifacts"
 ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
 MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
-MAX_WEIGHTS = 16 * 2**20  # bytes; the published networks have 7 MB at most
+PREDICTIONS = "validation.npz"
 OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 
 
@@ -104,31 +102,35 @@ def artifact_folder(storage: str) -> Path:
     return (Path(str(url.database)).parent if beside else Path("results")) / FOLDER
 
 
-def keep_files(trial: optuna.Trial, result: "TrainResult", folder: Path) -> dict[str, str]:
-    """Write the weights of a trained trial; a full disk costs the weights, not the trial.
+def keep_files(
+    trial: optuna.Trial, contents: Mapping[str, bytes], folder: Path
+) -> tuple[dict[str, str], set[str]]:
+    """Write the files of a trial; a full disk costs the files, not the trial.
 
     Args:
         trial: that was trained.
-        result: of its training.
+        contents: of its files by name.
         folder: of the artifacts, made where there is none.
 
     Returns:
-        The entries of all its files: system attributes to be stored with the trial.
+        The entries of all its files, those made on demand included: system attributes to be
+        stored with the trial. And the names of the files that were written.
     """
-    entries = entries_on_demand()
-    if (weights := _weights(result)) is None:
-        return entries
-    key = str(uuid.uuid4())
+    entries, written = entries_on_demand(), set[str]()
     try:
-        with replacing(folder / key) as beside:
-            beside.write_bytes(weights)
+        for name, content in contents.items():
+            key = str(uuid.uuid4())
+            with replacing(folder / key) as beside:
+                beside.write_bytes(content)
+            entries |= dict([_entry(name, key)])
+            written.add(name)
     except OSError as error:
         logger.warning(
-            "trial %d is kept without its weights: %s cannot be written (%s)",
-            trial.number, folder, error.strerror or error,
+            "trial %d is kept without its %s: %s cannot be written (%s)",
+            trial.number, " and ".join(name for name in contents if name not in written), folder,
+            error.strerror or error,
         )  # fmt: skip
-        return entries
-    return entries | dict([_entry(WEIGHTS, key)])
+    return entries, written
 
 
 def entries_on_demand() -> dict[str, str]:
@@ -141,17 +143,6 @@ def _entry(filename: str, key: str) -> tuple[str, str]:
     kind, encoding = mimetypes.guess_type(filename)
     meta = ArtifactMeta(key, filename, kind or "application/octet-stream", encoding)
     return f"{ENTRY}{key}", json.dumps(asdict(meta))
-
-
-def _weights(result: "TrainResult") -> bytes | None:
-    """Return the weights as a file; None for a pruned or replayed trial: nobody could use them."""
-    size = sum(tensor.numel() * tensor.element_size() for tensor in result.weights.values())
-    if not result.weights or result.stop_reason == "pruned" or size > MAX_WEIGHTS:
-        return None
-    from safetensors.torch import save
-
-    plain = {name: t.detach().cpu().contiguous() for name, t in result.weights.items()}
-    return save(plain, {"epoch": str(result.best_epoch)})
 
 
 def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:

@@ -102,6 +102,36 @@ def read_identity(url: str, name: str) -> dict[str, Any]:
     return {}
 
 
+def read_files(url: str, name: str, filename: str) -> dict[int, str]:
+    """Return the artifacts of that file name in a study, by the number of their trial.
+
+    Args:
+        url: of the storage.
+        name: of the study.
+        filename: such as `study.storage.artifacts.WEIGHTS`.
+
+    Raises:
+        UsageError: there is no such storage or study.
+        StorageError: the storage cannot be read.
+    """
+    trial, system = models.TrialModel, models.TrialSystemAttributeModel
+    with _reading(url) as connection:
+        known = _known_studies(connection)
+        if name not in known:
+            raise unknown_study(name, known)
+        found = connection.execute(
+            sqlalchemy.select(trial.number, system.value_json)
+            .join(system, system.trial_id == trial.trial_id)
+            .where(trial.study_id == known[name], system.key.startswith("artifacts:"))
+        ).all()
+    entries = [(number, json.loads(json.loads(text) or "null") or {}) for number, text in found]
+    return {
+        number: entry["artifact_id"]
+        for number, entry in entries
+        if entry.get("filename") == filename
+    }
+
+
 def make_row(
     number: int,
     state: str,

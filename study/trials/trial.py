@@ -3,9 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -27,13 +28,15 @@ from ecg.training import (
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, keep_files, note_attributes
+from study.storage.artifacts import FOLDER, PREDICTIONS, WEIGHTS, keep_files, note_attributes
 from study.storage.attributes import get_attribute, set_attributes
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
+from study.storage.weights import KEEP, KEPT_ATTRIBUTE, is_kept
+from study.trials.kept_files import predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve, PruningPolicy
@@ -62,6 +65,7 @@ class Bench:
         checkpoint_seconds: so long at least between two checkpoints of a trial.
         emit: where news go.
         recording: curves that stand in for training, None to train.
+        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
     """
 
     identity: Identity
@@ -76,6 +80,7 @@ class Bench:
     checkpoint_seconds: float
     emit: Emit
     recording: Recording | None = None
+    keep: str = KEEP[0]
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
@@ -148,27 +153,48 @@ def _train(
     assert bench.data is not None
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
-    found = describe_result(result)
+    found, files = describe_result(result), dict[str, bytes]()
     if bench.test is not None:
         found |= describe_test(result, bench)
     if result.weights and result.stop_reason != "pruned":
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
-    _keep(trial, result, found, bench)
+        if _keeps_weights(trial, result, bench):
+            files[WEIGHTS] = weights_file(result)
+        files[PREDICTIONS] = predictions_file(bench.data.validation, predicted)
+    _keep(trial, result, found, bench, files)
     checkpoint.remove()
     return result
 
 
-def _keep(trial: optuna.Trial, result: TrainResult, found: dict[str, Any], bench: Bench) -> None:
-    """Store what a training run found: attributes, files and a note."""
+def _keeps_weights(trial: optuna.Trial, result: TrainResult, bench: Bench) -> bool:
+    """Whether the trial is among those that keep their weights, as it stands now."""
+    complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return is_kept(
+        bench.keep,
+        result.best.scores[bench.identity.objective],
+        (other.value for other in complete if other.value is not None),
+        is_baseline=bool(trial.user_attrs.get("baseline")),
+    )
+
+
+def _keep(
+    trial: optuna.Trial,
+    result: TrainResult,
+    found: dict[str, Any],
+    bench: Bench,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Store what a training run found: attributes, files by name, and a note."""
     means = {"device": bench.identity.device, "precision": bench.identity.precision}
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
+    entries, written = keep_files(trial, files, bench.checkpoints.parent / FOLDER)
     set_attributes(
         trial,
-        found,
-        system=keep_files(trial, result, bench.checkpoints.parent / FOLDER),
+        found | {KEPT_ATTRIBUTE: WEIGHTS in written},
+        system=entries,
         of_study=note_attributes(trial_id(trial), note),
     )
 

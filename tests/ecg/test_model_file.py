@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 import ecg
 from ecg.errors import DataError, UsageError
 from ecg.model_file import FORMAT, INTERFACE
-from ecg.models import build
 from ecg.networks import MODELS
 from ecg.training import TrainConfig, make_part, predict
 from ecg.training.run import build_model
