@@ -22,9 +22,9 @@ from ecg.audit import (
 from ecg.describe import table
 from ecg.errors import UsageError
 from ecg.files import replacing
-from ecg.heartbeats import CLASSES, UNKNOWN
+from ecg.heartbeats import CLASSES, PUBLISHED_COUNTS, UNKNOWN
 from ecg.sources.physionet import RAW_SAMPLING_RATE
-from ecg.splits import HELD_OUT, PUBLISHED_COUNTS
+from ecg.splits import HELD_OUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,7 +1,8 @@
 """The one form in which every source hands over its heartbeats."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,9 +11,31 @@ from numpy.typing import NDArray
 CLASSES = ("N", "S", "V", "F", "Q")
 CLASS_NAMES = ("Normal", "Supraventricular", "Ventricular", "Fusion", "Unknown")
 CLASS_TITLES = tuple(f"{one} {name}" for one, name in zip(CLASSES, CLASS_NAMES, strict=True))
+# Published class counts (N, S, V, F, Q) of the whole set and of its test part.
+PUBLISHED_COUNTS = (90589, 2779, 7236, 803, 8039)
+PUBLISHED_TEST_COUNTS = (18118, 556, 1448, 162, 1608)
 BEAT_LENGTH = 187  # samples a beat, zero-padded at the end
 SAMPLING_RATE = 120.0  # Hz: every third sample of 360 Hz (the published pages say 125)
 UNKNOWN = -1  # `record` and `sample` where the source does not tell them
+
+
+@dataclass(frozen=True)
+class Record:
+    """Where the beats of one record come from.
+
+    Attributes:
+        name: of the record.
+        rate: of its samples, in Hz.
+        lead: that the beats are cut from, as the header names it.
+        patient: whose record it is, where one patient may have several; else "".
+        lost: beats left out because the signal has a gap there.
+    """
+
+    name: str
+    rate: float
+    lead: str
+    patient: str = ""
+    lost: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +45,15 @@ class Heartbeats:
     Attributes:
         signals: (n, 187) float32 in [0, 1], min-max scaled per beat, zero-padded at the end.
         labels: (n,) int64, index into `CLASSES` (N, S, V, F, Q = 0..4).
-        record: (n,) int32, MIT-BIH record number; -1 where the source does not tell.
-        sample: (n,) int32, position of the R peak in the raw record (360 Hz); -1 likewise.
+        record: (n,) int32, number of the record; -1 where the source does not tell. MIT-BIH's
+            own numbers, and those of other records whose names are numbers.
+        sample: (n,) int32, position of the R peak in the raw record, at its own rate; -1 likewise.
         symbol: (n,) "U1", the annotation symbol; "" likewise.
         in_test: (n,) bool, the split that came with the source, or None where it has none.
-        source: "mitdb", "kaggle" or "synthetic".
+        source: "mitdb", "kaggle", "synthetic", or the name of other data.
+        rr: (n, 2) float32, seconds from the beat before and to the beat after, by the
+            annotations; NaN at the ends of a record. None where the source does not tell.
+        records: what is known of a record, by its number; empty where nothing is.
     """
 
     signals: NDArray[np.float32]
@@ -36,19 +63,40 @@ class Heartbeats:
     symbol: NDArray[np.str_]
     in_test: NDArray[np.bool_] | None
     source: str
+    rr: NDArray[np.float32] | None = None
+    records: Mapping[int, Record] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of everything a model or a split can see of the data."""
+        """SHA-256 (hex) of the beats, and of which records and patients they are from.
+
+        RR intervals are left out: they follow from the samples of the annotations.
+        """
         digest = hashlib.sha256(self.source.encode())
         for array in (self.signals, self.labels, self.record, self.sample, self.in_test):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
+        for number, one in sorted(self.records.items()):
+            if one.name != str(number) or one.patient:  # else the number has said it
+                digest.update(repr((number, one.name, one.patient)).encode())
         return digest.hexdigest()
 
     def class_counts(self) -> NDArray[np.int64]:
         """Return the number of beats of each class, (5,)."""
         return np.bincount(self.labels, minlength=len(CLASSES))
+
+    def record_name(self, number: int) -> str:
+        """Return the name of a record; its number where it has no other."""
+        known = self.records.get(int(number))
+        return known.name if known else str(number)
+
+    def times(self) -> NDArray[np.float64]:
+        """Return the seconds from the start of the record to each R peak, (n,); NaN if unknown."""
+        found = np.full(len(self), np.nan)
+        for number, one in self.records.items():
+            rows = (self.record == number) & (self.sample != UNKNOWN)
+            found[rows] = self.sample[rows] / one.rate
+        return found

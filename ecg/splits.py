@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError, UsageError
-from ecg.heartbeats import CLASSES, UNKNOWN, Heartbeats
+from ecg.heartbeats import (
+    CLASSES,
+    PUBLISHED_COUNTS,
+    PUBLISHED_TEST_COUNTS,
+    UNKNOWN,
+    Heartbeats,
+)
+from ecg.record_lists import PARTS, RecordLists
 
 Rows = NDArray[np.int64]
 
-# Published class counts (N, S, V, F, Q) of the whole set and of its test part.
-PUBLISHED_COUNTS = (90589, 2779, 7236, 803, 8039)
-PUBLISHED_TEST_COUNTS = (18118, 556, 1448, 162, 1608)
 HELD_OUT = 0.2  # share of validation in train, and of test where no count is published
 SPLIT_SEED = 20190704  # fixed: a split is a fact of the project, not of a study
 
@@ -30,6 +34,8 @@ DS2 = (100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210,
 # that no person of the test part is seen in training. 208 stays in training: it holds most F.
 DS1_VALIDATION = (118, 201, 207, 223)
 SAME_PERSON = {202: 201}
+DRAWS = 200  # of patients into parts, where no list is published
+SHOWN = 8  # records named where many could be
 
 
 class LeakError(DataError):
@@ -41,11 +47,12 @@ class Split:
     """Row numbers of the three parts, each ascending.
 
     Attributes:
-        name: "intra-patient" or "inter-patient".
+        name: "intra-patient", "inter-patient", or the name that a file of records gives it.
         train: (n,) int64.
         validation: (n,) int64.
         test: (n,) int64.
-        by_patient: whether the parts claim to share no record and train no person of the test.
+        by_patient: whether the parts claim to share no record, and training and another part
+            no person.
     """
 
     name: str
@@ -83,21 +90,55 @@ def intra_patient(beats: Heartbeats) -> Split:
 
 
 def inter_patient(beats: Heartbeats) -> Split:
-    """Split by record: DS1 for training and validation, DS2 for test (de Chazal 2004).
+    """Split by patient: MIT-BIH's records as de Chazal 2004 did, other data by a fixed draw.
+
+    DS1 trains and validates, DS2 tests. Of other data a fifth of the beats tests and a fifth of
+    the rest validates, by whole patients: of `DRAWS` seeded draws the one that shares out the
+    classes most evenly.
 
     Raises:
-        UsageError: the source does not tell the record of a beat.
+        UsageError: the source does not tell the record of a beat, or there are too few patients.
     """
-    if (beats.record == UNKNOWN).any():
-        raise UsageError(
-            f"the split 'inter-patient' needs the record of every beat, which the source "
-            f"'{beats.source}' does not tell. Use the MIT-BIH records, or `split` intra-patient"
-        )
+    _require_records(beats)
+    if not _is_mitdb(beats):
+        return _draw_patients(beats)
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)
     test = np.isin(beats.record, DS2)
     train_rows, validation_rows, test_rows = map(np.flatnonzero, (train, validation, test))
     return Split("inter-patient", train_rows, validation_rows, test_rows, by_patient=True)
+
+
+def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
+    """Split by record as a file says; records that it does not name are left out.
+
+    Raises:
+        UsageError: the source does not tell records, or has not all that are named.
+        LeakError: the lists put records of one patient into two parts.
+    """
+    _require_records(beats)
+    numbers = {beats.record_name(int(one)): int(one) for one in np.unique(beats.record)}
+    people: dict[str, tuple[str, str]] = {}
+    rows = []
+    for part in PARTS:
+        names = getattr(lists, part)
+        if missing := [name for name in names if name not in numbers]:
+            known = ", ".join([*list(numbers)[:SHOWN], *(["..."] if len(numbers) > SHOWN else [])])
+            raise UsageError(
+                f"`records_file` names the record {missing[0]} in {part}, which the data "
+                f"'{beats.source}' does not have; its records are {known}"
+            )
+        for name in names:
+            person = _person(beats, numbers[name])
+            other_part, other = people.setdefault(person, (part, name))
+            if other_part != part:
+                raise LeakError(
+                    f"`records_file` puts one patient into two parts: record {other} into "
+                    f"{other_part}, record {name} into {part}; put all records of a patient into "
+                    "one part"
+                )
+        rows.append(np.flatnonzero(np.isin(beats.record, [numbers[name] for name in names])))
+    return Split(lists.split, *rows, by_patient=True)
 
 
 SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
@@ -106,8 +147,13 @@ SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
 }
 
 
-def make_split(name: str, beats: Heartbeats) -> Split:
+def make_split(name: str, beats: Heartbeats, lists: RecordLists | None = None) -> Split:
     """Return the named split, checked for leaks and empty parts.
+
+    Args:
+        name: "intra-patient", "inter-patient", or with `lists` also the name they give it.
+        beats: all of them.
+        lists: the records of each part of an inter-patient split; None for the usual ones.
 
     Raises:
         UsageError: no split has this name, or the source cannot be split so.
@@ -120,21 +166,42 @@ def make_split(name: str, beats: Heartbeats) -> Split:
         >>> {part: len(rows) for part, rows in split.parts()}
         {'train': 8100, 'validation': 1800, 'test': 9900}
     """
-    if name not in SPLITS:
-        raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
-    split = SPLITS[name](beats)
+    split = by_lists(beats, lists) if lists and _fits(name, lists) else _named(name)(beats)
     for part, rows in split.parts():
         if len(rows) == 0:
-            raise DataError(f"the {part} part of the split '{name}' has no beats; use more data")
+            lists = ", or list the records of each part in `records_file`"
+            raise DataError(
+                f"the {part} part of the split '{split.name}' has no beats; use more data"
+                f"{lists if split.by_patient else ''}"
+            )
     check_leaks(split, beats)
     return split
+
+
+def _fits(name: str, lists: RecordLists) -> bool:
+    if name not in ("inter-patient", lists.split):
+        raise UsageError(
+            f"`records_file` lists the records of a split by patient, not of '{name}'; use `split` "
+            "inter-patient with it"
+        )
+    return True
+
+
+def _named(name: str) -> Callable[[Heartbeats], Split]:
+    if name in SPLITS:
+        return SPLITS[name]
+    if name.startswith("inter-patient-"):
+        raise UsageError(
+            f"the split '{name}' is that of a file of records; name the file as `records_file`"
+        )
+    raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
 
 
 def check_leaks(split: Split, beats: Heartbeats) -> None:
     """Refuse a split in which something to be told apart stands on both sides.
 
     No row, and no beat (record and sample, where known), may be in two parts. In a split by
-    patient no record may be in two parts, and no person of the test part in training.
+    patient no record may be in two parts, and no person of the training part in another.
 
     Raises:
         LeakError: names the parts and the first thing they share.
@@ -147,18 +214,20 @@ def check_leaks(split: Split, beats: Heartbeats) -> None:
             raise LeakError(f"row {shared[0]} is in {where}")
         if len(shared := np.intersect1d(identity[a[known[a]]], identity[b[known[b]]])):
             record, sample = divmod(int(shared[0]), 2**32)
-            raise LeakError(f"the beat at sample {sample} of record {record} is in {where}")
+            name = beats.record_name(record)
+            raise LeakError(f"the beat at sample {sample} of record {name} is in {where}")
         if not split.by_patient:
             continue
         if len(shared := np.intersect1d(beats.record[a], beats.record[b])):
-            raise LeakError(f"record {shared[0]} is in {where}")
+            raise LeakError(f"record {beats.record_name(shared[0])} is in {where}")
     if split.by_patient:
-        people = [_people(beats.record[rows]) for rows in (split.train, split.test)]
-        if shared_people := people[0] & people[1]:
-            raise LeakError(
-                f"the person of record {min(shared_people)} is in the train and test parts of "
-                f"the split '{split.name}'"
-            )
+        trained = _people(beats, split.train)
+        for name, rows in (("validation", split.validation), ("test", split.test)):
+            if both := sorted(trained.keys() & _people(beats, rows).keys()):
+                raise LeakError(
+                    f"the person of record {trained[both[0]]} is in the train and {name} parts of "
+                    f"the split '{split.name}'"
+                )
 
 
 def subsample(rows: Rows, labels: NDArray[np.int64], size: int | None) -> Rows:
@@ -195,5 +264,74 @@ def _draw(
     return np.setdiff1d(rows, drawn), np.sort(drawn)
 
 
-def _people(records: NDArray[np.int32]) -> set[int]:
-    return {SAME_PERSON.get(int(record), int(record)) for record in np.unique(records)}
+def _require_records(beats: Heartbeats) -> None:
+    if (beats.record == UNKNOWN).any():
+        raise UsageError(
+            f"the split 'inter-patient' needs the record of every beat, which the source "
+            f"'{beats.source}' does not tell. Use the MIT-BIH records, or `split` intra-patient"
+        )
+
+
+def _is_mitdb(beats: Heartbeats) -> bool:
+    """Whether the record numbers are those of MIT-BIH, and not somebody's own."""
+    return beats.source.split("-")[0] in ("mitdb", "kaggle", "synthetic")
+
+
+def _draw_patients(beats: Heartbeats) -> Split:
+    """Draw whole patients into the three parts; see `inter_patient`."""
+    records, record_at = np.unique(beats.record, return_inverse=True)
+    people = [_person(beats, int(record)) for record in records]
+    patients, patient_at = np.unique(people, return_inverse=True)
+    index = patient_at[record_at]  # (beats,)
+    if len(patients) < len(PARTS):
+        raise UsageError(
+            f"the split 'inter-patient' needs three patients or more, and '{beats.source}' has "
+            f"{len(patients)}. Use more records, or `split` intra-patient"
+        )
+    counts = np.zeros((len(patients), len(CLASSES)))
+    np.add.at(counts, (index, beats.labels), 1)
+    shares = np.array([(1 - HELD_OUT) ** 2, (1 - HELD_OUT) * HELD_OUT, HELD_OUT])  # of the beats
+    wanted = shares[:, None] * counts.sum(axis=0)
+    rng = np.random.default_rng(SPLIT_SEED)
+    best, least = np.zeros(len(patients), dtype=np.int64), np.inf
+    for _ in range(DRAWS):
+        part = _deal(rng.permutation(len(patients)), counts.sum(axis=1), shares)
+        there = np.array([counts[part == one].sum(axis=0) for one in range(len(PARTS))])
+        # Squared over what is wanted, so that a beat of a rare class counts more.
+        distance = float((np.square(there - wanted) / np.maximum(wanted, 1)).sum())
+        if distance < least:
+            best, least = part, distance
+    rows = (np.flatnonzero(best[index] == one) for one in range(len(PARTS)))
+    return Split("inter-patient", *rows, by_patient=True)
+
+
+def _deal(order: Rows, sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> Rows:
+    """Return the part (0 train, 1 validation, 2 test) of every patient, in the order drawn.
+
+    Test gets patients until it has its share, then validation; each gets one at least, and the
+    last patient trains.
+    """
+    part = np.zeros(len(order), dtype=np.int64)
+    left = list(order)
+    for one in (2, 1):
+        held = 0.0
+        while len(left) > one and (held == 0 or held < shares[one] * sizes.sum()):
+            patient = left.pop()
+            part[patient] = one
+            held += max(sizes[patient], 1e-9)
+    return part
+
+
+def _people(beats: Heartbeats, rows: Rows) -> dict[str, str]:
+    """Return the persons of some beats, each with the name of a record."""
+    records = np.unique(beats.record[rows]).tolist()
+    return {_person(beats, one): beats.record_name(one) for one in records}
+
+
+def _person(beats: Heartbeats, record: int) -> str:
+    known = beats.records.get(record)
+    if known and known.patient:
+        return known.patient
+    if _is_mitdb(beats):
+        record = SAME_PERSON.get(record, record)
+    return beats.record_name(record)

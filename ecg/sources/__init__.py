@@ -1,4 +1,4 @@
-"""Where heartbeats come from: MIT-BIH records, PhysioNet's ZIP, Kaggle's CSVs, or a simulation."""
+"""Where heartbeats come from: MIT-BIH or other WFDB records, CSV files, tables, or a simulation."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.sources.cache import cached
 from ecg.sources.fetch import NetworkError, fetch_mitdb
-from ecg.sources.locate import DESCRIPTIONS, Found, locate
+from ecg.sources.locate import Found, Survey, survey
 
 __all__ = ["SYNTHETIC", "Resolved", "load", "resolve"]
 
@@ -17,11 +17,11 @@ AUTO = "auto"
 DATA_FOLDER = Path("data")  # in the working directory
 
 _ACCEPTED = (
-    "accepted are: a folder with the 48 MIT-BIH records (100.hea, 100.dat, 100.atr, ...), "
-    "PhysioNet's ZIP of them, an .npz of `python -m ecg prepare --output`, a folder with "
-    "mitbih_train.csv and mitbih_test.csv, a folder "
-    f"that holds one of these, or the word {SYNTHETIC!r}; "
-    "get the records with `python -m ecg fetch mitdb`"
+    "accepted are: a folder or ZIP of WFDB records with beat annotations (100.hea, 100.dat, "
+    "100.atr, ...), Kaggle's mitbih_train.csv and mitbih_test.csv (also as .zip or .csv.gz), an "
+    ".npz of `python -m ecg prepare --output`, a table of beats (docs/data.md), a folder that "
+    f"holds one of these, or the word {SYNTHETIC!r}; "
+    "get the MIT-BIH records with `python -m ecg fetch mitdb`"
 )
 
 
@@ -40,17 +40,19 @@ class Resolved:
     fallback: bool = False
 
 
-def load(path: str | Path) -> Heartbeats:
+def load(path: str | Path, *, lead: str | None = None) -> Heartbeats:
     """Load heartbeats; real data comes from the cache where its files have not changed.
 
     Args:
-        path: a folder of MIT-BIH records, PhysioNet's ZIP, a folder with the Kaggle files, a
-            folder that holds one of these one level down, the file of `ecg prepare --output`,
-            or "synthetic".
+        path: a folder or ZIP of WFDB records with beat annotations, Kaggle's files, a table, a
+            folder that holds one of these a few levels down, the file of `ecg prepare
+            --output`, or "synthetic". docs/data.md has the forms.
+        lead: name of the lead to cut the beats of records from; None: of MIT-BIH the first, of
+            other records lead II (or MLII) if any has it, else the first.
 
     Raises:
         UsageError: the path does not exist or holds none of these.
-        DataError: a file of the data is missing or damaged.
+        DataError: a file of the data is missing or damaged, or a record lacks the lead.
 
     Example:
         >>> from ecg import load
@@ -65,7 +67,9 @@ def load(path: str | Path) -> Heartbeats:
 
         return generate()
     found = _require(Path(path))
-    return found.read() if found.kind == "prepared" else cached(found.key(), found.read)
+    if found.kind == "prepared":
+        return found.read()
+    return cached(found.key(lead), lambda: found.read(lead))
 
 
 def resolve(option: str = AUTO) -> Resolved:
@@ -74,17 +78,26 @@ def resolve(option: str = AUTO) -> Resolved:
     "auto" takes the first of: what the environment variable ECG_DATA names; what the folder
     `data` of the working directory holds; a download of the MIT-BIH records into
     `data/mitdb`; simulated heartbeats, if there is no network. Anything else is taken as
-    given and looked at only by `load`.
+    given; `load` says what is wrong with it.
 
     Raises:
+        UsageError: the folder `data` holds only what cannot be used.
         DataError: the download failed for another reason than the network.
     """
     if option != AUTO:
-        return Resolved(option, f"data: {option}, as given")
+        return Resolved(option, _say(f"data: {option}, as given", option))
     if (named := os.environ.get("ECG_DATA", AUTO)) not in ("", AUTO):
-        return Resolved(named, f"data: {named}, as the environment variable ECG_DATA says")
-    if found := locate(DATA_FOLDER):
-        return Resolved(found.path, f"data: the {DESCRIPTIONS[found.kind]} of {found.path}")
+        said = f"data: {named}, as the environment variable ECG_DATA says"
+        return Resolved(named, _say(said, named))
+    seen = survey(DATA_FOLDER)
+    if seen.found:
+        return Resolved(seen.found[0].path, _join(f"data: {seen.found[0]}", seen))
+    if seen.unused:
+        raise UsageError(
+            f"the folder {DATA_FOLDER} holds nothing that can be used: {seen.say_unused()}. Fix "
+            "it, name other data with `data`, or get the MIT-BIH records with "
+            "`python -m ecg fetch mitdb`"
+        )
     target = DATA_FOLDER / "mitdb"
     try:
         fetch_mitdb(target)
@@ -98,18 +111,35 @@ def resolve(option: str = AUTO) -> Resolved:
     return Resolved(target, f"data: the MIT-BIH records, downloaded into {target}")
 
 
+def _say(said: str, named: str) -> str:
+    """Add what is found at a path that was named; nothing where `load` will complain."""
+    if named == SYNTHETIC:
+        return said
+    try:
+        seen = survey(Path(named).expanduser())
+    except (OSError, RuntimeError):
+        return said
+    return _join(f"{said}: {seen.found[0]}", seen) if seen.found else said
+
+
+def _join(said: str, seen: Survey) -> str:
+    return "; ".join(filter(None, (said, seen.found[0].note, seen.say_unused())))
+
+
 def _require(path: Path) -> Found:
     try:
         path = path.expanduser()
-        found = locate(path)
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~ of somebody who is not there
+        seen = survey(path)
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of nobody
         raise UsageError(f"{path}: cannot be read ({error}); {_ACCEPTED}") from error
-    if found:
-        return found
+    if seen.found:
+        return seen.found[0]
     if not path.exists():
         raise UsageError(f"{path}: no such file or folder; {_ACCEPTED}")
     if path.is_file():
-        raise UsageError(f"{path}: a file that is neither a ZIP nor an .npz; {_ACCEPTED}")
+        raise UsageError(f"{path}: {seen.unused[0][1] if seen.unused else 'no data'}; {_ACCEPTED}")
+    if seen.unused:
+        raise UsageError(f"{path}: holds no heartbeats; {seen.say_unused()}; {_ACCEPTED}")
     names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".")
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     raise UsageError(f"{path}: a folder that holds {held} and no heartbeats; {_ACCEPTED}")

@@ -1,8 +1,11 @@
-"""PhysioNet's ZIP of the MIT-BIH records, unpacked without trusting it."""
+"""Records in a ZIP file, unpacked without trusting it."""
 
+import re
+import shutil
 import zipfile
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from ecg.errors import DataError
@@ -10,10 +13,16 @@ from ecg.sources.mitdb_files import DOWNLOAD_AGAIN, FILES, SIZE_LIMITS
 
 # What zipfile raises for a damaged, encrypted or exotic member.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)
+SAFE_NAME = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
+# Of records that are not MIT-BIH's: bytes of a file and of all, and how far a file may unpack.
+LARGEST_FILE, LARGEST_ARCHIVE, MOST_UNPACKED = 2**31, 2**32, 100
+SLACK = 2**20  # bytes that any file may unpack to
+
+Members = dict[str, zipfile.ZipInfo]
 
 
-def unpack_records(archive: Path, target: Path) -> None:
-    """Write the 144 record files of a ZIP into an existing folder.
+def unpack_mitdb(archive: Path, target: Path) -> None:
+    """Write the 144 files of the MIT-BIH records of a ZIP into an existing folder.
 
     Only files with an expected name are read, from the one inner folder that has most of
     them. Names inside the archive never become paths, and no file may be larger than
@@ -26,42 +35,92 @@ def unpack_records(archive: Path, target: Path) -> None:
     Raises:
         DataError: not a ZIP, damaged, no record files inside, or a file that is too large.
     """
+    expected = frozenset(FILES)
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name, member in _record_members(opened, archive).items():
-                (target / name).write_bytes(_read_member(opened, member, name, archive))
+            folders = [
+                {name: member for name, member in inside.items() if name in expected}
+                for inside in by_folder(opened).values()
+            ]
+            chosen = max(folders, key=len, default={})
+            if not chosen:
+                raise DataError(
+                    f"{archive}: holds no MIT-BIH record (100.hea, 100.dat, 100.atr, ...); "
+                    f"{DOWNLOAD_AGAIN}"
+                )
+            for name, member in chosen.items():
+                limit = SIZE_LIMITS[Path(name).suffix]
+                _unpack(opened, member, target / name, limit, archive)
     except UNREADABLE as error:
-        raise DataError(
-            f"{archive}: not a readable ZIP file ({error or type(error).__name__}); "
-            f"{DOWNLOAD_AGAIN}"
-        ) from error
+        raise _unreadable(archive, error, DOWNLOAD_AGAIN) from error
 
 
-def _record_members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
-    expected = frozenset(FILES)
-    by_folder: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = defaultdict(dict)
+def unpack_records(archive: Path, target: Path) -> list[str]:
+    """Write the annotated records of a ZIP into an existing folder; no file name is trusted.
+
+    Args:
+        archive: the ZIP file; the records of the one inner folder that has most are taken.
+        target: an existing, empty folder.
+
+    Returns:
+        The names of the records, sorted.
+
+    Raises:
+        DataError: not a ZIP, damaged, no annotated record, or files that are too large.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            chosen = max(
+                by_folder(opened).values(), key=lambda one: len(annotated(one)), default={}
+            )
+            names = annotated(chosen)
+            files = {name: one for name, one in chosen.items() if name.rsplit(".", 1)[0] in names}
+            if not files or sum(one.file_size for one in files.values()) > LARGEST_ARCHIVE:
+                raise ValueError("it holds no annotated record, or unpacks to more than 4 GiB")
+            for name, member in files.items():
+                limit = min(LARGEST_FILE, SLACK + MOST_UNPACKED * member.compress_size)
+                _unpack(opened, member, target / name, limit, archive)
+    except UNREADABLE as error:
+        raise _unreadable(archive, error, "unpack it by hand and name the folder") from error
+    return names
+
+
+def by_folder(opened: zipfile.ZipFile) -> dict[PurePosixPath, Members]:
+    """Return the files of a ZIP by their inner folder and name; odd names are left out."""
+    found: dict[PurePosixPath, Members] = defaultdict(dict)
     for member in opened.infolist():
         inside = PurePosixPath(member.filename)
-        if inside.name in expected and not member.is_dir():
-            by_folder[inside.parent][inside.name] = member
-    if not by_folder:
-        raise DataError(
-            f"{archive}: holds no MIT-BIH record (100.hea, 100.dat, 100.atr, ...); {DOWNLOAD_AGAIN}"
-        )
-    return max(by_folder.values(), key=len)
+        if SAFE_NAME.fullmatch(inside.name) and not member.is_dir():
+            found[inside.parent][inside.name] = member
+    return found
 
 
-def _read_member(
-    opened: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, archive: Path
-) -> bytes:
-    limit = SIZE_LIMITS[Path(name).suffix]
-    content = b""
-    if member.file_size <= limit:
-        with opened.open(member) as file:
-            content = file.read(limit + 1)
-    if max(member.file_size, len(content)) > limit:
+def annotated(names: Sequence[str] | Members | set[str]) -> list[str]:
+    """Return the records among file names that have a header and annotations, sorted."""
+    there = set(names)
+    return sorted(
+        name[: -len(".hea")]
+        for name in there
+        if name.endswith(".hea") and name[: -len(".hea")] + ".atr" in there
+    )
+
+
+def _unpack(
+    opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, limit: int, archive: Path
+) -> None:
+    size = member.file_size
+    if size <= limit:
+        with opened.open(member) as file, target.open("wb") as written:
+            shutil.copyfileobj(file, written)  # zipfile reads no more than the declared size
+            size = written.tell()
+    if size > limit:
         raise DataError(
-            f"{archive}: {name} is larger than {limit} bytes, so it is not the MIT-BIH file; "
+            f"{archive}: {target.name} is larger than {limit} bytes, so it is no such record; "
             f"{DOWNLOAD_AGAIN}"
         )
-    return content
+
+
+def _unreadable(archive: Path, error: Exception, advice: str) -> DataError:
+    return DataError(
+        f"{archive}: not a readable ZIP file ({error or type(error).__name__}); {advice}"
+    )

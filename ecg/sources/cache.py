@@ -4,29 +4,31 @@ The signals end in zeros for the most part, so they are stored without them, one
 another (`values`), with the number of values of each beat (`lengths`).
 """
 
+import errno
 import hashlib
 import io
+import json
 import logging
 import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError
 from ecg.files import replacing
-from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats, Record
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: with RR intervals and what is known of the records
 PREPARED = "prepared"  # the key of a file that people carry about
-# Bytes of all members together, and of the signals they unpack to; the full data set has 82 MB.
-SIZE_LIMIT = 1 << 28
-# Of the arrays with one entry a beat; `in_test` (bool) may be absent.
+# Bytes of all members together, and of the signals they unpack to; MIT-BIH has 82 MB.
+SIZE_LIMIT = 1 << 29
+# Of the arrays with one entry a beat; `in_test` (bool) and `rr` (float32 pairs) may be absent.
 DTYPES = {
     "lengths": np.dtype(np.uint8),
     "labels": np.dtype(np.int64),
@@ -96,12 +98,18 @@ def cache_folder() -> Path:
 
 
 def _write(path: Path, key: str, beats: Heartbeats) -> None:
+    arrays = _pack(key, beats)
+    if (
+        max(sum(array.nbytes for array in arrays.values()), beats.signals.nbytes)
+        > SIZE_LIMIT - 2**20
+    ):
+        raise OSError(errno.EFBIG, f"{len(beats):,} beats are too many for one file")
     # Level 1: a third of the time of numpy's own level 6, for a few percent more bytes.
     with (
         replacing(path) as temporary,
         zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
     ):
-        for name, array in _pack(key, beats).items():
+        for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
@@ -124,7 +132,19 @@ def _pack(key: str, beats: Heartbeats) -> dict[str, NDArray[Any]]:
     }
     if beats.in_test is not None:
         arrays["in_test"] = beats.in_test
+    if beats.rr is not None:
+        arrays["rr"] = beats.rr
+    if beats.records:
+        arrays["records"] = np.array(_records_text(beats))
     return arrays
+
+
+def _records_text(beats: Heartbeats) -> str:
+    return json.dumps({number: vars(one) for number, one in sorted(beats.records.items())})
+
+
+def _read_records(text: str) -> dict[int, Record]:
+    return {int(number): Record(**fields) for number, fields in json.loads(text).items()}
 
 
 def _read(path: Path, key: str) -> Heartbeats:
@@ -134,13 +154,7 @@ def _read(path: Path, key: str) -> Heartbeats:
         FileNotFoundError: there is no such file.
         Exception: of any kind, where the file is damaged or not what it should be.
     """
-    with zipfile.ZipFile(path) as archive:
-        if sum(member.file_size for member in archive.infolist()) > SIZE_LIMIT:
-            raise ValueError("its members are too large")
-        arrays = {
-            member.filename.removesuffix(".npy"): _read_array(archive.read(member))
-            for member in archive.infolist()
-        }
+    arrays = read_members(path)
     if arrays["version"] != FORMAT_VERSION or arrays["key"] != key:
         raise ValueError("it was written for another version or another input")
     beats = _unpack(arrays)
@@ -149,15 +163,32 @@ def _read(path: Path, key: str) -> Heartbeats:
     return beats
 
 
+def read_members(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an `.npz` by name; nothing in it is trusted.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: of any kind, where the file is damaged, too large, or holds other things.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > SIZE_LIMIT:
+            raise ValueError("its members are too large")
+        return {
+            member.filename.removesuffix(".npy"): _read_array(archive.read(member))
+            for member in archive.infolist()
+        }
+
+
 def _read_array(content: bytes) -> NDArray[Any]:
     """Return the array of a `.npy` member; the header may not claim more than is there."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("unknown array format")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    if fortran_order or dtype.hasobject:
-        raise ValueError("unexpected array layout")
-    array = np.frombuffer(content, dtype=dtype, offset=file.tell()).reshape(shape)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects, which are not read")
+    order: Literal["F", "C"] = "F" if fortran_order else "C"
+    array = np.frombuffer(content, dtype=dtype, offset=file.tell()).reshape(shape, order=order)
     # The file's bytes are read-only; a caller gets arrays like those of a fresh build.
     return array.copy()
 
@@ -172,6 +203,9 @@ def _unpack(arrays: Mapping[str, NDArray[Any]]) -> Heartbeats:
             raise ValueError(f"{name} has the wrong type or shape")
     if values.dtype != np.float32 or values.shape != (int(lengths.sum(dtype=np.int64)),):
         raise ValueError("values has the wrong type or shape")
+    rr = arrays.get("rr")
+    if rr is not None and (rr.dtype != np.float32 or rr.shape != (n, 2)):
+        raise ValueError("rr has the wrong type or shape")
     labels = arrays["labels"]
     if (lengths > BEAT_LENGTH).any() or not np.isin(labels, np.arange(len(CLASSES))).all():
         raise ValueError("a length or a label is out of range")
@@ -185,10 +219,15 @@ def _unpack(arrays: Mapping[str, NDArray[Any]]) -> Heartbeats:
         symbol=arrays["symbol"],
         in_test=arrays.get("in_test"),
         source=str(arrays["source"]),
+        rr=rr,
+        records=_read_records(str(arrays["records"])) if "records" in arrays else {},
     )
 
 
 def _digest(beats: Heartbeats) -> str:
-    """SHA-256 (hex) of the content; the fingerprint alone leaves out the symbols."""
-    symbols = np.ascontiguousarray(beats.symbol)
-    return hashlib.sha256(beats.fingerprint.encode() + symbols.tobytes()).hexdigest()
+    """SHA-256 (hex) of the content; the fingerprint alone leaves out a part of it."""
+    digest = hashlib.sha256(beats.fingerprint.encode())
+    digest.update(np.ascontiguousarray(beats.symbol).tobytes())
+    digest.update(b"" if beats.rr is None else np.ascontiguousarray(beats.rr).tobytes())
+    digest.update(_records_text(beats).encode())
+    return digest.hexdigest()

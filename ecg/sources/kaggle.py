@@ -7,60 +7,86 @@ Representation. IEEE ICHI 2018. The rows are MIT-BIH beats without record and po
 import csv
 import io
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError
-from ecg.heartbeats import BEAT_LENGTH, CLASSES, UNKNOWN, Heartbeats
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, PUBLISHED_COUNTS, UNKNOWN, Heartbeats
+from ecg.sources.csv_advice import ADVICE, COLUMNS, TOLERANCE, explain
+from ecg.sources.csv_files import CsvFile
 
 TRAIN_FILE, TEST_FILE = "mitbih_train.csv", "mitbih_test.csv"
-COLUMNS = BEAT_LENGTH + 1  # the values, then the label
-TOLERANCE = 1e-6  # how far rounding may put a value outside [0, 1]
+SUBSET = "kaggle-subset"  # the source of files that are not the published ones
 CHUNK = 4096  # rows parsed at a time: a few MB, whatever the size of the file
-LINE_LIMIT = 2**16  # bytes; the published lines have 4,700
-ADVICE = "download again with `python -m ecg fetch kaggle`"
+MOST_ROWS = 2**20
+ENOUGH = 100  # rows, to tell from their labels what they are
 
 
 def read_folder(folder: Path) -> Heartbeats:
-    """Read `mitbih_train.csv`, then `mitbih_test.csv`; `in_test` keeps that split.
+    """Read `mitbih_train.csv` and `mitbih_test.csv` of a folder, see `read_pair`."""
+    return read_pair(CsvFile(folder / TRAIN_FILE), CsvFile(folder / TEST_FILE))
+
+
+def read_pair(train: CsvFile, test: CsvFile, *, source: str = SUBSET) -> Heartbeats:
+    """Read the training rows, then the test rows; `in_test` keeps that split.
 
     Args:
-        folder: holds both files; no header, 187 values in [0, 1] and a label 0..4 a row.
+        train: no header, 187 values in [0, 1] and a label 0..4 a row.
+        test: likewise.
+        source: what to call the data where the class counts are not the published ones; those
+            are "kaggle".
 
     Returns:
         The beats in file order; record and sample are -1 and symbol is "".
 
     Raises:
-        DataError: a file is missing, empty or damaged; the message names file and row.
+        DataError: a file is missing, empty or damaged, or they are no such pair; the message
+            names file and row.
     """
-    missing = [name for name in (TRAIN_FILE, TEST_FILE) if not (folder / name).is_file()]
+    missing = [file for file in (train, test) if not file.path.is_file()]
     if missing:
-        raise DataError(f"{folder}: {' and '.join(missing)} missing; {ADVICE}")
-    train_signals, train_labels = _read_csv(folder / TRAIN_FILE)
-    test_signals, test_labels = _read_csv(folder / TEST_FILE)
+        names = " and ".join(file.name for file in missing)
+        raise DataError(f"{missing[0].path.parent}: {names} missing; {ADVICE}")
+    train_signals, train_labels = _read_csv(train)
+    test_signals, test_labels = _read_csv(test)
     n_train, n_test = len(train_labels), len(test_labels)
+    labels = np.concatenate([train_labels, test_labels])
+    if np.array_equal(train_signals, test_signals) and np.array_equal(train_labels, test_labels):
+        raise DataError(
+            f"{test}: has the same rows as {train.name}, so every test row would be trained on; "
+            f"{ADVICE}"
+        )
+    if len(labels) >= ENOUGH and labels.max() <= 1:
+        raise DataError(
+            f"{train}: there are only the labels 0 and 1, as in the PTB files (ptbdb_normal.csv, "
+            "ptbdb_abnormal.csv), whose beats have other classes; name files of MIT-BIH beats, or "
+            f"{ADVICE}"
+        )
+    counts = tuple(np.bincount(labels, minlength=len(CLASSES)))
     return Heartbeats(
         signals=np.concatenate([train_signals, test_signals]),
-        labels=np.concatenate([train_labels, test_labels]),
+        labels=labels,
         record=np.full(n_train + n_test, UNKNOWN, dtype=np.int32),
         sample=np.full(n_train + n_test, UNKNOWN, dtype=np.int32),
         symbol=np.full(n_train + n_test, "", dtype="U1"),
         in_test=np.repeat([False, True], [n_train, n_test]),
-        source="kaggle",
+        source="kaggle" if counts == PUBLISHED_COUNTS else source,
     )
 
 
-def _read_csv(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _read_csv(file: CsvFile) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return signals (n, 187) and labels (n,) of one file."""
-    signals, labels = [], []
+    signals: list[NDArray[np.float32]] = []
+    labels: list[NDArray[np.int64]] = []
     try:
-        for table in _chunks(path):
+        for table in _chunks(file):
             if not _is_valid(table):
                 raise ValueError("a value that is no heartbeat")
+            if CHUNK * len(labels) > MOST_ROWS:
+                raise ValueError(f"it has more than {MOST_ROWS:,} rows")
             # Adding zero turns -0.0, which clip keeps, into 0.0.
             signals.append(np.clip(table[:, :BEAT_LENGTH], 0.0, 1.0) + np.float32(0.0))
             labels.append(table[:, BEAT_LENGTH].astype(np.int64))
@@ -68,37 +94,19 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
             raise ValueError("the file is empty")
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         # The fast parser does not tell where; look for the first bad row line by line.
-        raise DataError(f"{path}: {_first_fault(path) or error}; {ADVICE}") from error
+        raise DataError(f"{file}: {explain(file) or f'{error}; {ADVICE}'}") from error
     return np.concatenate(signals), np.concatenate(labels)
 
 
-def _chunks(path: Path) -> Iterator[NDArray[np.float32]]:
+def _chunks(file: CsvFile) -> Iterator[NDArray[np.float32]]:
     import pandas as pd
 
-    with path.open("rb") as file:
-        lines = (line for _, line in _lines(file))
-        while chunk := b"".join(islice(lines, CHUNK)):
-            frame = pd.read_csv(
-                io.BytesIO(chunk), header=None, dtype=np.float32, quoting=csv.QUOTE_NONE
-            )
-            yield frame.to_numpy(dtype=np.float32)
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers.
-
-    Raises:
-        ValueError: a line is so long that it cannot be one heartbeat: pandas would take hours
-            and all memory for a file that has no line ends.
-    """
-    for number in count(1):
-        line = file.readline(LINE_LIMIT)
-        if len(line) == LINE_LIMIT:
-            raise ValueError(f"row {number}: has {LINE_LIMIT:,} bytes or more")
-        if not line:
-            return
-        if line.strip():
-            yield number, line
+    lines = (line for _, line in file.lines())
+    while chunk := b"".join(islice(lines, CHUNK)):
+        frame = pd.read_csv(
+            io.BytesIO(chunk), header=None, dtype=np.float32, quoting=csv.QUOTE_NONE
+        )
+        yield frame.to_numpy(dtype=np.float32)
 
 
 def _is_valid(table: NDArray[np.float32]) -> bool:
@@ -108,34 +116,3 @@ def _is_valid(table: NDArray[np.float32]) -> bool:
     # NaN fails every comparison, infinity one of them.
     in_range = (values >= -TOLERANCE) & (values <= 1 + TOLERANCE)
     return bool(in_range.all() and np.isin(labels, np.arange(len(CLASSES))).all())
-
-
-def _first_fault(path: Path) -> str | None:
-    """Return what is wrong with the first bad row, e.g. "row 3: 187 columns instead of 188"."""
-    try:
-        with path.open("rb") as file:
-            for number, line in _lines(file):
-                text = line.decode("utf-8", errors="replace").rstrip("\r\n")
-                if fault := _fault_of_row(text.split(",")):
-                    return f"row {number}: {fault}"
-    except (ValueError, OSError) as error:
-        return str(error)
-    return None
-
-
-def _fault_of_row(fields: list[str]) -> str | None:
-    if len(fields) != COLUMNS:
-        return f"{len(fields)} columns instead of {COLUMNS} (187 values and a label)"
-    for column, field in enumerate(fields, start=1):
-        try:
-            value = float(field)
-        except ValueError:
-            return f"column {column}: {field[:40]!r} is not a number"
-        if not np.isfinite(value):
-            return f"column {column}: {field.strip()} is not a finite number"
-        if column == COLUMNS:
-            if value not in range(len(CLASSES)):
-                return f"label {field.strip()} is not one of 0, 1, 2, 3, 4"
-        elif not -TOLERANCE <= value <= 1 + TOLERANCE:
-            return f"column {column}: {field.strip()} lies outside [0, 1]"
-    return None

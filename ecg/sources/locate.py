@@ -1,91 +1,98 @@
-"""What a path holds: MIT-BIH records, PhysioNet's ZIP, the Kaggle files or prepared beats."""
+"""What a path holds: records, ZIPs of them, the Kaggle files, prepared beats, tables.
 
-import hashlib
-from collections.abc import Callable
+Folders are searched a few levels deep, by content and not by name. Whatever looks like data and
+is not used is kept with the reason, so that nobody is left to guess.
+"""
+
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from ecg.heartbeats import Heartbeats
-from ecg.sources import archive, cache, kaggle, mitdb_files, physionet, windows
+from ecg.sources import csv_files
+from ecg.sources.classify import SHOWN, classify, single_csv
+from ecg.sources.found import DESCRIPTIONS, Found
 
-Kind = Literal["mitdb", "zip", "kaggle", "prepared"]
+__all__ = ["DESCRIPTIONS", "Found", "Survey", "locate", "survey"]
 
-# In the order of preference where a folder holds several; only the raw records tell patients.
-READERS: dict[Kind, Callable[[Path], Heartbeats]] = {
-    "mitdb": physionet.read_folder,
-    "zip": physionet.read_zip,
-    "kaggle": kaggle.read_folder,
-    "prepared": cache.read_prepared,
-}
-DESCRIPTIONS: dict[Kind, str] = {
-    "mitdb": "MIT-BIH records",
-    "zip": "MIT-BIH records in a ZIP file",
-    "kaggle": "Kaggle heartbeats",
-    "prepared": "prepared heartbeats",
-}
+DEEPEST = 6  # levels of folders; `wget -r` and "Extract all" of PhysioNet make four
+MOST_FILES = 20_000  # looked at below one path
 
 
 @dataclass(frozen=True)
-class Found:
-    """A data set on disk: its kind and the folder or ZIP file that is it."""
+class Survey:
+    """All that lies below a path.
 
-    kind: Kind
-    path: Path
+    Attributes:
+        found: data sets, the preferred one first.
+        unused: path and reason of what looks like data and is none.
+    """
 
-    def read(self) -> Heartbeats:
-        """Read it from its files.
+    found: tuple[Found, ...]
+    unused: tuple[tuple[Path, str], ...]
 
-        Raises:
-            DataError: a file is missing or damaged.
-        """
-        return READERS[self.kind](self.path)
-
-    def key(self) -> str:
-        """Return the SHA-256 (hex) of the files and of the code that turns them into beats.
-
-        With the code in it, an edited cutting rule is never answered from an old cache. A
-        file that cannot be read counts as absent; `read` then says so.
-        """
-        digest = hashlib.sha256(self.kind.encode())
-        for path in (*self._files(), *_code_files()):
-            try:
-                content = mitdb_files.sha256_of(path)
-            except OSError:
-                content = "absent"
-            digest.update(f"\n{path.name} {content}".encode())
-        return digest.hexdigest()
-
-    def _files(self) -> list[Path]:
-        if self.kind == "mitdb":
-            return [self.path / name for name in mitdb_files.FILES]
-        if self.kind == "kaggle":
-            return [self.path / kaggle.TRAIN_FILE, self.path / kaggle.TEST_FILE]
-        return [self.path]
+    def say_unused(self) -> str:
+        """Return what is not used and why, "" for nothing."""
+        reasons = [f"{one.path} ({DESCRIPTIONS[one.kind]})" for one in self.found[1:]]
+        reasons += [f"{path} ({reason})" for path, reason in self.unused]
+        more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+        return f"not used: {', '.join(reasons[:SHOWN])}{more}" if reasons else ""
 
 
 def locate(path: Path) -> Found | None:
-    """Return the data set that a path is or, for a folder, holds one level down."""
-    if found := _classify(path):
-        return found
-    if not path.is_dir():
-        return None
-    inside = [_classify(entry) for entry in sorted(path.iterdir()) if entry.name[0] != "."]
-    order = list(READERS)
-    return min((one for one in inside if one), key=lambda one: order.index(one.kind), default=None)
+    """Return the preferred data set that a path is or, for a folder, holds a few levels down."""
+    return next(iter(survey(path).found), None)
 
 
-def _classify(path: Path) -> Found | None:
+def survey(path: Path) -> Survey:
+    """Look at a file, or through a folder, hidden files and folders aside.
+
+    Raises:
+        OSError: the path itself cannot be read.
+    """
+    found: list[tuple[int, Found]] = []
+    unused: list[tuple[Path, str]] = []
     if path.is_file():
-        kinds: dict[str, Kind] = {".zip": "zip", ".npz": "prepared"}
-        kind = kinds.get(path.suffix.lower())
-        return Found(kind, path) if kind else None
-    if any((path / name).is_file() for name in mitdb_files.FILES):
-        return Found("mitdb", path)
-    if any((path / name).is_file() for name in (kaggle.TRAIN_FILE, kaggle.TEST_FILE)):
-        return Found("kaggle", path)
-    return None
+        # The files beside it count, so that one of Kaggle's files leads to both.
+        names = [path.name] if _holds_all(path) else _names(path.parent)
+        here, why = classify(path.parent, names, only=path)
+        return Survey(tuple(here), tuple(why))
+    for depth, folder, names in _walk(path):
+        here, why = classify(folder, names)
+        found += ((depth, one) for one in here)
+        unused += why
+    order = list(DESCRIPTIONS)
+    found.sort(key=lambda one: (order.index(one[1].kind), one[0], str(one[1].path)))
+    return Survey(tuple(one for _, one in found), tuple(unused))
 
 
-def _code_files() -> list[Path]:
-    return [Path(str(module.__file__)) for module in (windows, physionet, archive, kaggle)]
+def _holds_all(path: Path) -> bool:
+    return csv_files.magic(path) == csv_files.ZIP_MAGIC and not single_csv(path)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
+
+
+def _walk(top: Path) -> Iterator[tuple[int, Path, list[str]]]:
+    """Yield depth, folder and names of its files, from the top down, each folder once."""
+    seen: set[str] = set()
+    left = MOST_FILES
+    level = [top] if top.is_dir() else []
+    for depth in range(DEEPEST + 1):
+        below: list[Path] = []
+        for folder in level:
+            if os.path.realpath(folder) in seen or left <= 0:
+                continue
+            seen.add(os.path.realpath(folder))
+            try:
+                names = _names(folder)[:left]
+            except OSError:
+                if folder == top:
+                    raise
+                continue
+            left -= len(names)
+            inner = [name for name in names if (folder / name).is_dir()]
+            below += (folder / name for name in inner)
+            yield depth, folder, sorted(set(names) - set(inner))
+        level = below

@@ -1,21 +1,25 @@
 """From a record and its annotations to fixed-length beats.
 
 The rule was found by matching the Kaggle rows (`shayanfazeli/heartbeat`) with the raw
-MIT-BIH records; it reproduces them sample by sample.
+MIT-BIH records; it reproduces them sample by sample. Records of another rate are resampled to
+MIT-BIH's first, so that one rule cuts all.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 
+RAW_SAMPLING_RATE = 360  # Hz, of MIT-BIH
 DECIMATION = 3  # 360 Hz -> 120 Hz, plain, no filter
 
-# AAMI EC57 classes of the MIT-BIH annotation symbols; every other symbol is not a beat.
-AAMI_SYMBOLS = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}
+# AAMI EC57 classes of the annotation symbols; every other symbol is not a beat. MIT-BIH does not
+# use B (bundle branch block), n (supraventricular escape), r (R-on-T) and ? (not classified).
+AAMI_SYMBOLS = {"N": "NLRejB", "S": "AaJSn", "V": "VEr", "F": "F", "Q": "/fQ?"}
 LABEL_OF_SYMBOL = {
     symbol: CLASSES.index(name) for name, symbols in AAMI_SYMBOLS.items() for symbol in symbols
 }
@@ -23,52 +27,113 @@ LABEL_OF_SYMBOL = {
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The beats of one record: signals (n, 187) float32, labels, sample (n,), symbol (n,)."""
+    """The beats of one record.
+
+    Attributes:
+        signals: (n, 187) float32.
+        labels: (n,) int64.
+        sample: (n,) int32, of the R peak, at the record's own rate.
+        symbol: (n,) "U1".
+        rr: (n, 2) float32, seconds since the beat before and to the beat after; NaN where there
+            is none.
+        lost: beats left out because their signal has a gap.
+    """
 
     signals: NDArray[np.float32]
     labels: NDArray[np.int64]
     sample: NDArray[np.int32]
     symbol: NDArray[np.str_]
+    rr: NDArray[np.float32]
+    lost: int = 0
 
 
 def cut_windows(
-    adc: NDArray[np.integer], sample: NDArray[np.integer], symbol: Sequence[str]
+    adc: NDArray[np.integer],
+    sample: NDArray[np.integer],
+    symbol: Sequence[str],
+    *,
+    rate: float = RAW_SAMPLING_RATE,
+    gaps: NDArray[np.bool_] | None = None,
 ) -> Windows:
     """Cut one record into beats.
 
-    For the annotation k at sample p[k], which is a beat and not the record's last
+    For the annotation k at sample p[k] (at 360 Hz), which is a beat and not the record's last
     annotation, the window starts at p[k] and spans one RR interval and a fifth of the next:
-    int((p[k+1] - p[k]) + 0.2 * (p[k+2] - p[k+1])) raw samples. Every third sample is kept,
-    scaled to [0, 1] by the minimum and maximum of the whole window, then cropped or
-    zero-padded to 187.
+    int((p[k+1] - p[k]) + 0.2 * (p[k+2] - p[k+1])) samples. Every third sample is kept, scaled to
+    [0, 1] by the minimum and maximum of the whole window, then cropped or zero-padded to 187.
 
     Args:
-        adc: (samples,) raw ADC units of one lead at 360 Hz.
+        adc: (samples,) raw ADC units of one lead.
         sample: (annotations,) position of every annotation, non-beats included, ascending.
         symbol: (annotations,) the annotation symbols.
+        rate: of the samples in Hz; where it is not 360, signal and positions are brought to it.
+        gaps: (samples,) where the signal is missing; a beat whose window has a gap is left out.
 
     Returns:
         The beats in the order of their annotations. A window without any variation is all
         zeros.
     """
     labels = np.array([LABEL_OF_SYMBOL.get(s, -1) for s in symbol], dtype=np.int64)
+    sample = np.asarray(sample)
+    ratio = Fraction(RAW_SAMPLING_RATE / rate).limit_denominator(1000)
+    place = sample if ratio == 1 else np.round(sample * float(ratio)).astype(np.int64)
+    signal = adc if ratio == 1 and gaps is None else _resample(adc, ratio, gaps)
+    missing = None if gaps is None else np.concatenate([[0], np.cumsum(gaps)])
+
     beats = np.flatnonzero(labels[:-1] >= 0)
     signals = np.zeros((len(beats), BEAT_LENGTH), dtype=np.float32)
+    is_whole = np.ones(len(beats), dtype=np.bool_)
     for row, k in enumerate(beats):
-        interval = int(sample[k + 1] - sample[k])
-        has_next = k + 2 < len(sample)
-        next_interval = int(sample[k + 2] - sample[k + 1]) if has_next else interval
+        interval = int(place[k + 1] - place[k])
+        has_next = k + 2 < len(place)
+        next_interval = int(place[k + 2] - place[k + 1]) if has_next else interval
         length = int(interval + 0.2 * next_interval)
-        window = adc[sample[k] : sample[k] + length : DECIMATION].astype(np.float64)
+        if missing is not None:
+            end = min(len(adc), int(sample[k] + np.ceil(length / float(ratio))) + 1)
+            is_whole[row] = missing[end] == missing[sample[k]]
+        window = signal[place[k] : place[k] + length : DECIMATION].astype(np.float64)
         if len(window) == 0:
             continue
         low, high = window.min(), window.max()
         if high > low:
             scaled = (window - low) / (high - low)
             signals[row, : len(scaled)] = scaled[:BEAT_LENGTH]
+    kept = beats[is_whole]
     return Windows(
-        signals=signals,
-        labels=labels[beats],
-        sample=np.asarray(sample)[beats].astype(np.int32),
-        symbol=np.array(list(symbol), dtype="U1")[beats],
+        signals=signals if missing is None else signals[is_whole],
+        labels=labels[kept],
+        sample=sample[kept].astype(np.int32),
+        symbol=np.array(list(symbol), dtype="U1")[kept],
+        rr=_rr_intervals(sample, labels >= 0, rate)[kept],
+        lost=len(beats) - len(kept),
     )
+
+
+def _rr_intervals(
+    sample: NDArray[np.integer], is_beat: NDArray[np.bool_], rate: float
+) -> NDArray[np.float32]:
+    """Return the seconds since the beat before and to the beat after, (annotations, 2)."""
+    found = np.full((len(sample), 2), np.nan, dtype=np.float32)
+    beats = np.flatnonzero(is_beat)
+    seconds = np.diff(sample[beats]) / rate
+    found[beats[1:], 0] = seconds
+    found[beats[:-1], 1] = seconds
+    return found
+
+
+def _resample(
+    adc: NDArray[np.integer], ratio: Fraction, gaps: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """Return the signal at `ratio` times its rate, band-limited; gaps are bridged by lines."""
+    signal = adc.astype(np.float64)
+    if gaps is not None and gaps.any() and not gaps.all():
+        signal[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[~gaps])
+    if ratio == 1:
+        return signal
+    from scipy.signal import resample_poly
+
+    # Without its mean, the signal would seem to jump where it begins and ends.
+    resampled: NDArray[np.float64] = resample_poly(
+        signal, ratio.numerator, ratio.denominator, padtype="mean"
+    )
+    return resampled

@@ -1,0 +1,137 @@
+"""Folders and ZIPs of WFDB records with beat annotations, of any database, rate and leads."""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ecg.errors import DataError
+from ecg.heartbeats import Heartbeats, Record
+from ecg.sources.archive import unpack_records
+from ecg.sources.mitdb_files import published_sha256, sha256_of
+from ecg.sources.wfdb_files import (
+    ANNOTATIONS,
+    ANY,
+    HEADER,
+    SUBSET,
+    FileError,
+    Rules,
+    lead_names,
+    named,
+    read_header,
+    read_record,
+)
+from ecg.sources.windows import Windows
+
+MITDB_SUBSET = "mitdb-subset"  # the source of some of the 48 records
+PREFERRED_LEADS = ("MLII", "II")  # MIT-BIH's own first, and what other recorders call it
+
+
+def read_folder(
+    folder: Path,
+    names: Sequence[str],
+    source: str,
+    *,
+    lead: str | None = None,
+    shown_as: Path | None = None,
+) -> Heartbeats:
+    """Read the annotated records of a folder into heartbeats.
+
+    Args:
+        folder: where the files lie.
+        names: of the records, such as "100".
+        source: what to call the data, where it is not some of MIT-BIH's own records.
+        lead: name of the lead to cut beats from. None: lead II (or MLII) of every record if any
+            has it, else the first lead; of MIT-BIH always the first.
+        shown_as: what error messages call the folder, where it is a temporary one.
+
+    Raises:
+        DataError: a file is missing or damaged, a record lacks the lead, or there is no beat.
+    """
+    is_subset = is_mitdb(folder, names)
+    rules, shown = SUBSET if is_subset else ANY, shown_as or folder
+    leads = {} if is_subset or lead else _common_leads(folder, names, rules, shown)
+    found = {
+        name: read_record(folder, name, rules, lead=lead or leads.get(name), shown_as=shown)
+        for name in names
+    }
+    beats = assemble(found, MITDB_SUBSET if is_subset else source)
+    if len(beats) == 0:
+        raise DataError(
+            f"{shown}: the annotations of {len(found)} records hold no beat; use records whose "
+            f"{ANNOTATIONS} files mark every beat"
+        )
+    return beats
+
+
+def read_zip(path: Path, source: str, *, lead: str | None = None) -> Heartbeats:
+    """Read the annotated records of a ZIP; otherwise like `read_folder`."""
+    with tempfile.TemporaryDirectory(prefix="ecg-records-") as folder:
+        names = unpack_records(path, Path(folder))
+        return read_folder(Path(folder), names, source, lead=lead, shown_as=path)
+
+
+def is_mitdb(folder: Path, names: Sequence[str]) -> bool:
+    """Return whether all headers are PhysioNet's of the MIT-BIH database, by their content."""
+    published = published_sha256()
+    try:
+        return bool(names) and all(
+            published.get(name + HEADER) == sha256_of(folder / (name + HEADER)) for name in names
+        )
+    except OSError:
+        return False
+
+
+def assemble(parts: Mapping[str, tuple[Windows, Record]], source: str) -> Heartbeats:
+    """Join the beats of records, in the order given."""
+    numbers = number_records(list(parts))
+    windows = [one for one, _ in parts.values()]
+    return Heartbeats(
+        signals=np.concatenate([one.signals for one in windows]),
+        labels=np.concatenate([one.labels for one in windows]),
+        record=np.repeat(np.array(numbers, dtype=np.int32), [len(one.labels) for one in windows]),
+        sample=np.concatenate([one.sample for one in windows]),
+        symbol=np.concatenate([one.symbol for one in windows]),
+        in_test=None,
+        source=source,
+        rr=np.concatenate([one.rr for one in windows]),
+        records=dict(zip(numbers, (record for _, record in parts.values()), strict=True)),
+    )
+
+
+def number_records(names: Sequence[str]) -> list[int]:
+    """Return a number for each record: its name where all names are numbers, else 1, 2, ..."""
+    if all(re.fullmatch(r"0|[1-9][0-9]{0,8}", name) for name in names):
+        return [int(name) for name in names]
+    return list(range(1, len(names) + 1))
+
+
+def _common_leads(
+    folder: Path, names: Sequence[str], rules: Rules, shown: Path
+) -> dict[str, str | None]:
+    """Return the preferred lead of every record, if any record has one.
+
+    Raises:
+        DataError: some records have it and others do not.
+    """
+    leads: dict[str, list[str]] = {}
+    for name in names:
+        try:
+            leads[name] = lead_names(read_header(folder.absolute() / name, rules))
+        except (FileError, OSError) as error:
+            raise named(error, shown, name, rules) from error
+    chosen = {
+        name: next((one for one in PREFERRED_LEADS if one in there), None)
+        for name, there in leads.items()
+    }
+    lacking = [name for name, one in chosen.items() if one is None]
+    if lacking and len(lacking) < len(chosen):
+        raise DataError(
+            f"{shown}: record {lacking[0]}: it has the leads {', '.join(leads[lacking[0]])} but "
+            f"neither {' nor '.join(PREFERRED_LEADS)}, as other records here have"
+            f"{f' ({len(lacking)} records lack it)' if len(lacking) > 1 else ''}; move it out of "
+            "the folder, or name a lead that all records have as `lead` of `python -m ecg prepare`"
+        )
+    return chosen
