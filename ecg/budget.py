@@ -16,6 +16,8 @@ class Budget:
         train_beats: size of the fixed stratified training subset, None for all.
         validation_beats: the same for validation.
         trials: finished trials of a search where the person names no number.
+        schedule: of the learning rate, where a configuration names none; see `TrainConfig`.
+        warm_up: epochs of it.
     """
 
     name: str
@@ -24,11 +26,16 @@ class Budget:
     train_beats: int | None
     validation_beats: int | None
     trials: int
+    schedule: str | None = None
+    warm_up: int = 0
 
     def describe(self) -> str:
         """Return one line for a person."""
         beats = "all beats" if self.train_beats is None else f"{self.train_beats:,} training beats"
-        return f"{self.name} ({beats}, at most {self.max_epochs} epochs, patience {self.patience})"
+        limits = f"{beats}, at most {self.max_epochs} epochs, patience {self.patience}"
+        if self.schedule is not None:
+            limits += f", {self.schedule} after {self.warm_up} epoch of warm-up"
+        return f"{self.name} ({limits})"
 
 
 BUDGETS = {
@@ -36,6 +43,7 @@ BUDGETS = {
     for budget in (
         Budget("smoke", 2, 2, 512, 512, trials=3),
         Budget("quick", 10, 3, 2_048, 2_048, trials=12),
+        Budget("short", 12, 12, None, None, trials=60, schedule="cosine", warm_up=1),
         Budget("paper", 100, 15, None, None, trials=60),
     )
 }

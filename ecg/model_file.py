@@ -22,7 +22,7 @@ from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE
 from ecg.training.checkpoint import content_digest
 from ecg.training.config import TrainConfig
-from ecg.training.data import find_device, normalise
+from ecg.training.data import Part, find_device, inputs, normalise
 from ecg.training.loop import restore
 from ecg.training.precision import computing_in
 from ecg.training.step import predict_logits
@@ -55,18 +55,22 @@ class Model:
     network: nn.Module
     facts: Mapping[str, Any]
 
-    def logits(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
+    def logits(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the logits of beats.
 
         Args:
             signals: (n, 187) beats cut by the window rule, as in `Heartbeats.signals`. Their
                 scale does not matter: each is z-scored first.
+            rhythm: (n, 4) of `ecg.rhythm`, for a network that takes it; others do not look at it.
 
         Returns:
             (n, 5) float32.
 
         Raises:
-            UsageError: the beats have another shape, or a value that is not finite.
+            UsageError: the beats have another shape or a value that is not finite, or the
+                network needs the rhythm.
         """
         signals = np.asarray(signals, dtype=np.float32)
         if signals.ndim != 2 or signals.shape[1] != BEAT_LENGTH:
@@ -78,19 +82,27 @@ class Model:
             row = int(np.flatnonzero(~np.isfinite(signals).all(axis=1))[0])
             raise UsageError(f"beat {row} has a value that is not finite. Leave it out")
         device = next(self.network.parameters()).device
-        beats = torch.from_numpy(normalise(signals)).unsqueeze(1).to(device)
+        beats = torch.from_numpy(normalise(signals)).unsqueeze(1)
+        around = None if rhythm is None else torch.from_numpy(np.asarray(rhythm, dtype=np.float32))
+        part = inputs(self.config, Part(beats, torch.zeros(len(beats)), around))
         with computing_in("fp32", device):
-            found: NDArray[np.float32] = predict_logits(self.network, beats).cpu().numpy()
-        return found
+            found = predict_logits(self.network, part.signals.to(device))
+        logits: NDArray[np.float32] = found.cpu().numpy()
+        return logits
 
-    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the probability of each class, (n, 5); see `logits`."""
-        found: NDArray[np.float32] = torch.from_numpy(self.logits(signals)).softmax(1).numpy()
-        return found
+        found = torch.from_numpy(self.logits(signals, rhythm)).softmax(1)
+        probabilities: NDArray[np.float32] = found.numpy()
+        return probabilities
 
-    def labels(self, signals: NDArray[np.float32]) -> NDArray[np.int64]:
+    def labels(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.int64]:
         """Return the most probable class of each beat as an index into `CLASSES`, (n,)."""
-        found: NDArray[np.int64] = self.logits(signals).argmax(axis=1)
+        found: NDArray[np.int64] = self.logits(signals, rhythm).argmax(axis=1)
         return found
 
 

@@ -19,6 +19,7 @@ from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.networks import MODELS
+from ecg.rhythm import RHYTHM_LENGTH
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class Shape:
         width: of every number of channels and hidden units.
         kernel: of the kernel size 5, rounded to the next odd number.
         dropout: of every dropout probability, capped at 0.9.
+        beside: numbers that come beside the flattened features, 0 in the published networks.
     """
 
     width: float = 1.0
     kernel: float = 1.0
     dropout: float = 1.0
+    beside: int = 0
 
     def units(self, published: int) -> int:
         """Return the number of channels or units in place of the published one."""
@@ -73,7 +76,8 @@ def build(
     width_multiplier: float = 1.0,
     kernel_multiplier: float = 1.0,
     dropout_multiplier: float = 1.0,
-) -> nn.Module:
+    rhythm: bool = False,
+) -> nn.Sequential:
     """Build a network with freshly drawn weights (PyTorch's default initialisation).
 
     Args:
@@ -81,16 +85,22 @@ def build(
         width_multiplier: scales channels and hidden units.
         kernel_multiplier: scales the kernel size, rounded to an odd number.
         dropout_multiplier: scales the dropout probabilities.
+        rhythm: whether the network takes four numbers of the rhythm at the end of each beat,
+            (batch, 1, 187 + 4), as `ecg.training.data.inputs` puts them there.
 
     Raises:
         UsageError: the name is not known.
     """
     if name not in MODELS:
         raise UsageError(f"unknown model '{name}'; known models: {', '.join(MODELS)}")
-    shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier)
+    beside = RHYTHM_LENGTH if rhythm else 0
+    shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, beside)
     image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
-    layers = _BUILDERS[name](shape)
-    network = nn.Sequential(image, *layers)
+    layers = [image, *_BUILDERS[name](shape)]
+    if rhythm:
+        flat = next(i for i, layer in enumerate(layers, 1) if isinstance(layer, nn.Flatten))
+        layers = [BesideRhythm(nn.Sequential(*layers[:flat])), *layers[flat:]]
+    network = nn.Sequential(*layers)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 
@@ -112,6 +122,25 @@ class GlobalAveragePool(nn.Module):
         return x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
 
 
+class BesideRhythm(nn.Module):
+    """Puts the numbers of the rhythm beside the features of the beat.
+
+    Args:
+        features: (batch, 1, 187) -> (batch, features).
+    """
+
+    def __init__(self, features: nn.Sequential) -> None:
+        """Keep what finds the features."""
+        super().__init__()
+        self.features = features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 1, 187 + 4) -> (batch, features + 4)."""
+        beat, rhythm = x[..., :BEAT_LENGTH], x[..., BEAT_LENGTH:]
+        features = self.features(beat)
+        return torch.cat([features, rhythm.flatten(1).to(features.dtype)], 1)
+
+
 def _conv_bn_relu(shape: Shape, inputs: int, outputs: int) -> list[nn.Module]:
     return [shape.conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
 
@@ -125,7 +154,7 @@ def _simple(shape: Shape) -> nn.Sequential:
         *(shape.conv(a, b), nn.ReLU()),
         *(shape.conv(b, c), nn.ReLU()),
         *(GlobalAveragePool(), nn.Flatten()),  # (batch, 128)
-        nn.Linear(c, len(CLASSES)),
+        nn.Linear(c + shape.beside, len(CLASSES)),
     )
 
 
@@ -139,7 +168,7 @@ def _four_layer(shape: Shape) -> nn.Sequential:
         *(*_conv_bn_relu(shape, b, c), shape.drop(0.3)),
         *(*_conv_bn_relu(shape, c, d), shape.drop(0.3)),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d, len(CLASSES)),
+        nn.Linear(d + shape.beside, len(CLASSES)),
     )
 
 
@@ -173,7 +202,7 @@ def _residual(shape: Shape) -> nn.Sequential:
         ResidualBlock(shape, c, d),
         ResidualBlock(shape, d, d),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d, len(CLASSES)),
+        nn.Linear(d + shape.beside, len(CLASSES)),
     )
 
 
@@ -195,7 +224,8 @@ def _coupled(shape: Shape) -> nn.Sequential:
             nn.MaxPool2d((1, 2)),
         ),  # (batch, 128, 1, 46)
         nn.Flatten(),
-        *(nn.Linear(b * pooled, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
+        nn.Linear(b * pooled + shape.beside, hidden),
+        *(nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),
     )

@@ -7,8 +7,8 @@ SPACE = Space(
     description="the four networks, their width, kernel size and dropout",
     parameters=(
         Choice("model", ("simple", "four-layer", "residual", "coupled")),
-        Choice("width_multiplier", (0.5, 1.0, 1.5, 2.0)),
-        Choice("kernel_multiplier", (0.6, 1.0, 1.4, 1.8)),  # 3, 5, 7, 9
+        Real("width_multiplier", 0.5, 2.0, step=0.5),
+        Real("kernel_multiplier", 0.6, 1.8, step=0.4),  # 3, 5, 7, 9
         Real("dropout_multiplier", 0.0, 1.6),
     ),
     baseline={

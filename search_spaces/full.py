@@ -1,5 +1,6 @@
 """Everything together: architecture, optimizer, scheduler, class weights and sampler."""
 
+from search_spaces.optimizer import ADAM, SGD
 from search_spaces.space import Choice, Real, Space
 
 SPACE = Space(
@@ -8,7 +9,8 @@ SPACE = Space(
     parameters=(
         Choice("model", ("simple", "four-layer", "residual", "coupled")),
         Choice("optimizer", ("adamw", "adam", "sgd")),
-        Real("learning_rate", 1e-4, 1e-1, log=True),
+        Real("learning_rate", 1e-4, 1e-2, log=True, when=ADAM),
+        Real("sgd_learning_rate", 1e-3, 3e-1, log=True, when=SGD, sets="learning_rate"),
         Choice("scheduler", ("none", "plateau")),
         Real("scheduler_factor", 0.1, 0.9, when={"scheduler": ("plateau",)}),
         Choice("strategy", ("none", "class weights", "sampler", "both")),

@@ -6,10 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import combinations, product
 from typing import Any, Protocol
 
 from ecg.errors import UsageError
+from ecg.heartbeats import Heartbeats
 from ecg.metrics import SCORES
+from ecg.rhythm import NO_RHYTHM, has_rhythm
 from ecg.training.config import TrainConfig
 
 MAX_GRID = 20_000
@@ -20,7 +23,9 @@ Params = dict[str, Any]
 class Suggester(Protocol):
     """The part of `optuna.Trial` that a space needs."""
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
         """Suggest a real number."""
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
@@ -32,11 +37,20 @@ class Suggester(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values; `when` names the parents' values under which it exists."""
+    """One of several values, of which none is between two others.
+
+    Attributes:
+        name: of the parameter.
+        options: the values.
+        when: the parents' values under which the parameter exists.
+        sets: the field of `TrainConfig` that it is, where that is not its name. One field may
+            have different ranges under different parents, each a parameter.
+    """
 
     name: str
     options: tuple[Value, ...]
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    sets: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -66,33 +80,53 @@ class Choice:
 
 @dataclass(frozen=True)
 class Real:
-    """A real number from `low` to `high`, on a log scale if asked for."""
+    """A real number from `low` to `high`, on a log scale or in steps if asked for.
+
+    Other attributes are as for `Choice`. Values in an order, such as widths, are steps: a sampler
+    then knows which are near.
+    """
 
     name: str
     low: float
     high: float
     log: bool = False
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    sets: str | None = field(default=None, repr=False)
+    step: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the range."""
         _check_range(self.name, self.low, self.high)
         if self.log and self.low <= 0:
             raise UsageError(f"'{self.name}' is on a log scale, so it must begin above 0")
+        if self.step is None:
+            return
+        if self.log or not self.step > 0 or not self.contains(self.high):
+            raise UsageError(
+                f"the steps of '{self.name}' must lead from {self.low:g} to {self.high:g}, not on "
+                f"a log scale; {self.step!r} does not"
+            )
 
     def suggest(self, trial: Suggester) -> Value:
         """Ask the trial for a value."""
-        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
 
     def contains(self, value: Any) -> bool:
         """Whether the parameter can take this value."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        steps = (value - self.low) / self.step if self.step else 0.0
+        return abs(steps - round(steps)) < 1e-9
 
     def grid(self, points: int) -> tuple[Value, ...]:
         """Return evenly spaced values, both ends included."""
         if points == 1:
             return (self.low,)
         share = [i / (points - 1) for i in range(points)]
+        if self.step is not None:
+            last = round((self.high - self.low) / self.step)
+            steps = sorted({round(s * last) for s in share})
+            return tuple(float(f"{self.low + step * self.step:.10g}") for step in steps)
         if not self.log:
             values = [self.low + s * (self.high - self.low) for s in share]
         else:
@@ -101,17 +135,19 @@ class Real:
         return tuple(sorted({self.low, *inner, self.high}))
 
     def __str__(self) -> str:
-        return f"{self.low:g} .. {self.high:g}" + (" (log)" if self.log else "")
+        steps = f" in steps of {self.step:g}" if self.step else ""
+        return f"{self.low:g} .. {self.high:g}" + (" (log)" if self.log else steps)
 
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole number from `low` to `high`, both included."""
+    """A whole number from `low` to `high`, both included; other attributes as for `Choice`."""
 
     name: str
     low: int
     high: int
     when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
+    sets: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check the range."""
@@ -156,8 +192,9 @@ class Space:
             `TrainConfig`.
 
     Raises:
-        UsageError: a parameter is no field or leaves its field's range, a condition can never
-            hold, the baseline does not fit the parameters, or the objective is not known.
+        UsageError: a parameter is no field or leaves its field's range, two that can be together
+            exclude each other, a condition can never hold, the baseline does not fit the
+            parameters, or the objective is not known.
 
     Example:
         >>> from search_spaces import Choice, Real, Space
@@ -194,6 +231,7 @@ class Space:
             if parameter.name not in self.steering:
                 for value in parameter.grid(2):  # the ends, or all options
                     self.configure({parameter.name: value})
+        self._check_pairs()
         expected = {p.name for p in self.parameters if self.applies(p, self.baseline)}
         if expected != set(self.baseline):
             raise UsageError(
@@ -211,14 +249,20 @@ class Space:
     def _check_names(self) -> None:
         known = [field.name for field in dataclasses.fields(TrainConfig)]
         names = [parameter.name for parameter in self.parameters]
-        for name in names:
-            if name not in (*known, *self.steering):
+        for parameter in self.parameters:
+            name = parameter.name
+            if self._field(parameter) not in (*known, *self.steering):
                 raise UsageError(
-                    f"space '{self.name}': '{name}' is no field of a training "
+                    f"space '{self.name}': '{self._field(parameter)}' is no field of a training "
                     f"configuration, nor in steering; known fields: {', '.join(known)}"
                 )
             if names.count(name) > 1:
                 raise UsageError(f"space '{self.name}': '{name}' is there twice")
+            if name in self.steering and parameter.sets is not None:
+                raise UsageError(
+                    f"space '{self.name}': '{name}' sets {parameter.sets}, so it cannot be in "
+                    "steering: its value would not be used"
+                )
         for name in self.steering:
             if name in known:
                 raise UsageError(
@@ -247,6 +291,46 @@ class Space:
                         )
             before[parameter.name] = parameter
 
+    def _check_pairs(self) -> None:
+        """Check that two parameters that can be together suit each other."""
+        searched = [p for p in self.parameters if p.name not in self.steering]
+        for one, other in combinations(searched, 2):
+            for values in product(one.grid(2), other.grid(2)):
+                params = dict(zip((one.name, other.name), values, strict=True))
+                if not self._can_be(params):
+                    continue
+                if self._field(one) == self._field(other):
+                    raise UsageError(
+                        f"space '{self.name}': '{one.name}' and '{other.name}' can be together, "
+                        f"and both set {self._field(one)}"
+                    )
+                self.configure(params)
+
+    def _can_be(self, params: Params) -> bool:
+        """Whether some values of the other parameters let these be together."""
+        allowed = {name: {value} for name, value in params.items()}
+        for parameter in reversed(self.parameters):  # children before their parents
+            if parameter.name in allowed:
+                for parent, values in parameter.when.items():
+                    allowed[parent] = allowed.get(parent, set(values)) & set(values)
+                    if not allowed[parent]:
+                        return False
+        return True
+
+    def check(self, beats: Heartbeats) -> None:
+        """Refuse beats that lack what the space searches.
+
+        Raises:
+            UsageError: the rhythm is searched, and the beats do not tell their records.
+        """
+        for parameter in self.parameters:
+            if self._field(parameter) == "rhythm" and not has_rhythm(beats):
+                raise UsageError(f"space '{self.name}': {NO_RHYTHM}")
+
+    @staticmethod
+    def _field(parameter: Parameter) -> str:
+        return parameter.sets or parameter.name
+
     @staticmethod
     def applies(parameter: Parameter, params: Mapping[str, Any]) -> bool:
         """Whether a conditional parameter exists beside these parents."""
@@ -268,7 +352,8 @@ class Space:
         Raises:
             UsageError: a parameter is out of the range of its field.
         """
-        fields = {name: value for name, value in params.items() if name not in self.steering}
+        sets = {p.name: self._field(p) for p in self.parameters}
+        fields = {sets.get(k, k): v for k, v in params.items() if k not in self.steering}
         try:
             return TrainConfig.from_fields(fields)
         except UsageError as error:
@@ -301,5 +386,8 @@ class Space:
         baseline = {
             p.name: self.baseline[p.name] for p in self.parameters if p.name in self.baseline
         }
-        text = json.dumps([[repr(p) for p in self.parameters], baseline, self.objective])
+        # What is not in `repr` came later; spaces that do not use it keep their digest.
+        later = [(repr(p), p.sets, getattr(p, "step", None)) for p in self.parameters]
+        told = [one if any(one[1:]) else one[0] for one in later]
+        text = json.dumps([told, baseline, self.objective])
         return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -135,7 +135,9 @@ def run(
     ] = "intra-patient",
     budget: Annotated[
         str | None,
-        typer.Option(help="smoke, quick or paper.", show_default="paper on a GPU, else quick"),
+        typer.Option(
+            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",

@@ -75,6 +75,8 @@ class Checkpoint:
         """
         tensors = {f"model.{k}": v for k, v in run.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in run.best_weights.items()}
+        if run.average is not None:
+            tensors |= {f"average.{k}": v for k, v in run.average.sums.items()}
         tensors |= {f"optimizer.{k}": v for k, v in _optimizer_tensors(run).items()}
         state = {
             "key": self.key,
@@ -168,6 +170,8 @@ def _apply(run: Run, state: dict[str, Any], tensors: dict[str, Tensor]) -> float
     layout = run.model.state_dict()
     best = {k: torch.empty_like(layout[k]).copy_(v) for k, v in under("best.").items()}
     run.model.load_state_dict(under("model."))
+    if run.average is not None:
+        run.average.load(under("average."))
     parameters = dict(run.model.named_parameters())
     for name, saved in under("optimizer.").items():
         owner, entry = name.split("/")

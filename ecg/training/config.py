@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ecg.budget import Budget
 from ecg.errors import UsageError
 from ecg.networks import MODELS
 
@@ -16,8 +17,16 @@ from ecg.networks import MODELS
 #    class weights of the training. 2: they watch it without. The same where alpha is 0.
 PROTOCOL = 2
 OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = (None, "cosine")
+RHYTHMS = (None, "rr")
 # Batch norm has no variance of one value, so a batch has two beats or more.
-LOWEST = {"seed": 0, "scheduler_patience": 0, "batch_size": 2}
+LOWEST = {"seed": 0, "scheduler_patience": 0, "batch_size": 2, "warm_up": 0}
+# Beyond the published protocol. `to_fields` leaves out those that are off, so that a published
+# configuration has the digest that it had before they existed.
+OPTIONS = (
+    *("schedule", "warm_up", "ema", "label_smoothing", "mixup", "jitter", "logit_adjustment"),
+    "rhythm",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +52,23 @@ class TrainConfig:
         max_epochs: at most so many epochs.
         patience: early stopping after so many epochs without a better validation loss.
         seed: of weights, order and dropout.
+        schedule: "cosine" lowers the learning rate to zero over `max_epochs`; None leaves it to
+            `scheduler_factor` (see `ecg.training.schedule`).
+        warm_up: epochs over which the learning rate rises at first.
+        ema: decay of the averaged weights that are validated and kept in place of the trained
+            ones, None for no average (see `ecg.training.ema`).
+        label_smoothing: share of each label that is spread over all classes.
+        mixup: alpha of the Beta distribution by which pairs of beats are mixed, 0 for none.
+        jitter: strength of the random changes to training beats, 0 for none; both in
+            `ecg.training.augment`.
+        logit_adjustment: largest |tau| tried on the validation part after every epoch, 0 for
+            none (see `ecg.training.adjustment`).
+        rhythm: "rr" gives the network four numbers of the RR intervals around the beat, None
+            only the beat (see `ecg.rhythm`).
 
     Raises:
-        UsageError: a value is unknown or out of range; the message names the field.
+        UsageError: a value is unknown or out of range, or two exclude each other; the message
+            names the fields.
 
     Example:
         >>> from ecg import TrainConfig
@@ -71,23 +94,48 @@ class TrainConfig:
     max_epochs: int = 100
     patience: int = 15
     seed: int = 0
+    schedule: str | None = None
+    warm_up: int = 0
+    ema: float | None = None
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    jitter: float = 0.0
+    logit_adjustment: float = 0.0
+    rhythm: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field; whole numbers given for real ones become real."""
         self._one_of("model", MODELS)
         self._one_of("optimizer", OPTIMIZERS)
+        self._one_of("schedule", SCHEDULES)
+        self._one_of("rhythm", RHYTHMS)
         for name in ("width_multiplier", "kernel_multiplier"):
             self._within(name, 0.1, 10)
         self._within("dropout_multiplier", 0, 10)
         for name in ("learning_rate", "weight_decay", "min_learning_rate", "momentum"):
             self._within(name, 0, 1)
-        self._within("alpha", 0, 1)
+        for name in ("alpha", "label_smoothing", "mixup", "jitter", "logit_adjustment"):
+            self._within(name, 0, 1)
+        if self.ema is not None:
+            self._within("ema", 0.5, 0.99999)
         if self.scheduler_factor is not None:
             self._within("scheduler_factor", 1e-6, 1 - 1e-6)
         if self.ratio is not None:
             self._within("ratio", 1e-6, 1)
-        for name in ("scheduler_patience", "batch_size", "max_epochs", "patience", "seed"):
+        for name in (
+            "scheduler_patience",
+            "batch_size",
+            "max_epochs",
+            "patience",
+            "seed",
+            "warm_up",
+        ):
             self._integer(name, LOWEST.get(name, 1))
+        if self.schedule is not None and self.scheduler_factor is not None:
+            raise UsageError(
+                f"schedule '{self.schedule}' and a scheduler_factor ({self.scheduler_factor}) "
+                "exclude each other. Leave one of them out"
+            )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if "float" in str(field.type) and value is not None:
@@ -108,11 +156,22 @@ class TrainConfig:
                 f"a training configuration has no field '{unknown[0]}'; "
                 f"known fields: {', '.join(known)}"
             )
-        return cls(**fields)
+        # An option that a table leaves empty is off.
+        off = [name for name in OPTIONS if name in fields and fields[name] is None]
+        return cls(**{name: value for name, value in fields.items() if name not in off})
 
     def to_fields(self) -> dict[str, Any]:
-        """Return all fields as plain JSON values."""
-        return dataclasses.asdict(self)
+        """Return all fields as plain JSON values, without the `OPTIONS` that are off."""
+        fields = dataclasses.asdict(self)
+        off = [name for name in OPTIONS if fields[name] == getattr(type(self), name)]
+        return {name: value for name, value in fields.items() if name not in off}
+
+    def within(self, budget: Budget) -> Self:
+        """Return a copy with the limits of a budget, and its schedule where it has none."""
+        limited = self.replace(max_epochs=budget.max_epochs, patience=budget.patience)
+        if budget.schedule is None or self.schedule or self.scheduler_factor is not None:
+            return limited
+        return limited.replace(schedule=budget.schedule, warm_up=budget.warm_up)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed."""
@@ -124,10 +183,12 @@ class TrainConfig:
         text = json.dumps(self.to_fields(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def _one_of(self, name: str, known: tuple[str, ...]) -> None:
+    def _one_of(self, name: str, known: tuple[str | None, ...]) -> None:
         value = getattr(self, name)
         if value not in known:
-            raise UsageError(f"unknown {name} '{value}'; known: {', '.join(known)}")
+            raise UsageError(
+                f"unknown {name} '{value}'; known: {', '.join(one or 'none' for one in known)}"
+            )
 
     def _within(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)

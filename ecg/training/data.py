@@ -1,6 +1,6 @@
 """Heartbeats as tensors on the device, put there once a process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 from ecg.budget import Budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
+from ecg.rhythm import NO_RHYTHM, has_rhythm, rhythm
 from ecg.splits import Rows, Split, subsample
+from ecg.training.config import TrainConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +22,13 @@ class Part:
     Attributes:
         signals: (n, 1, 187) float32.
         labels: (n,) int64.
+        rhythm: (n, 4) float32 of `ecg.rhythm`, None where the data do not tell the records.
         rows: (n,) row numbers in the heartbeats, on the CPU; None where they are not known.
     """
 
     signals: Tensor
     labels: Tensor
+    rhythm: Tensor | None = None
     rows: Rows | None = None
 
     def __len__(self) -> int:
@@ -85,7 +89,28 @@ def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
     """Put the normalised beats of some rows on the device."""
     signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
     labels = torch.from_numpy(beats.labels[rows])
-    return Part(signals.to(device), labels.to(device), rows)
+    if not has_rhythm(beats):
+        return Part(signals.to(device), labels.to(device), rows=rows)
+    around = torch.from_numpy(rhythm(beats)[rows])
+    return Part(signals.to(device), labels.to(device), around.to(device), rows)
+
+
+def inputs(config: TrainConfig, part: Part) -> Part:
+    """Return a part as the configured network takes it.
+
+    Returns:
+        The part itself; or with `rhythm` one whose signals are (n, 1, 187 + 4), the numbers of
+        the rhythm at the end of each beat.
+
+    Raises:
+        UsageError: the network takes the rhythm, which the data do not tell.
+    """
+    if config.rhythm is None:
+        return part
+    if part.rhythm is None:
+        raise UsageError(NO_RHYTHM)
+    signals = torch.cat([part.signals, part.rhythm.unsqueeze(1)], -1)
+    return replace(part, signals=signals)
 
 
 def training_data(

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ecg.training.config import TrainConfig
 from ecg.training.data import Part
-from ecg.training.step import batch_sizes, train_step
+from ecg.training.ema import WeightAverage
+from ecg.training.step import PUBLISHED, batch_sizes, train_step
 
 WARM_UP_STEPS = 3  # before a recording, so that libraries have chosen and allocated
 
@@ -31,6 +33,8 @@ class GraphedSteps:
         part: the training part.
         class_weights: (5,) float32 weights in the cross-entropy.
         batch_size: beats a step.
+        options: as for `step.train_step`.
+        average: as for `step.train_step`.
     """
 
     def __init__(
@@ -40,10 +44,13 @@ class GraphedSteps:
         part: Part,
         class_weights: Tensor,
         batch_size: int,
+        options: TrainConfig = PUBLISHED,
+        average: WeightAverage | None = None,
     ) -> None:
         """Record the steps; weights and optimizer are afterwards what they were."""
         self._model, self._optimizer = model, optimizer
         self._part, self._class_weights = part, class_weights
+        self._options, self._average = options, average
         device = part.labels.device
         self._order = torch.zeros_like(part.labels)
         self._position = torch.zeros(1, dtype=torch.int64, device=device)
@@ -51,7 +58,7 @@ class GraphedSteps:
         self._totals = torch.zeros(2, dtype=torch.float64, device=device)
         self._sizes = batch_sizes(len(part), batch_size)
         model.train()
-        with _undone(model, optimizer):
+        with _undone(model, optimizer, average):
             self._replays = {size: self._record(size) for size in set(self._sizes)}
 
     def train_epoch(self, order: Tensor) -> Tensor:
@@ -76,7 +83,8 @@ class GraphedSteps:
         rows = self._order[self._position + torch.arange(size, device=self._order.device)]
         with self._device_learning_rate():
             self._totals += train_step(
-                self._model, self._optimizer, self._part, rows, self._class_weights
+                *(self._model, self._optimizer, self._part, rows, self._class_weights),
+                *(self._options, self._average),
             )
         self._position += size
 
@@ -109,12 +117,15 @@ class GraphedSteps:
 
 
 @contextmanager
-def _undone(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Undo what steps do to the weights and to the optimizer, in the same places in memory."""
+def _undone(
+    model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> Iterator[None]:
+    """Undo what steps do to weights, average and optimizer, in the same places in memory."""
+    kept = [*model.state_dict().values(), *(average.sums.values() if average else ())]
 
     def tensors() -> list[Tensor]:
         states = [value for state in optimizer.state.values() for value in state.values()]
-        return [*model.state_dict().values(), *(s for s in states if isinstance(s, Tensor))]
+        return [*kept, *(s for s in states if isinstance(s, Tensor))]
 
     before = [tensor.clone() for tensor in tensors()]
     yield

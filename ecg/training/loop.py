@@ -1,14 +1,15 @@
 """The shared trainer: one epoch after another, until the validation loss stops falling."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ecg.training.adjustment import find_shifts
 from ecg.training.checkpoint import Checkpoint
 from ecg.training.config import TrainConfig
-from ecg.training.data import Part, TrainingData
+from ecg.training.data import Part, TrainingData, inputs
 from ecg.training.precision import computing_in, find_precision
 from ecg.training.result import Confusion, Epoch, TrainResult
 from ecg.training.run import Run, as_confusion, build_model
@@ -92,7 +93,45 @@ def measure(
     device = part.labels.device
     model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return as_confusion(evaluate(model, part)[1])
+        return as_confusion(evaluate(model, inputs(config, part))[1])
+
+
+def trade_off(
+    config: TrainConfig,
+    weights: Mapping[str, Tensor],
+    data: TrainingData,
+    taus: Sequence[float],
+    precision: str = "auto",
+) -> list[Confusion]:
+    """Return the validation confusion matrix of trained weights for each logit adjustment.
+
+    One training so gives a curve of recall against precision. What the weights already hold of
+    an adjustment comes on top.
+
+    Args:
+        config: of the training.
+        weights: as it left them.
+        data: its training part, for the shares of the classes, and validation part.
+        taus: as in `ecg.training.adjustment`; 0 changes nothing.
+        precision: as for `find_precision`.
+
+    Example:
+        >>> from ecg import TrainConfig, find_budget, find_device, load, make_split
+        >>> from ecg import train, training_data
+        >>> from ecg.training import trade_off
+        >>> beats = load("synthetic")
+        >>> split = make_split("inter-patient", beats)
+        >>> data = training_data(beats, split, find_budget("smoke"), find_device("cpu"))
+        >>> result = train(TrainConfig(width_multiplier=0.1, max_epochs=2), data)
+        >>> plain, rare = trade_off(result.config, result.weights, data, (0.0, 0.5))
+        >>> plain == result.confusion
+        True
+    """
+    model = restore(config, weights, data.device)
+    shifts = find_shifts(data.train.labels, taus)
+    with computing_in(find_precision(precision, data.device), data.device):
+        _, cells = evaluate(model, inputs(config, data.validation), shifts)
+    return [as_confusion(one) for one in cells]
 
 
 def predict(
@@ -102,7 +141,7 @@ def predict(
     device = part.labels.device
     model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return predict_logits(model, part.signals).cpu()
+        return predict_logits(model, inputs(config, part).signals).cpu()
 
 
 def restore(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:

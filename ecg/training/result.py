@@ -25,6 +25,7 @@ class Epoch:
         confusion: (5, 5) validation counts, rows true, columns predicted.
         best_epoch: the epoch of the lowest validation loss so far.
         epochs_since_best: epochs in a row without a better validation loss.
+        tau: of the logit adjustment with which `confusion` was counted.
     """
 
     number: int
@@ -34,6 +35,7 @@ class Epoch:
     confusion: Confusion
     best_epoch: int
     epochs_since_best: int
+    tau: float = 0.0
 
     @property
     def scores(self) -> dict[str, float]:

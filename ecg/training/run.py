@@ -10,16 +10,19 @@ from torch import Tensor, nn
 from ecg import models
 from ecg.errors import EcgError
 from ecg.imbalance import class_weights
+from ecg.training.adjustment import LogitShift, choose_tau, find_shifts, find_taus
 from ecg.training.config import TrainConfig
-from ecg.training.data import Part, TrainingData
+from ecg.training.data import Part, TrainingData, inputs
 from ecg.training.early_stopping import EarlyStopping
+from ecg.training.ema import WeightAverage
 from ecg.training.fusion import for_training
 from ecg.training.graphs import GraphedSteps
 from ecg.training.memory import keep_freed_memory
 from ecg.training.order import beat_weights, class_counts, derive_seed, epoch_order
 from ecg.training.precision import is_bf16_on_cpu
 from ecg.training.result import Confusion, Epoch
-from ecg.training.step import evaluate, make_optimizer, train_epoch
+from ecg.training.schedule import rate_factor
+from ecg.training.step import batch_sizes, evaluate, make_optimizer, train_epoch
 
 
 class DivergedError(EcgError):
@@ -42,15 +45,20 @@ class Run:
         if data.device.type == "cpu":
             keep_freed_memory()
         self.config = config
-        self.data = data
+        self.data = data = TrainingData(inputs(config, data.train), inputs(config, data.validation))
         seed_device(data.device, derive_seed(config.seed, "weights"))
         self.model = build_model(config).to(data.device)
         self.optimizer = make_optimizer(config, self.model)
+        self.average = None if config.ema is None else WeightAverage(self.model, config.ema)
         self.scheduler = _make_scheduler(config, self.optimizer)
         self.stopping = EarlyStopping(config.patience)
         self.epochs: list[Epoch] = []
         self.best_weights: Mapping[str, Tensor] = {}
         self._loss_weights = _loss_weights(config, data.train)
+        self._taus = find_taus(config.logit_adjustment)
+        self._shifts = (
+            find_shifts(data.train.labels, self._taus) if config.logit_adjustment else None
+        )
         self._beat_weights = beat_weights(data.train.labels, config.ratio)
         self._train_epoch: Callable[[Tensor], Tensor] | None = None
 
@@ -69,17 +77,25 @@ class Run:
         """
         number = len(self.epochs) + 1
         config, data = self.config, self.data
-        learning_rate = float(self.optimizer.param_groups[0]["lr"])
+        group = self.optimizer.param_groups[0]
+        plain_rate = group["lr"]
+        learning_rate = group["lr"] = float(plain_rate) * rate_factor(config, number)
         if self._train_epoch is None:  # not before the first epoch: a resumed state goes in first
             self._train_epoch = self._make_train_epoch()
         seed_device(data.device, derive_seed(config.seed, "dropout", number))
         order = epoch_order(data.train.labels, self._beat_weights, config.seed, number)
         trained = self._train_epoch(order)
-        validated, cells = evaluate(self.model, data.validation)
-        train_loss, validation_loss, confusion = _to_host(trained, validated, cells)
+        group["lr"] = plain_rate
+        model = self._model_to_validate()
+        validated, cells = evaluate(model, data.validation, self._shifts)
+        train_loss, validation_loss, confusions = _to_host(trained, validated, cells)
         _check_finite(number, train_loss, validation_loss)
+        chosen = choose_tau(self._taus, confusions)
         if self.stopping.update(number, validation_loss):
-            self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+            best = {k: v.clone() for k, v in model.state_dict().items()}
+            if self._shifts is not None:
+                best[f"{len(self.model) - 1}.shift"] = self._shifts[chosen].clone()
+            self.best_weights = best
         if self.scheduler is not None:
             self.scheduler.step(validation_loss)
         epoch = Epoch(
@@ -87,9 +103,10 @@ class Run:
             train_loss=train_loss,
             validation_loss=validation_loss,
             learning_rate=learning_rate,
-            confusion=confusion,
+            confusion=confusions[chosen],
             best_epoch=self.stopping.best_epoch,
             epochs_since_best=self.stopping.epochs_since_best,
+            tau=self._taus[chosen],
         )
         self.epochs.append(epoch)
         return epoch
@@ -98,21 +115,28 @@ class Run:
         """Return what trains one epoch in a given order: CUDA graphs on a GPU, else the steps."""
         part, batch_size = self.data.train, self.config.batch_size
         model = for_training(self.model) if is_bf16_on_cpu() else self.model
+        steps = (model, self.optimizer, part, self._loss_weights, batch_size)
         if self.data.device.type == "cuda":
-            return GraphedSteps(
-                self.model, self.optimizer, part, self._loss_weights, batch_size
-            ).train_epoch
-        return partial(train_epoch, model, self.optimizer, part, self._loss_weights, batch_size)
+            return GraphedSteps(*steps, self.config, self.average).train_epoch
+        return partial(train_epoch, *steps, options=self.config, average=self.average)
+
+    def _model_to_validate(self) -> nn.Module:
+        if self.average is None:
+            return self.model
+        steps = len(batch_sizes(len(self.data.train), self.config.batch_size))
+        return self.average.read(steps * (len(self.epochs) + 1))
 
 
-def build_model(config: TrainConfig) -> nn.Module:
+def build_model(config: TrainConfig) -> nn.Sequential:
     """Build the configured network with freshly drawn weights."""
-    return models.build(
+    network = models.build(
         config.model,
         width_multiplier=config.width_multiplier,
         kernel_multiplier=config.kernel_multiplier,
         dropout_multiplier=config.dropout_multiplier,
+        rhythm=config.rhythm is not None,
     )
+    return network.append(LogitShift()) if config.logit_adjustment else network
 
 
 def seed_device(device: torch.device, seed: int) -> None:
@@ -146,13 +170,15 @@ def _loss_weights(config: TrainConfig, part: Part) -> Tensor:
     return torch.from_numpy(class_weights(counts, config.alpha)).to(part.signals)
 
 
-def _to_host(trained: Tensor, validated: Tensor, cells: Tensor) -> tuple[float, float, Confusion]:
+def _to_host(
+    trained: Tensor, validated: Tensor, cells: Tensor
+) -> tuple[float, float, list[Confusion]]:
     """Bring an epoch's losses and counts over in one transfer: the one time the host waits."""
     values = torch.cat([trained, validated.view(1), cells.flatten().double()]).cpu()
     train_sum, train_weight, validation_sum = values[:3].tolist()
-    confusion = as_confusion(values[3:].view(cells.shape).long())
-    beats = sum(map(sum, confusion))
-    return train_sum / train_weight, validation_sum / beats, confusion
+    confusions = [as_confusion(one) for one in values[3:].view(-1, *cells.shape[-2:]).long()]
+    beats = sum(map(sum, confusions[0]))
+    return train_sum / train_weight, validation_sum / beats, confusions
 
 
 def _check_finite(epoch: int, train_loss: float, validation_loss: float) -> None:

@@ -8,14 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from ecg.heartbeats import CLASSES
+from ecg.training.augment import jittered, mixed
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part
+from ecg.training.ema import WeightAverage
 from ecg.training.fusion import for_evaluation
 from ecg.training.precision import is_bf16_on_cpu
 
 # On a CPU a small batch stays in the cache, which bfloat16 needs less of; a GPU wants to be filled.
 EVALUATION_BATCH = {"cpu": 64, "cuda": 4096}
 BF16_EVALUATION_BATCH = 512
+PUBLISHED = TrainConfig()
 Found = TypeVar("Found")
 
 
@@ -53,6 +56,8 @@ def train_step(
     part: Part,
     rows: Tensor,
     class_weights: Tensor,
+    options: TrainConfig = PUBLISHED,
+    average: WeightAverage | None = None,
 ) -> Tensor:
     """Train one batch.
 
@@ -62,17 +67,36 @@ def train_step(
         part: the training part.
         rows: (batch,) int64 rows of the part to train on.
         class_weights: (5,) float32 weights in the cross-entropy.
+        options: what changes batch and labels: `jitter`, `mixup`, `label_smoothing`.
+        average: takes in the weights after the step.
 
     Returns:
         (2,) float32 on the device: the weighted mean loss times the sum of weights, that sum.
     """
     signals, labels = part.signals[rows], part.labels[rows]  # (batch, 1, 187), (batch,)
+    if options.jitter:
+        signals = jittered(signals, options.jitter)
     optimizer.zero_grad(set_to_none=True)
-    loss = nn.functional.cross_entropy(model(signals), labels, class_weights)
+    loss, weight = _loss(model, signals, labels, class_weights, options)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    weight = class_weights[labels].sum()
+    if average is not None:
+        average.update()
     return torch.stack([loss.detach() * weight, weight])
+
+
+def _loss(
+    model: nn.Module, signals: Tensor, labels: Tensor, class_weights: Tensor, options: TrainConfig
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean cross-entropy of a batch, and the sum of its weights."""
+    cross_entropy = partial(
+        nn.functional.cross_entropy, weight=class_weights, label_smoothing=options.label_smoothing
+    )
+    if not options.mixup:
+        return cross_entropy(model(signals), labels), class_weights[labels].sum()
+    signals, targets = mixed(signals, labels, options.mixup)
+    weight = (targets @ class_weights).sum()
+    return cross_entropy(model(signals), targets, reduction="sum") / weight, weight
 
 
 def train_epoch(
@@ -82,6 +106,8 @@ def train_epoch(
     class_weights: Tensor,
     batch_size: int,
     order: Tensor,
+    options: TrainConfig = PUBLISHED,
+    average: WeightAverage | None = None,
 ) -> Tensor:
     """Train one epoch, a step after another.
 
@@ -92,6 +118,8 @@ def train_epoch(
         class_weights: (5,) float32 weights in the cross-entropy.
         batch_size: beats a step.
         order: (n,) int64 rows to train on, in order.
+        options: as for `train_step`.
+        average: as for `train_step`.
 
     Returns:
         (2,) float64 on the device: sum of weighted losses, sum of weights.
@@ -100,22 +128,26 @@ def train_epoch(
     totals = torch.zeros(2, dtype=torch.float64, device=order.device)
     sizes = batch_sizes(len(order), batch_size)
     for rows in torch.split(order[: sum(sizes)], sizes):
-        totals += train_step(model, optimizer, part, rows, class_weights)
+        totals += train_step(model, optimizer, part, rows, class_weights, options, average)
     return totals
 
 
-def evaluate(model: nn.Module, part: Part) -> tuple[Tensor, Tensor]:
+def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Measure a model on a part; where memory runs out, once more with half the batch.
 
     Args:
         model: in any mode; left in evaluation mode.
         part: the part to measure.
+        shifts: (k, 5) float32, each subtracted from the logits before the class is chosen;
+            None for one of zeros.
 
     Returns:
-        () float64 sum of the unweighted losses, and the (5, 5) int64 confusion matrix (rows true,
-        columns predicted), both on the device.
+        () float64 sum of the unweighted losses of the logits themselves, and a (k, 5, 5) int64
+        confusion matrix for each shift (rows true, columns predicted), both on the device;
+        (5, 5) without `shifts`.
     """
-    return _sparing(partial(_evaluate, model, part), part.labels.device)
+    total, cells = _sparing(partial(_evaluate, model, part, shifts), part.labels.device)
+    return total, cells[0] if shifts is None else cells
 
 
 def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
@@ -152,15 +184,22 @@ def _predict(model: nn.Module, signals: Tensor, size: int) -> Tensor:
 
 
 @torch.inference_mode()
-def _evaluate(model: nn.Module, part: Part, size: int) -> tuple[Tensor, Tensor]:
+def _evaluate(
+    model: nn.Module, part: Part, shifts: Tensor | None, size: int
+) -> tuple[Tensor, Tensor]:
     network = _evaluating(model)
-    device = part.labels.device
+    device, count = part.labels.device, 1 if shifts is None else len(shifts)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    cells = torch.zeros(len(CLASSES) ** 2, dtype=torch.int64, device=device)
+    cells = torch.zeros(count * len(CLASSES) ** 2, dtype=torch.int64, device=device)
+    offset = torch.arange(count, device=device) * len(CLASSES) ** 2
     batches = torch.split(part.signals, size)
     for signals, labels in zip(batches, torch.split(part.labels, size), strict=True):
         logits = network(signals)  # (batch, 5)
         total += nn.functional.cross_entropy(logits, labels, reduction="sum")
-        cell = labels * len(CLASSES) + logits.argmax(1)
+        if shifts is None:
+            predicted = logits.argmax(1, keepdim=True)  # (batch, 1)
+        else:
+            predicted = (logits[:, None].float() - shifts).argmax(2)  # (batch, k)
+        cell = (offset + labels[:, None] * len(CLASSES) + predicted).flatten()
         cells.index_add_(0, cell, torch.ones_like(cell))
-    return total, cells.view(len(CLASSES), len(CLASSES))
+    return total, cells.view(count, len(CLASSES), len(CLASSES))

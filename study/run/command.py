@@ -69,6 +69,8 @@ def run_study(options: RunOptions, console: Console) -> str:
         setting = replay_setting(options, space)
     else:
         setting = resolve_setting(options, ALL_TABLES if space is None else space.name, console)
+        if space is not None and setting.beats is not None:
+            space.check(setting.beats)
     if space is None:
         fields = [row.fields for row in configurations(tables)]
         cells = plan_cells(fields, options.seeds, setting.budget, options.seed)

@@ -12,12 +12,17 @@ import torch
 from ecg.budget import Budget
 from ecg.heartbeats import Heartbeats
 from ecg.splits import Split, subsample
-from ecg.training import Epoch, Part, TrainConfig, make_part, measure, train
+from ecg.training import Epoch, TrainConfig, make_part, measure, train
 from ecg.training.data import TrainingData
 
 TIMED_SECONDS = 0.3  # of the epochs of one network; one at least
 STEPS_AN_EPOCH = 2
 EVALUATED_BEATS = 128
+# The fields of a configuration that decide the time of a step.
+TIMED = (
+    *("model", "width_multiplier", "kernel_multiplier", "dropout_multiplier", "batch_size"),
+    *("ema", "mixup", "jitter", "logit_adjustment", "rhythm"),
+)
 CPU = torch.device("cpu")
 
 
@@ -83,9 +88,7 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
     rows = subsample(split.train, beats.labels, STEPS_AN_EPOCH * config.batch_size)
     measured = make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU)
     # Validated on next to nothing, so that an epoch is its steps; no step leads anywhere.
-    data = TrainingData(
-        make_part(beats, rows, CPU), Part(measured.signals[:1], measured.labels[:1])
-    )
+    data = TrainingData(make_part(beats, rows, CPU), make_part(beats, split.validation[:1], CPU))
     timed = network_of(config).replace(learning_rate=1e-6, max_epochs=1000, patience=1000)
     ends: list[float] = []
 
@@ -104,13 +107,7 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
 
 def network_of(config: TrainConfig) -> TrainConfig:
     """Return a configuration with all that decides the time of a step, and nothing else of it."""
-    return TrainConfig(
-        model=config.model,
-        width_multiplier=config.width_multiplier,
-        kernel_multiplier=config.kernel_multiplier,
-        dropout_multiplier=config.dropout_multiplier,
-        batch_size=config.batch_size,
-    )
+    return TrainConfig(**{name: getattr(config, name) for name in TIMED})
 
 
 def time_of_all(seconds: Sequence[float], jobs: int) -> float:

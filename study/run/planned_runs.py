@@ -93,7 +93,7 @@ def plan_cell(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Ce
     """
     derived = derive_seed("repeat", seed, repeat) % 2**31
     return Cell(
-        config.replace(max_epochs=budget.max_epochs, patience=budget.patience, seed=derived),
+        config.within(budget).replace(seed=derived),
         repeat,
     )
 

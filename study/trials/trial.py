@@ -89,9 +89,7 @@ def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -
     The seed of the run is derived from the study's seed and the configuration, so it does not
     depend on which worker runs the trial, nor when.
     """
-    config = space.configure(params).replace(
-        max_epochs=budget.max_epochs, patience=budget.patience, seed=0
-    )
+    config = space.configure(params).within(budget).replace(seed=0)
     return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
 
 
@@ -249,7 +247,9 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
     curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
     curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
     curves["learning_rate"] = [epoch.learning_rate for epoch in result.epochs]
+    adjustment = {"tau": result.best.tau} if result.config.logit_adjustment else {}
     return {
+        **adjustment,
         "validation": result.best.scores,
         "per_class": {k: v.tolist() for k, v in per_class(result.confusion).items()},
         "confusion": result.confusion,

@@ -18,20 +18,35 @@ def test_every_budget_is_found_by_its_own_name(name: str) -> None:
 
 
 def test_smoke_trains_least_and_paper_most() -> None:
-    epochs = [find_budget(name).max_epochs for name in ("smoke", "quick", "paper")]
-    trials = [find_budget(name).trials for name in ("smoke", "quick", "paper")]
+    budgets = [find_budget(name) for name in ("smoke", "quick", "short", "paper")]
+    epochs = [budget.max_epochs for budget in budgets]
+    trials = [budget.trials for budget in budgets]
     assert epochs == sorted(set(epochs))
-    assert trials == sorted(set(trials))
+    assert trials == sorted(trials)
+
+
+def test_short_trains_all_beats_by_a_cosine_to_its_end() -> None:
+    # Early stopping would cut the cosine off before the rate is low.
+    short = find_budget("short")
+    assert (short.train_beats, short.validation_beats) == (None, None)
+    assert (short.max_epochs, short.patience) == (12, 12)
+    assert (short.schedule, short.warm_up) == ("cosine", 1)
+    assert not any(one.schedule for one in BUDGETS.values() if one is not short)
 
 
 def test_unknown_budget_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown budget 'huge'; known.*smoke, quick, paper"):
+    with pytest.raises(
+        UsageError, match=r"unknown budget 'huge'; known.*smoke, quick, short, paper"
+    ):
         find_budget("huge")
 
 
 def test_describe_tells_every_limit_on_training() -> None:
     # A figure is only worth as much as the training behind it, so the line names it all.
     assert find_budget("paper").describe() == ("paper (all beats, at most 100 epochs, patience 15)")
+    assert find_budget("short").describe() == (
+        "short (all beats, at most 12 epochs, patience 12, cosine after 1 epoch of warm-up)"
+    )
     quick = find_budget("quick")
     for figure in (f"{quick.train_beats:,}", str(quick.max_epochs), str(quick.patience)):
         assert figure in quick.describe()

@@ -50,7 +50,7 @@ PLAUSIBLE = {
     "--records": ("synthetic", LONG, "record", "folder", "mine.py", "none", "auto"),
     "--results": ("planned/results.csv", LONG, "folder", "mine.py", "none"),
     "--split": ("intra-patient", "inter-patient"),
-    "--budget": ("smoke", "quick", "paper"),
+    "--budget": ("smoke", "quick", "short", "paper"),
     "--device": ("cpu", "auto", "cuda:99999999999999999999", "cuda:-1", "cpu:0", "meta", "mps"),
     "--sampler": ("tpe", "random", "gp", "grid"),
     "--pruner": ("median", "hyperband", "none"),

@@ -25,7 +25,12 @@ class Drawn:
     def __init__(self, data: st.DataObject) -> None:
         self.data = data
 
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        if step is not None:
+            last = round((high - low) / step)
+            return min(high, low + step * self.data.draw(st.integers(0, last), label=name))
         return self.data.draw(st.floats(low, high), label=name)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
@@ -137,6 +142,60 @@ def test_a_grid_of_whole_numbers_has_both_ends_and_no_number_twice(
     assert all(isinstance(value, int) for value in grid)
 
 
+def test_steps_are_few_numbers_in_order() -> None:
+    # All of them in a grid that is large enough; the ends always.
+    steps = Real("width_multiplier", 0.5, 2.0, step=0.5)
+    assert steps.grid(9) == steps.grid(4) == (0.5, 1.0, 1.5, 2.0)
+    assert steps.grid(2) == (0.5, 2.0)
+    assert steps.contains(1.5)
+    assert not any(steps.contains(value) for value in (0.75, 2.5, None, "1.0"))
+    assert str(steps) == "0.5 .. 2 in steps of 0.5"
+    assert Real("kernel_multiplier", 0.6, 1.8, step=0.4).grid(9) == (0.6, 1.0, 1.4, 1.8)
+
+
+@pytest.mark.parametrize("wrong", [{"step": 0.4}, {"step": 0.0}, {"step": 0.5, "log": True}])
+def test_steps_that_lead_nowhere_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="steps of 'width_multiplier' must lead"):
+        Real("width_multiplier", 0.5, 2.0, **wrong)
+
+
+def pair(one: Parameter, other: Parameter, **baseline: Any) -> Space:
+    kind = Choice("kind", ("a", "b"))
+    values = {"kind": "a", **baseline}
+    return Space("mine", "two", (kind, one, other), values, steering=("kind",))
+
+
+def test_parameters_that_exclude_each_other_are_refused_when_the_space_is_read() -> None:
+    # Unless their conditions never hold together.
+    cosine = Choice("schedule", (None, "cosine"))
+    plateau = Real("scheduler_factor", 0.1, 0.9)
+    with pytest.raises(UsageError, match="space 'mine': schedule 'cosine' and a scheduler_factor"):
+        pair(cosine, plateau, schedule=None, scheduler_factor=0.5)
+    apart = [
+        dataclasses.replace(p, when={"kind": (k,)}) for p, k in ((cosine, "a"), (plateau, "b"))
+    ]
+    assert len(pair(*apart, schedule=None).grid(2)) == 4
+    beside = dataclasses.replace(plateau, when={"schedule": (None,)})
+    assert len(pair(cosine, beside, schedule=None, scheduler_factor=0.5).grid(2)) == 6
+
+
+def test_two_parameters_of_one_field_are_never_together() -> None:
+    rates = [
+        Real("slow", 1e-4, 1e-3, when={"kind": ("a",)}, sets="learning_rate"),
+        Real("fast", 1e-3, 1e-2, when={"kind": ("b",)}, sets="learning_rate"),
+    ]
+    space = pair(*rates, slow=1e-3)
+    assert space.configure({"kind": "b", "fast": 5e-3}).learning_rate == 5e-3
+    always = dataclasses.replace(rates[1], when={})
+    with pytest.raises(UsageError, match="'slow' and 'fast' can be together, and both set learn"):
+        pair(rates[0], always, slow=1e-3, fast=1e-3)
+
+
+def test_a_steering_parameter_sets_nothing() -> None:
+    with pytest.raises(UsageError, match="'kind' sets alpha, so it cannot be in steering"):
+        one(Choice("kind", (0.0, 1.0), sets="alpha"), steering=("kind",))
+
+
 def test_a_choice_has_all_its_options_in_a_grid_of_any_size() -> None:
     assert Choice("ratio", (None, 0.5, 1.0)).grid(1) == (None, 0.5, 1.0)
 
@@ -169,6 +228,8 @@ def test_parameters_read_as_a_person_would_write_them() -> None:
         {"baseline": {**BASELINE, "learning_rate": 1e-2}},
         {"baseline": {"strategy": "plateau", "scheduler_factor": 0.5, "learning_rate": 1e-3}},
         {"objective": "recall_macro"},
+        {"parameters": (*CHAIN[:3], dataclasses.replace(CHAIN[3], sets="weight_decay"))},
+        {"parameters": (*CHAIN[:3], dataclasses.replace(CHAIN[3], log=False, step=0.0009))},
     ],
 )  # fmt: skip
 def test_the_digest_changes_with_what_is_searched(changes: Mapping[str, Any]) -> None:

@@ -4,20 +4,23 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
 
 import search_spaces
 from ecg.budget import BUDGETS
 from ecg.errors import UsageError
+from ecg.models import Shape
 from ecg.training import TrainConfig
 from search_spaces import Params, Space, all_spaces, find_space
 from study.run.command import GRID_POINTS
 from study.trials.trial import configure
 from tests.search_spaces.test_space import Drawn
-from tests.support.toy import rule
+from tests.support.toy import flat_heartbeats, rule, toy_heartbeats
 
 SHIPPED = sorted(all_spaces().items())
 shipped = pytest.mark.parametrize("space", [s for _, s in SHIPPED], ids=[n for n, _ in SHIPPED])
@@ -33,9 +36,11 @@ def check_conditions(space: Space, params: Params) -> None:
             assert parameter.contains(params[parameter.name])
 
 
-def test_five_spaces_are_shipped() -> None:
+def test_seven_spaces_are_shipped() -> None:
     # Each is known by the name of its file.
-    assert set(all_spaces()) == {"architecture", "full", "imbalance", "optimizer", "scheduler"}
+    assert set(all_spaces()) == {
+        *("architecture", "full", "imbalance", "optimizer", "regularise", "rhythm", "scheduler")
+    }
     for name, space in all_spaces().items():
         assert space.name == name
         assert space.description
@@ -49,9 +54,7 @@ def test_the_first_trial_is_the_published_baseline(space: Space) -> None:
         config = configure(space, dict(space.baseline), budget, seed=7)
         assert (config.max_epochs, config.patience) == (budget.max_epochs, budget.patience)
         plain = TrainConfig()
-        assert plain == config.replace(
-            max_epochs=plain.max_epochs, patience=plain.patience, seed=plain.seed
-        )
+        assert plain.within(budget) == config.replace(seed=plain.seed)
 
 
 @shipped
@@ -67,9 +70,9 @@ def test_every_suggestion_is_accepted(space: Space, data: st.DataObject) -> None
     params = space.suggest(Drawn(data))
     check_conditions(space, params)
     config = configure(space, params, BUDGETS["smoke"], seed=0)
-    fields = config.to_fields()
+    sets = {parameter.name: parameter.sets or parameter.name for parameter in space.parameters}
     for name, value in params.items():
-        assert name in space.steering or fields[name] == value
+        assert name in space.steering or getattr(config, sets[name]) == value
 
 
 @shipped
@@ -113,9 +116,51 @@ def test_a_grid_has_different_points_that_can_all_be_trained(space: Space, point
 def test_the_grid_that_is_searched_has_the_ends_of_every_range() -> None:
     grid = find_space("optimizer").grid(GRID_POINTS)
     assert len(grid) == GRID_POINTS**2 * (2 + GRID_POINTS)
-    assert {params["learning_rate"] for params in grid} >= {1e-4, 1e-1}
-    assert {params["weight_decay"] for params in grid} >= {1e-6, 1e-1}
+    assert {params.get("learning_rate") for params in grid} >= {None, 1e-4, 1e-2}
+    assert {params.get("sgd_learning_rate") for params in grid} >= {None, 1e-3, 3e-1}
     assert {params.get("momentum") for params in grid} >= {None, 0.5, 0.99}
+
+
+@pytest.mark.parametrize("name", ["optimizer", "full"])
+def test_adam_and_sgd_have_learning_rates_of_their_own(name: str) -> None:
+    # Both set one field of the configuration.
+    space = find_space(name)
+    for params in space.grid(2):
+        rates = [params[n] for n in ("learning_rate", "sgd_learning_rate") if n in params]
+        assert [space.configure(params).learning_rate] == rates
+    by_optimizer = {p["optimizer"]: p.get("sgd_learning_rate") for p in space.grid(1)}
+    assert by_optimizer == {"adamw": None, "adam": None, "sgd": 1e-3}
+
+
+@pytest.mark.parametrize("name", ["architecture", "regularise"])
+def test_widths_and_kernels_are_numbers_for_the_sampler(name: str) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen: dict[str, set[float]] = {"width_multiplier": set(), "kernel_multiplier": set()}
+    for _ in range(40):
+        trial = study.ask()
+        find_space(name).suggest(trial)
+        for name_of, values in seen.items():
+            assert isinstance(trial.distributions[name_of], FloatDistribution)
+            values.add(trial.params[name_of])
+    assert seen["width_multiplier"] == {0.5, 1.0, 1.5, 2.0}
+    kernels = {Shape(kernel=kernel).kernel_size() for kernel in seen["kernel_multiplier"]}
+    assert kernels == {3, 5, 7, 9}
+
+
+def test_spaces_whose_definition_has_not_changed_keep_their_digest() -> None:
+    # Their studies go on, and recordings of them are replayed.
+    spaces = all_spaces()
+    assert (spaces["imbalance"].digest, spaces["scheduler"].digest) == ("d922028a", "483629ad")
+
+
+def test_the_rhythm_is_searched_only_where_records_are_known() -> None:
+    told, untold = toy_heartbeats(20), flat_heartbeats(np.zeros(3, dtype=np.int64))
+    for name, space in all_spaces().items():
+        space.check(told)
+        if name != "rhythm":
+            space.check(untold)
+    with pytest.raises(UsageError, match="space 'rhythm': `rhythm` needs the record and sample"):
+        find_space("rhythm").check(untold)
 
 
 def test_an_unknown_space_names_those_that_are_known() -> None:

@@ -47,7 +47,7 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
     ("words", "message"),
     [
         (("--space", "imbalanse"), "unknown space 'imbalanse'; known spaces: architecture, "),
-        (("--budget", "huge"), "unknown budget 'huge'; known budgets: smoke, quick, paper"),
+        (("--budget", "huge"), "unknown budget 'huge'; known budgets: smoke, quick, short, paper"),
         (("--split", "random"), "unknown split 'random'; known"),
         (("--device", "tpu"), "unknown device 'tpu'; use auto, cpu, cuda or cuda:N"),
         (("--sampler", "magic"), "unknown sampler 'magic'; known: tpe, random, gp, grid"),

@@ -1,5 +1,7 @@
 """A small deterministic heartbeat set whose classes can be learnt in seconds, and test settings."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import settings
@@ -13,6 +15,13 @@ CPU = torch.device("cpu")
 RECORDS = tuple(sorted(DS1 + DS2))
 SHARES = (0.6, 0.02, 0.16, 0.06, 0.16)  # of N, S, V, F, Q; S is as rare as in the real set
 SILENCE = 20  # samples of zero padding at the end of each beat
+
+# Options of the trainer that can be on together, each alone in `EACH_OPTION`.
+ALL_OPTIONS: dict[str, Any] = {
+    "schedule": "cosine", "warm_up": 2, "ema": 0.95, "label_smoothing": 0.1, "mixup": 0.3,
+    "jitter": 0.5, "logit_adjustment": 0.5, "rhythm": "rr",
+}  # fmt: skip
+EACH_OPTION = [{name: value} for name, value in ALL_OPTIONS.items()]
 
 # Hypothesis draws the same examples every time, so a failure is never a matter of luck.
 rule = settings(max_examples=60, deadline=None, derandomize=True, database=None)

@@ -3,11 +3,13 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from ecg.training import Checkpoint, Epoch, TrainConfig, TrainingData, train
+from tests.support.toy import ALL_OPTIONS, EACH_OPTION
 
 CONFIG = TrainConfig(model="coupled", width_multiplier=0.1, max_epochs=5, patience=5, seed=3)
 
@@ -42,6 +44,33 @@ def test_resumed_run_equals_an_uninterrupted_one(
     )
     whole = train(config, data)
     resumed = train(config, data, None, interrupted(config, data, tmp_path / "run", epochs))
+    assert resumed == whole
+    for name, tensor in whole.weights.items():
+        assert torch.equal(tensor, resumed.weights[name]), name
+
+
+PLATEAU = {"schedule": None, "scheduler_factor": 0.5, "scheduler_patience": 0}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "options", [*EACH_OPTION, ALL_OPTIONS, {**ALL_OPTIONS, **PLATEAU}], ids="-".join
+)
+def test_interruptions_leave_no_trace_whatever_the_options(
+    data: TrainingData, tmp_path: Path, options: dict[str, Any], precision: str
+) -> None:
+    # Interrupted twice: in the third epoch, and in the fourth after it was resumed.
+    config, path = CONFIG.replace(**options), tmp_path / "run"
+    whole = train(config, data, precision=precision)
+    for epochs in (2, 3):
+        with pytest.raises(Stop):
+            train(
+                config, data, interrupt_after(epochs), Checkpoint(path, "key", every_seconds=0),
+                precision,
+            )  # fmt: skip
+    last = Checkpoint(path, "key", every_seconds=0)
+    resumed = train(config, data, None, last, precision)
+    assert last.resumed == 3
     assert resumed == whole
     for name, tensor in whole.weights.items():
         assert torch.equal(tensor, resumed.weights[name]), name

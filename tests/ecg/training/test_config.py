@@ -1,18 +1,23 @@
+import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from ecg.networks import MODELS
 from ecg.training import TrainConfig
-from ecg.training.config import OPTIMIZERS
+from ecg.training.config import OPTIMIZERS, OPTIONS
+from study.storage.results_values import config_value
 from tests.support.toy import rule
 
+REPOSITORY = Path(__file__).parents[3]
 FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]
 few = st.sampled_from  # few values each, so that two draws are often equal
 fields = st.fixed_dictionaries(
@@ -26,6 +31,10 @@ fields = st.fixed_dictionaries(
         "scheduler_factor": few([None, 0.5]),
         "seed": few([0, 1]),
         "patience": few([15, 3]),
+        "ema": few([None, 0.99]),
+        "label_smoothing": few([0, 0.1]),
+        "warm_up": few([0, 1]),
+        "rhythm": few([None, "rr"]),
     },
 )
 
@@ -42,6 +51,44 @@ def test_defaults_are_the_published_baseline() -> None:
     assert config.alpha == 0
     multipliers = [getattr(config, name) for name in FIELDS if name.endswith("_multiplier")]
     assert multipliers == [1, 1, 1]
+    assert not any(getattr(config, name) for name in OPTIONS)
+
+
+def test_a_stored_configuration_of_before_the_options_keeps_its_digest() -> None:
+    # The identity of planned runs in running databases and in committed results.
+    path = REPOSITORY / "results/tables/tables-mitdb-intra-patient-paper/results.csv"
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        columns = {k.removeprefix("config_"): v for k, v in row.items() if "config_" in k}
+        fields = {k: config_value(v) for k, v in columns.items()}
+        config = TrainConfig.from_fields(fields)
+        assert config.replace(seed=0).digest == row["configuration"]
+        assert set(config.to_fields()) == set(columns) == set(FIELDS) - set(OPTIONS)
+    assert rows[0]["configuration"] == "d029bcc2411851b8"
+
+
+def test_an_option_that_a_table_leaves_empty_is_off() -> None:
+    # One table may hold runs with an option and runs without.
+    empty = dict.fromkeys(OPTIONS)
+    assert TrainConfig.from_fields({**TrainConfig().to_fields(), **empty}) == TrainConfig()
+
+
+def test_cosine_and_plateau_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="schedule 'cosine' and a scheduler_factor"):
+        TrainConfig(schedule="cosine", scheduler_factor=0.5)
+
+
+def test_a_budget_gives_its_limits_and_its_schedule_where_there_is_none() -> None:
+    short, paper = BUDGETS["short"], BUDGETS["paper"]
+    plain = TrainConfig(seed=3).within(short)
+    assert plain == TrainConfig(max_epochs=12, patience=12, schedule="cosine", warm_up=1, seed=3)
+    assert plain.within(short) == plain
+    own = TrainConfig(schedule="cosine", warm_up=3)
+    assert own.within(short) == own.replace(max_epochs=12, patience=12)
+    plateau = TrainConfig(scheduler_factor=0.5)
+    assert plateau.within(short) == plateau.replace(max_epochs=12, patience=12)
+    assert TrainConfig().within(paper) == TrainConfig()
 
 
 def test_frozen_and_given_by_name_only() -> None:
@@ -79,6 +126,8 @@ def test_digest_changes_with_every_field() -> None:
         "scheduler_factor": 0.5,
         "ratio": 0.5,
         "alpha": 0.5,
+        "schedule": "cosine",
+        "rhythm": "rr",
     }
     digests = {TrainConfig().digest}
     for name in FIELDS:
@@ -129,6 +178,14 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "max_epochs": [0, -3, 1.5, None],
     "patience": [0, -1, 2.5, INF],
     "seed": [-1, 0.5, None],
+    "schedule": ["plateau", "linear", 1],
+    "warm_up": [-1, 0.5, True],
+    "ema": [0.0, 1.0, 1.5, NAN, "0.99"],
+    "label_smoothing": [-0.1, 1.1, NAN],
+    "mixup": [-0.1, 1.1, NAN],
+    "jitter": [-0.1, 1.1, True],
+    "logit_adjustment": [-0.1, 1.1, NAN],
+    "rhythm": ["none", "hr", True],
 }
 
 

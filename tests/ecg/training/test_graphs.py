@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from ecg.training.graphs import GraphedSteps
 from ecg.training.order import beat_weights, epoch_order
 from ecg.training.run import Run
 from ecg.training.step import train_epoch
-from tests.support.toy import loss_weights
+from tests.support.toy import ALL_OPTIONS, EACH_OPTION, loss_weights
 
 # A learning rate that float32 holds exactly: the graph reads it as one.
 SMALL = TrainConfig(width_multiplier=0.1, alpha=0.5, ratio=0.5, learning_rate=2**-7)
@@ -19,7 +21,12 @@ needs_cuda = pytest.mark.skipif(
 
 def on(device: str, data: TrainingData) -> TrainingData:
     parts = (data.train, data.validation)
-    return TrainingData(*(Part(p.signals.to(device), p.labels.to(device)) for p in parts))
+    return TrainingData(*(Part(*(t.to(device) for t in parts_of(p))) for p in parts))
+
+
+def parts_of(part: Part) -> tuple[torch.Tensor, ...]:
+    assert part.rhythm is not None
+    return part.signals, part.labels, part.rhythm
 
 
 def trained(
@@ -28,7 +35,8 @@ def trained(
     """Return the sums of every epoch, and weights, buffers and moments after the last."""
     run = Run(config, data)
     weights = loss_weights(config, data.train)
-    steps = GraphedSteps(run.model, run.optimizer, data.train, weights, config.batch_size)
+    common = (run.model, run.optimizer, run.data.train, weights, config.batch_size)
+    steps = GraphedSteps(*common, config, run.average)
     labels, totals = data.train.labels, []
     for epoch in range(1, epochs + 1):
         order = epoch_order(labels, beat_weights(labels, config.ratio), 0, epoch)
@@ -36,12 +44,11 @@ def trained(
         if graphed:
             totals.append(steps.train_epoch(order))
         else:
-            totals.append(
-                train_epoch(run.model, run.optimizer, data.train, weights, config.batch_size, order)
-            )
+            totals.append(train_epoch(*common, order, config, run.average))
         run.optimizer.param_groups[0]["lr"] /= 2  # as a scheduler does
     moments = [value for state in run.optimizer.state.values() for value in state.values()]
-    return totals, [*run.model.state_dict().values(), *moments]
+    averages = run.average.sums.values() if run.average is not None else ()
+    return totals, [*run.model.state_dict().values(), *moments, *averages]
 
 
 @pytest.mark.parametrize("model", models.MODELS)
@@ -57,6 +64,16 @@ def test_graphed_steps_train_as_plain_ones_do_to_the_bit(
         assert all(map(torch.equal, some, others))
 
 
+@pytest.mark.parametrize("options", [*EACH_OPTION, ALL_OPTIONS], ids="-".join)
+def test_graphed_steps_do_what_the_options_ask_to_the_bit(
+    data: TrainingData, options: dict[str, Any]
+) -> None:
+    config = SMALL.replace(**options)
+    found, expected = (trained(config, data, graphed=graphed) for graphed in (True, False))
+    for some, others in zip(found, expected, strict=True):
+        assert all(map(torch.equal, some, others))
+
+
 @pytest.mark.parametrize("batch_size", [7, 119, 239, 240, 1000])
 def test_every_size_of_the_last_batch_is_trained(data: TrainingData, batch_size: int) -> None:
     config = SMALL.replace(batch_size=batch_size)
@@ -67,6 +84,7 @@ def test_every_size_of_the_last_batch_is_trained(data: TrainingData, batch_size:
 def test_what_recording_does_to_weights_and_optimizer_is_undone(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The averaged weights too.
     # A recording on CUDA warms up with real steps. Here it takes them too; what is trained
     # afterwards, fresh or gone on with, must not show them.
     def record(steps: GraphedSteps, size: int) -> object:
@@ -75,9 +93,10 @@ def test_what_recording_does_to_weights_and_optimizer_is_undone(
         steps._step(size)
         return lambda: steps._step(size)
 
-    plain = trained(SMALL, data, graphed=True)
+    config = SMALL.replace(ema=0.9)
+    plain = trained(config, data, graphed=True)
     monkeypatch.setattr(GraphedSteps, "_record", record)
-    found = trained(SMALL, data, graphed=True)
+    found = trained(config, data, graphed=True)
     for some, others in zip(found, plain, strict=True):
         assert all(map(torch.equal, some, others))
 
@@ -91,6 +110,18 @@ def test_a_cuda_graph_trains_as_the_plain_steps_do(
     # The same random draws and kernels; sums may be taken in another order, so losses may
     # differ by 0.1 % after three epochs of a small learning rate.
     config = SMALL.replace(model=model, optimizer=optimizer, learning_rate=2**-10)
+    there = on("cuda", data)
+    found, expected = (trained(config, there, graphed=graphed)[0] for graphed in (True, False))
+    for some, others in zip(found, expected, strict=True):
+        torch.testing.assert_close(some, others, rtol=1e-3, atol=0)
+
+
+@needs_cuda
+@pytest.mark.parametrize("options", [*EACH_OPTION, ALL_OPTIONS], ids="-".join)
+def test_a_cuda_graph_does_what_the_options_ask(
+    data: TrainingData, options: dict[str, Any]
+) -> None:
+    config = SMALL.replace(learning_rate=2**-10, **options)
     there = on("cuda", data)
     found, expected = (trained(config, there, graphed=graphed)[0] for graphed in (True, False))
     for some, others in zip(found, expected, strict=True):

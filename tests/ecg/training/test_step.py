@@ -6,10 +6,11 @@ from torch.nn.functional import cross_entropy
 
 from ecg import models
 from ecg.training import Part, TrainConfig, TrainingData
+from ecg.training.augment import mixed
 from ecg.training.config import OPTIMIZERS
 from ecg.training.loop import build_model
 from ecg.training.order import epoch_order
-from ecg.training.step import evaluate, make_optimizer, train_epoch
+from ecg.training.step import evaluate, make_optimizer, train_epoch, train_step
 from tests.support.toy import loss_weights, rule, toy_data
 
 SMALL = toy_data(100, validation=29)
@@ -50,6 +51,52 @@ def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha
     expected = mean_loss(model, Part(data.train.signals[used], data.train.labels[used]), weights)
     assert total / weight == pytest.approx(expected, rel=1e-5)
     assert weight == pytest.approx(weights[data.train.labels[used]].double().sum().item())
+
+
+@rule
+@given(smoothing=st.floats(0, 1), alpha=st.sampled_from([0.0, 1.0]), seed=st.integers(0, 9))
+def test_smoothed_and_mixed_losses_are_weighted_means_over_shares_of_classes(
+    smoothing: float, alpha: float, seed: int
+) -> None:
+    # By the definition: every beat's loss is the mean of its classes' losses by its shares of
+    # them, each class with its weight; a share is (1 - smoothing) of the label's and
+    # smoothing / 5 of every class.
+    config = TrainConfig(
+        model="simple", width_multiplier=0.1, alpha=alpha, label_smoothing=smoothing,
+        learning_rate=0.0, weight_decay=0.0,
+    )  # fmt: skip
+    part, weights = SMALL.train, loss_weights(config, SMALL.train)
+    model = build_model(config)
+    rows = torch.arange(20)
+    for mixup in (0.0, 0.4):
+        options = config.replace(mixup=mixup)
+        torch.manual_seed(seed)
+        shares = torch.nn.functional.one_hot(part.labels[rows], 5).float()
+        signals = part.signals[rows]
+        if mixup:
+            signals, shares = mixed(signals, part.labels[rows], mixup)
+        smoothed = shares * (1 - smoothing) + smoothing / 5
+        losses = -(smoothed * weights * model(signals).log_softmax(1)).sum(1)
+        weight = (shares * weights).sum()
+        torch.manual_seed(seed)
+        optimizer = make_optimizer(config, model)
+        total, found = train_step(model, optimizer, part, rows, weights, options).tolist()
+        assert found == pytest.approx(weight.item(), rel=1e-5)
+        assert total == pytest.approx(losses.sum().item(), rel=1e-4)
+
+
+def test_jitter_and_mixup_change_what_is_trained_on_and_not_the_part() -> None:
+    data, config = SMALL, TrainConfig(model="simple", width_multiplier=0.1)
+    before = data.train.signals.clone()
+    totals = set()
+    for options in (config, config.replace(jitter=1.0), config.replace(mixup=0.4)):
+        torch.manual_seed(0)
+        model = build_model(config)
+        optimizer = make_optimizer(config, model)
+        rows = torch.arange(20)
+        totals.add(train_step(model, optimizer, data.train, rows, torch.ones(5), options)[0].item())
+    assert len(totals) == 3
+    assert torch.equal(data.train.signals, before)
 
 
 def mean_loss(model: torch.nn.Module, part: Part, weights: torch.Tensor | None = None) -> float:

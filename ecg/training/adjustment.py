@@ -1,0 +1,66 @@
+"""Logit adjustment: precision against recall of the rare classes, chosen after the training.
+
+After Menon et al. 2021 (arXiv 2007.07314), a beat is given the class with the largest
+logit - tau * log(share of the class in the training part). tau above 0 favours rare classes.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ecg.heartbeats import CLASSES
+from ecg.metrics import scores
+from ecg.training.order import class_counts
+from ecg.training.result import Confusion
+
+STEPS = 10  # values of tau tried on either side of 0
+
+
+class LogitShift(nn.Module):
+    """The last layer of a network with logit adjustment: subtracts its buffer `shift`.
+
+    The shift is zero throughout the training. The kept weights hold the chosen one, so whatever
+    predicts with them applies it.
+    """
+
+    shift: Tensor
+
+    def __init__(self) -> None:
+        """Shift nothing."""
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(len(CLASSES)))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(batch, 5) logits -> (batch, 5) float32."""
+        return logits.float() - self.shift.float()
+
+
+def find_taus(largest: float) -> tuple[float, ...]:
+    """Return the values to try from -largest to largest; only 0 where that is 0."""
+    if not largest:
+        return (0.0,)
+    return tuple(largest * step / STEPS for step in range(-STEPS, STEPS + 1))
+
+
+def find_shifts(labels: Tensor, taus: Sequence[float]) -> Tensor:
+    """Return what each tau subtracts from the logits.
+
+    Args:
+        labels: (n,) int64 labels of the training part.
+        taus: values of tau.
+
+    Returns:
+        (taus, 5) float32 on the labels' device, 0 for a class without beats. They are rounded
+        to bfloat16, in which networks may predict.
+    """
+    counts = class_counts(labels).double()
+    logs = torch.where(counts > 0, (counts / counts.sum()).log(), 0.0)
+    shifts = torch.tensor(taus, dtype=torch.float64)[:, None] * logs
+    return shifts.to(torch.bfloat16).float().to(labels.device)
+
+
+def choose_tau(taus: Sequence[float], found: Sequence[Confusion]) -> int:
+    """Return the index of the tau with the best F1(M), of equal ones the nearest to 0."""
+    best = [scores(confusion)["f1_macro"] for confusion in found]
+    return max(range(len(taus)), key=lambda index: (best[index], -abs(taus[index])))
