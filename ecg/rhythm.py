@@ -11,7 +11,7 @@ from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 
 RHYTHM_LENGTH = 4
-RATE = 360.0  # Hz, of the records in which `Heartbeats.sample` counts
+RATE = 360.0  # Hz, in which `Heartbeats.sample` counts where the record does not say another
 LAST = 10  # intervals in the mean
 NO_RHYTHM = (
     "`rhythm` needs the record and sample of every beat, which these data do not tell. Use data "
@@ -47,7 +47,10 @@ def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
         raise UsageError(NO_RHYTHM)
     order = np.lexsort((beats.sample, beats.record))
     record, sample = beats.record[order], beats.sample[order].astype(np.int64)
-    seconds = np.clip(np.diff(sample) / RATE, SHORTEST, LONGEST)
+    rate = np.full(len(beats), RATE)
+    for number, one in beats.records.items():
+        rate[beats.record == number] = one.rate
+    seconds = np.clip(np.diff(sample) / rate[order][1:], SHORTEST, LONGEST)
     seconds[record[1:] != record[:-1]] = np.nan  # from one record to the next
     before = np.concatenate([[np.nan], seconds])
     after = np.concatenate([seconds, [np.nan]])

@@ -23,7 +23,9 @@ values = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, 0.5]) | st.floats(0, 1), 
 
 def trials_of(found: list[float]) -> list[optuna.trial.FrozenTrial]:
     """Return complete trials with these values, the first of them the baseline."""
-    made = [create_trial(value=value, user_attrs={"baseline": n == 0}) for n, value in enumerate(found)]
+    made = [
+        create_trial(value=value, user_attrs={"baseline": n == 0}) for n, value in enumerate(found)
+    ]
     for number, trial in enumerate(made):
         trial.number = number
     return made
@@ -70,7 +72,10 @@ def test_clean_removes_what_is_not_kept(
     monkeypatch.setattr("study.storage.weights.BEST_KEPT", 2)
     common = ("--storage", sqlite_url)
     words = ("--data", "synthetic", "--budget", "smoke", "--space", tiny, "--pruner", "none")
-    assert typed("run", *words, "--trials", 6, "--sampler", "random", "--keep", "all", *common).code == 0
+    assert (
+        typed("run", *words, "--trials", 6, "--sampler", "random", "--keep", "all", *common).code
+        == 0
+    )
     assert set(files(sqlite_url, WEIGHTS)) == set(range(6))
     done = typed("clean", NAME, *common)
     assert (done.code, "removed the weights of 0 trials" in done.out) == (0, True)
