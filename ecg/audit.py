@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import UsageError
-from ecg.heartbeats import BEAT_LENGTH, CLASSES, UNKNOWN, Heartbeats
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, RAW_SAMPLING_RATE, UNKNOWN, Heartbeats
 from ecg.sources import load
-from ecg.sources.physionet import RAW_SAMPLING_RATE
 from ecg.sources.windows import DECIMATION
 from ecg.splits import Rows, Split, inter_patient, intra_patient
 
@@ -205,7 +204,7 @@ def window_seconds(rebuilt: Heartbeats) -> NDArray[np.float64]:
     between, the window is shorter than that.
     """
     seconds = np.full(len(rebuilt), np.nan)
-    intervals = np.diff(rebuilt.sample) / RAW_SAMPLING_RATE
+    intervals = np.diff(rebuilt.times())
     same = rebuilt.record[2:] == rebuilt.record[:-2]
     seconds[:-2][same] = (intervals[:-1] + 0.2 * intervals[1:])[same]
     return seconds
@@ -247,7 +246,8 @@ def overlapping_trained_beats(beats: Heartbeats, split: Split) -> NDArray[np.boo
     A window goes on into the next beat, so neighbours on both sides of the split share signal.
     """
     order = np.lexsort((beats.sample, beats.record))
-    start = beats.sample[order].astype(np.int64)
+    # In samples of 360 Hz, at which windows are cut; a beat of unknown time touches none.
+    start = np.round(np.nan_to_num(beats.times()[order], nan=-1.0) * RAW_SAMPLING_RATE)
     end = start + DECIMATION * window_lengths(beats.signals)[order]
     same = (beats.record[order][1:] == beats.record[order][:-1]) & (beats.record[order][1:] >= 0)
     touches = same & (end[:-1] > start[1:])  # each beat and the next one of its record

@@ -22,9 +22,8 @@ from ecg.audit import (
 from ecg.describe import table
 from ecg.errors import UsageError
 from ecg.files import replacing
-from ecg.heartbeats import CLASSES, PUBLISHED_COUNTS, UNKNOWN
-from ecg.sources.physionet import RAW_SAMPLING_RATE
-from ecg.splits import HELD_OUT
+from ecg.heartbeats import CLASSES, PUBLISHED_COUNTS, RAW_SAMPLING_RATE, UNKNOWN
+from ecg.splits import HELD_OUT, is_mitdb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,8 +97,13 @@ def draw(found: Audit) -> bytes:
     figure = Figure(figsize=(8.0, 9.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
     own = "intra-patient split" if found.lookup is None else "split of the CSV files"
-    _draw_split(left, own, records_by_part(found.beats, found.split))
-    _draw_split(right, "inter-patient split", records_by_part(found.rebuilt, found.by_patient))
+    name = found.rebuilt.record_name
+    for axes, title, beats, split in (
+        (left, own, found.beats, found.split),
+        (right, "inter-patient split", found.rebuilt, found.by_patient),
+    ):
+        parts = records_by_part(beats, split)
+        _draw_split(axes, title, {name(record): n for record, n in parts.items()})
     left.set_ylabel("record")
     handles, labels = right.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(COLOURS), frameon=False)
@@ -108,12 +112,12 @@ def draw(found: Audit) -> bytes:
     return content.getvalue()
 
 
-def _draw_split(axes: "Axes", title: str, parts: dict[int, tuple[int, int, int]]) -> None:
+def _draw_split(axes: "Axes", title: str, parts: dict[str, tuple[int, int, int]]) -> None:
     counts = np.array(list(parts.values()), dtype=np.float64).reshape(-1, len(PARTS))
     total = counts.sum(axis=1)
     shares = np.divide(counts, total[:, None], out=np.zeros_like(counts), where=total[:, None] > 0)
     shares = np.column_stack([shares, total == 0])
-    names = [str(record) for record in parts]
+    names = list(parts)
     begin = np.zeros(len(names))
     for (part, colour), share in zip(COLOURS.items(), 100 * shares.T, strict=True):
         axes.barh(names, share, left=begin, height=0.8, color=colour, label=part)
@@ -210,6 +214,8 @@ def _shared_records(found: Audit) -> str:
 
 
 def _sampling_rate(found: Audit) -> str:
+    if not is_mitdb(found.rebuilt):  # whose rate is that of their headers, and of nothing else
+        return ""
     head, rate = "## Sampling rate", found.rate
     if rate.windows == 0:
         return _lines(head, "No whole window is known in time, so the rate cannot be measured.")
@@ -262,7 +268,7 @@ def _every_record(found: Audit) -> str:
     for record, counts in by_patient.items():
         used = [part for part, n in zip(PARTS, counts, strict=True) if n] or ["left out"]
         own = (f"{n:,}" for n in parts.get(record, (0, 0, 0)))
-        rows.append((str(record), *own, " and ".join(used)))
+        rows.append((found.rebuilt.record_name(record), *own, " and ".join(used)))
     return _lines("## Beats of every record", _fenced(("record", *PARTS, "inter-patient"), rows))
 
 

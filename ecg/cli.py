@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ecg.console import Version, run_command
+from ecg.console import Version, as_typed, run_command
 from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
@@ -20,8 +20,8 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
@@ -46,6 +46,13 @@ def prepare(
             help="Also write them as one file (.npz), for --data elsewhere.", show_default="none"
         ),
     ] = None,
+    lead: Annotated[
+        str | None,
+        typer.Option(
+            help="Lead to cut the beats of records from.",
+            show_default="MLII or II, else the first",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
@@ -60,8 +67,9 @@ def prepare(
     resolved = sources.resolve(data)
     print(resolved.note)
     began = time.perf_counter()
-    beats = sources.load(resolved.location)
-    print(f"{len(beats):,} beats in {time.perf_counter() - began:.1f} s\n")
+    beats = sources.load(resolved.location, lead=lead)
+    print(f"{len(beats):,} beats in {time.perf_counter() - began:.1f} s")
+    print(f"{describe.origin(beats)}\n".lstrip())
     print(describe.per_class(beats))
     if output is not None:
         try:
@@ -72,18 +80,35 @@ def prepare(
 
 
 @app.command("describe")
-def describe_command(data: Data = "auto", debug: Debug = False) -> None:
+def describe_command(
+    data: Data = "auto",
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
     """Print the counts of beats per class, record and split."""
     from ecg import describe, sources
+    from ecg.record_lists import read_record_lists
 
+    lists = read_record_lists(records_file) if records_file else None
     resolved = sources.resolve(data)
     print(resolved.note)
     beats = sources.load(resolved.location)
     for note in describe.notes(resolved.location):
         print(note)
-    print(f"{len(beats):,} beats, fingerprint {beats.fingerprint}\n")
-    for table in (describe.per_class(beats), describe.per_record(beats), describe.splits(beats)):
-        print(table + "\n")
+    print(f"{len(beats):,} beats, source {beats.source}, fingerprint {beats.fingerprint}")
+    print(f"{describe.origin(beats)}\n".lstrip())
+    for table in (
+        describe.per_class(beats),
+        describe.per_record(beats),
+        describe.splits(beats, lists),
+    ):
+        print(as_typed(table) + "\n")
 
 
 @app.command("audit")

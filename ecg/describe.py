@@ -1,5 +1,6 @@
 """Counts of heartbeats per class, record and split, as text tables."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from ecg.errors import EcgError
 from ecg.heartbeats import CLASS_NAMES, CLASSES, UNKNOWN, Heartbeats
-from ecg.splits import SPLITS, make_split
+from ecg.record_lists import RecordLists
+from ecg.splits import SPLITS, Split, make_split
 
 SHOWN = 5  # files named where many could be
 
@@ -30,22 +32,27 @@ def per_record(beats: Heartbeats) -> str:
     for record in np.unique(beats.record):
         labels = beats.labels[beats.record == record]
         counts = np.bincount(labels, minlength=len(CLASSES))
-        rows.append((str(record), *(f"{n:,}" for n in counts), f"{len(labels):,}"))
+        rows.append((beats.record_name(record), *(f"{n:,}" for n in counts), f"{len(labels):,}"))
     return table(("record", *CLASSES, "all"), rows)
 
 
-def splits(beats: Heartbeats) -> str:
+def splits(beats: Heartbeats, lists: RecordLists | None = None) -> str:
     """Return a table of the records and beats of every part of every split per class.
 
-    Below it stands why a split is not possible, where one is not.
+    Below it stands why a split is not possible, where one is not, and what else is to be known.
+
+    Args:
+        beats: all of them.
+        lists: the records of each part of a further split.
     """
     rows, reasons = [], []
-    for name in SPLITS:
+    for name in (*SPLITS, *([lists.split] if lists else [])):
         try:
-            split = make_split(name, beats)
+            split = make_split(name, beats, lists if lists and name == lists.split else None)
         except EcgError as error:
             reasons.append(f"\nno split '{name}': {error}")
             continue
+        reasons += (f"\nsplit '{name}': {caution}" for caution in cautions(beats, split))
         for part, indices in split.parts():
             records = np.unique(beats.record[indices])
             known = "-" if UNKNOWN in records else str(len(records))
@@ -54,6 +61,42 @@ def splits(beats: Heartbeats) -> str:
             rows.append((f"{name} {part}", known, *numbers))
     tables = [table(("split and part", "records", *CLASSES, "all"), rows)] if rows else []
     return "\n".join([*tables, *reasons]).lstrip("\n")
+
+
+def cautions(beats: Heartbeats, split: Split) -> list[str]:
+    """Return what a score of this split cannot say, a sentence each: classes without beats."""
+    found = []
+    for part, rows in split.parts():
+        counts = np.bincount(beats.labels[rows], minlength=len(CLASSES))
+        absent = [name for name, count in zip(CLASSES, counts, strict=True) if count == 0]
+        if absent:
+            found.append(
+                f"the {part} part has no beat of {', '.join(absent)}"
+                + ("" if part == "train" else "; macro scores of it count each such class as 0")
+            )
+    return found
+
+
+def origin(beats: Heartbeats) -> str:
+    """Return leads and rates of the records, and what was left out; "" where it is not known."""
+    if not any(one.lead for one in beats.records.values()):
+        return ""
+    leads = Counter((one.lead, one.rate) for one in beats.records.values())
+    said = [f"{count} with {lead} at {rate:g} Hz" for (lead, rate), count in leads.most_common()]
+    told = [f"records by lead and sampling rate: {_first(said)}"]
+    if lost := {one.name: one.lost for one in beats.records.values() if one.lost}:
+        told.append(
+            f"{sum(lost.values()):,} beats are left out, because the signal has gaps there: record "
+            f"{_first(list(lost))}"
+        )
+    with_beats = set(np.unique(beats.record).tolist())
+    if empty := [one.name for number, one in beats.records.items() if number not in with_beats]:
+        told.append(f"records without a beat: {_first(empty)}")
+    return "; ".join(told)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
 
 
 def notes(location: str | Path) -> list[str]:
@@ -66,14 +109,13 @@ def notes(location: str | Path) -> list[str]:
         return ["simulated heartbeats, not ECG recordings; a result says nothing about patients"]
     found = locate(Path(location).expanduser())
     if found is None or found.kind != "mitdb":
-        return []
+        return [found.note] if found and found.note else []
     differing = differing_files(found.path)
     if not differing:
         return ["all files are those of PhysioNet (SHA-256)"]
-    more = ", ..." if len(differing) > SHOWN else ""
     return [
         f"{len(differing)} of {len(FILES)} files differ from PhysioNet's (SHA-256): "
-        f"{', '.join(differing[:SHOWN])}{more}"
+        f"{_first(differing)}"
     ]
 
 

@@ -15,6 +15,7 @@ CLASS_TITLES = tuple(f"{one} {name}" for one, name in zip(CLASSES, CLASS_NAMES, 
 PUBLISHED_COUNTS = (90589, 2779, 7236, 803, 8039)
 PUBLISHED_TEST_COUNTS = (18118, 556, 1448, 162, 1608)
 BEAT_LENGTH = 187  # samples a beat, zero-padded at the end
+RAW_SAMPLING_RATE = 360  # Hz, of the MIT-BIH records
 SAMPLING_RATE = 120.0  # Hz: every third sample of 360 Hz (the published pages say 125)
 UNKNOWN = -1  # `record` and `sample` where the source does not tell them
 
@@ -94,9 +95,13 @@ class Heartbeats:
         return known.name if known else str(number)
 
     def times(self) -> NDArray[np.float64]:
-        """Return the seconds from the start of the record to each R peak, (n,); NaN if unknown."""
+        """Return the seconds from the start of the record to each R peak, (n,).
+
+        NaN where the sample is not known. A record of which nothing is known is one of MIT-BIH's.
+        """
         found = np.full(len(self), np.nan)
-        for number, one in self.records.items():
+        for number in np.unique(self.record).tolist():
             rows = (self.record == number) & (self.sample != UNKNOWN)
-            found[rows] = self.sample[rows] / one.rate
+            known = self.records.get(number)
+            found[rows] = self.sample[rows] / (known.rate if known else RAW_SAMPLING_RATE)
         return found

@@ -100,7 +100,7 @@ def inter_patient(beats: Heartbeats) -> Split:
         UsageError: the source does not tell the record of a beat, or there are too few patients.
     """
     _require_records(beats)
-    if not _is_mitdb(beats):
+    if not is_mitdb(beats):
         return _draw_patients(beats)
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)
@@ -119,7 +119,7 @@ def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
     _require_records(beats)
     numbers = {beats.record_name(int(one)): int(one) for one in np.unique(beats.record)}
     people: dict[str, tuple[str, str]] = {}
-    rows = []
+    rows: dict[str, Rows] = {}
     for part in PARTS:
         names = getattr(lists, part)
         if missing := [name for name in names if name not in numbers]:
@@ -137,8 +137,8 @@ def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
                     f"{other_part}, record {name} into {part}; put all records of a patient into "
                     "one part"
                 )
-        rows.append(np.flatnonzero(np.isin(beats.record, [numbers[name] for name in names])))
-    return Split(lists.split, *rows, by_patient=True)
+        rows[part] = np.flatnonzero(np.isin(beats.record, [numbers[name] for name in names]))
+    return Split(lists.split, rows["train"], rows["validation"], rows["test"], by_patient=True)
 
 
 SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
@@ -169,10 +169,10 @@ def make_split(name: str, beats: Heartbeats, lists: RecordLists | None = None) -
     split = by_lists(beats, lists) if lists and _fits(name, lists) else _named(name)(beats)
     for part, rows in split.parts():
         if len(rows) == 0:
-            lists = ", or list the records of each part in `records_file`"
+            other = ", or list the records of each part in `records_file`"
             raise DataError(
                 f"the {part} part of the split '{split.name}' has no beats; use more data"
-                f"{lists if split.by_patient else ''}"
+                f"{other if split.by_patient else ''}"
             )
     check_leaks(split, beats)
     return split
@@ -272,8 +272,8 @@ def _require_records(beats: Heartbeats) -> None:
         )
 
 
-def _is_mitdb(beats: Heartbeats) -> bool:
-    """Whether the record numbers are those of MIT-BIH, and not somebody's own."""
+def is_mitdb(beats: Heartbeats) -> bool:
+    """Return whether the record numbers are those of MIT-BIH, and not somebody's own."""
     return beats.source.split("-")[0] in ("mitdb", "kaggle", "synthetic")
 
 
@@ -301,8 +301,8 @@ def _draw_patients(beats: Heartbeats) -> Split:
         distance = float((np.square(there - wanted) / np.maximum(wanted, 1)).sum())
         if distance < least:
             best, least = part, distance
-    rows = (np.flatnonzero(best[index] == one) for one in range(len(PARTS)))
-    return Split("inter-patient", *rows, by_patient=True)
+    train, validation, test = (np.flatnonzero(best[index] == one) for one in range(len(PARTS)))
+    return Split("inter-patient", train, validation, test, by_patient=True)
 
 
 def _deal(order: Rows, sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> Rows:
@@ -332,6 +332,6 @@ def _person(beats: Heartbeats, record: int) -> str:
     known = beats.records.get(record)
     if known and known.patient:
         return known.patient
-    if _is_mitdb(beats):
+    if is_mitdb(beats):
         record = SAME_PERSON.get(record, record)
     return beats.record_name(record)

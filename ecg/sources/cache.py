@@ -73,6 +73,15 @@ def write_prepared(path: Path, beats: Heartbeats) -> None:
     _write(path, PREPARED, beats)
 
 
+def is_prepared(path: Path) -> bool:
+    """Return whether a file of heartbeats is no other input's cache; true if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("key.npy") as member:
+            return bool(_read_array(member.read(4096)) == PREPARED)
+    except Exception:  # whatever a damaged file makes zipfile or numpy raise; reading will say it
+        return True
+
+
 def read_prepared(path: Path) -> Heartbeats:
     """Read the heartbeats of a file that `write_prepared` made.
 
@@ -99,10 +108,8 @@ def cache_folder() -> Path:
 
 def _write(path: Path, key: str, beats: Heartbeats) -> None:
     arrays = _pack(key, beats)
-    if (
-        max(sum(array.nbytes for array in arrays.values()), beats.signals.nbytes)
-        > SIZE_LIMIT - 2**20
-    ):
+    size = max(beats.signals.nbytes, sum(array.nbytes for array in arrays.values()))
+    if size > 0.99 * SIZE_LIMIT:  # `_read` would refuse it
         raise OSError(errno.EFBIG, f"{len(beats):,} beats are too many for one file")
     # Level 1: a third of the time of numpy's own level 6, for a few percent more bytes.
     with (

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ecg.sources import archive, csv_files, kaggle, mitdb_files, records, table
+from ecg.sources import archive, cache, csv_files, kaggle, mitdb_files, records, table
 from ecg.sources.csv_advice import COLUMNS
 from ecg.sources.csv_files import CsvFile
 from ecg.sources.found import Found
@@ -107,7 +107,10 @@ def _classify_zip(path: Path, found: list[Found], unused: list[tuple[Path, str]]
     if names and all(name.endswith(".npy") for name in names):
         arrays = {name.removesuffix(".npy") for name in names}
         if {"key", "digest", "lengths"} <= arrays:
-            found.append(Found("prepared", path, source))
+            if cache.is_prepared(path):
+                found.append(Found("prepared", path, source))
+            else:
+                unused.append((path, "a cache file of other data"))
         elif {table.SIGNALS, table.LABELS} <= arrays:
             found.append(Found("table", path, source))
         else:

@@ -8,15 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ecg.heartbeats import Heartbeats
+from ecg.heartbeats import RAW_SAMPLING_RATE, Heartbeats
 from ecg.sources import records
 from ecg.sources.archive import unpack_mitdb
 from ecg.sources.mitdb_files import DOWNLOAD_AGAIN, RECORDS, SIZE_LIMITS, differing_files
 from ecg.sources.wfdb_files import FileError, Rules
 from ecg.sources.wfdb_files import read_record as read_any
-from ecg.sources.windows import RAW_SAMPLING_RATE, Windows
+from ecg.sources.windows import Windows
 
-__all__ = ["RAW_SAMPLING_RATE", "RECORDS", "differing_files", "read_folder", "read_record"]
+__all__ = ["RECORDS", "differing_files", "read_folder", "read_record", "read_zip"]
 
 SIGNAL_FORMAT = "212"  # two 12-bit samples in three bytes
 

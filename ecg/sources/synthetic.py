@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import UsageError
-from ecg.heartbeats import Heartbeats
+from ecg.heartbeats import Heartbeats, Record
 from ecg.sources.windows import cut_windows
 
 Floats = NDArray[np.float64]
@@ -307,4 +307,6 @@ def generate(*, seed: int = 0, records: int = 48, beats_per_record: int = 450) -
         symbol=np.concatenate([part.symbol for part in parts]),
         in_test=None,
         source="synthetic",
+        rr=np.concatenate([part.rr for part in parts]),
+        records={number: Record(str(number), RATE, "simulated") for number in RECORDS[:records]},
     )

@@ -54,7 +54,7 @@ def read_csv(file: CsvFile, source: str) -> Heartbeats:
 
     try:
         lines = file.lines()
-        header = as_text(next(lines)[1])
+        header = as_text(next(lines, (1, b""))[1])
         names = [name.strip().strip('"').lower() for name in header.split(",")]
         places = _places(names)
         frames: list[Any] = []

@@ -12,9 +12,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.heartbeats import BEAT_LENGTH, CLASSES
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, RAW_SAMPLING_RATE
 
-RAW_SAMPLING_RATE = 360  # Hz, of MIT-BIH
 DECIMATION = 3  # 360 Hz -> 120 Hz, plain, no filter
 
 # AAMI EC57 classes of the annotation symbols; every other symbol is not a beat. MIT-BIH does not

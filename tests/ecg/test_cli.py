@@ -69,8 +69,8 @@ def damaged(records: Path, tmp_path: Path) -> Path:
 def csvs(tmp_path: Path) -> Path:
     folder = tmp_path / "csvs"
     folder.mkdir()
-    for name in ("mitbih_train.csv", "mitbih_test.csv"):
-        (folder / name).write_text(",".join(["0.25"] * 187 + ["2"]) + "\n")
+    for name, value in (("mitbih_train.csv", "0.25"), ("mitbih_test.csv", "0.5")):
+        (folder / name).write_text(",".join([value] * 187 + ["2"]) + "\n")
     return folder
 
 
@@ -294,7 +294,7 @@ def test_debug_adds_the_traceback(run: Runner, damaged: Path) -> None:
 def test_unexpected_error_ends_with_1_and_asks_for_a_report(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(location: str) -> None:
+    def fail(location: str, lead: str | None) -> None:
         raise ZeroDivisionError("never")
 
     monkeypatch.setattr(ecg.sources, "load", fail)

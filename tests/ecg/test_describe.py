@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg import describe
-from ecg.heartbeats import CLASSES, Heartbeats
-from ecg.sources.mitdb_files import FILES
-from ecg.splits import make_split
+from ecg.heartbeats import CLASSES, Heartbeats, Record
+from ecg.record_lists import RecordLists
+from ecg.sources.mitdb_files import FILES, RECORDS
+from ecg.splits import Split, make_split
 from tests.support.toy import flat_heartbeats, rule, toy_heartbeats
 
 
@@ -85,7 +86,8 @@ def test_notes_on_the_real_records(mitdb: Path) -> None:
 
 
 def test_notes_name_the_first_files_that_differ(tmp_path: Path) -> None:
-    (tmp_path / "100.hea").write_text("100 2 360 650000\n")
+    for record in RECORDS:
+        (tmp_path / f"{record}.hea").write_text(f"{record} 2 360 650000\n")
     (note,) = describe.notes(tmp_path)
     assert note.startswith(f"{len(FILES)} of {len(FILES)} files differ from PhysioNet's")
     assert note.endswith("100.hea, 100.dat, 100.atr, 101.hea, 101.dat, ...")
@@ -113,3 +115,51 @@ def test_columns_are_aligned(rows: list[tuple[str, ...]]) -> None:
         assert padded[: widths[0]] == row[0].ljust(widths[0])
         assert padded[widths[0] : widths[0] + 2 + widths[1]] == row[1].rjust(widths[1] + 2)
         assert padded[-widths[2] - 2 :] == row[2].rjust(widths[2] + 2)
+
+
+def of_lab(records: dict[int, Record], **changes: object) -> Heartbeats:
+    beats = flat_heartbeats(np.array([0, 0, 2, 0]), record=np.array([1, 1, 2, 3]))
+    return replace(beats, source="lab", records=records, **changes)
+
+
+LAB = {
+    1: Record("anna", 250.0, "II", lost=3),
+    2: Record("bert", 250.0, "II"),
+    3: Record("carl", 128.0, "MLII"),
+    4: Record("dora", 128.0, "MLII"),
+}
+
+
+def test_the_origin_of_records_is_said_in_a_sentence() -> None:
+    assert describe.origin(of_lab(LAB)) == (
+        "records by lead and sampling rate: 2 with II at 250 Hz, 2 with MLII at 128 Hz; 3 beats "
+        "are left out, because the signal has gaps there: record anna; records without a beat: dora"
+    )
+    assert describe.origin(flat_heartbeats(np.zeros(3))) == ""
+
+
+def test_records_have_their_names() -> None:
+    assert [row[0] for row in cells(describe.per_record(of_lab(LAB)))[1:]] == [
+        "anna",
+        "bert",
+        "carl",
+    ]
+
+
+def test_classes_without_beats_are_said_of_each_part() -> None:
+    beats = of_lab(LAB)
+    split = Split("mine", np.array([0, 2]), np.array([1]), np.array([3]), by_patient=False)
+    assert describe.cautions(beats, split) == [
+        "the train part has no beat of S, F, Q",
+        "the validation part has no beat of S, V, F, Q; macro scores of it count each such class "
+        "as 0",
+        "the test part has no beat of S, V, F, Q; macro scores of it count each such class as 0",
+    ]
+    assert describe.cautions(toy_heartbeats(), make_split("intra-patient", toy_heartbeats())) == []
+
+
+def test_a_listed_split_is_described_beside_the_others() -> None:
+    lists = RecordLists(("anna",), ("bert",), ("carl",))
+    text = describe.splits(of_lab(LAB), lists)
+    assert f"{lists.split} validation" in text
+    assert f"split '{lists.split}': the test part has no beat of S, V, F, Q" in text

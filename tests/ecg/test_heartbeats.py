@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES
+from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASSES, Record
 from tests.support.toy import flat_heartbeats, toy_heartbeats
 
 
@@ -57,3 +57,36 @@ def test_fields_cannot_be_reassigned() -> None:
     # The fingerprint is computed once; data that changed under it would go unnoticed.
     with pytest.raises(dataclasses.FrozenInstanceError):
         toy_heartbeats(50).labels = np.zeros(50)  # type: ignore[misc]
+
+
+def test_fingerprint_of_known_data_does_not_change() -> None:
+    # It is part of every study's settings: what is known beside the beats leaves it as it is.
+    beats = flat_heartbeats(np.array([0, 1]), record=np.array([100, 101]))
+    known = {100: Record("100", 360.0, "MLII"), 101: Record("101", 360.0, "V5", lost=2)}
+    more = dataclasses.replace(beats, rr=np.ones((2, 2), np.float32), records=known)
+    assert more.fingerprint == beats.fingerprint
+
+
+def test_fingerprint_changes_with_names_and_patients_of_records() -> None:
+    # A split by patient sees them.
+    beats = flat_heartbeats(np.array([0, 1]), record=np.array([1, 2]))
+    prints = {
+        dataclasses.replace(beats, records={1: one, 2: Record("2", 250.0, "II")}).fingerprint
+        for one in (
+            Record("1", 250.0, "II"),
+            Record("a", 250.0, "II"),
+            Record("1", 250.0, "II", "patient 7"),
+        )
+    }
+    assert len(prints) == 3
+
+
+def test_times_are_samples_over_the_rate_of_the_record() -> None:
+    beats = flat_heartbeats(np.array([0, 1, 2]), record=np.array([1, 2, 100]))
+    known = {1: Record("1", 250.0, "II"), 2: Record("b", 128.0, "II")}
+    beats = dataclasses.replace(
+        beats, sample=np.array([500, 64, 720], dtype=np.int32), records=known
+    )
+    assert beats.times().tolist() == [2.0, 0.5, 2.0]
+    assert [beats.record_name(number) for number in (1, 2, 100)] == ["1", "b", "100"]
+    assert np.isnan(flat_heartbeats(np.zeros(2)).times()).all()

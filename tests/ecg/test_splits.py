@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
-from ecg.heartbeats import Heartbeats
+from ecg.heartbeats import Heartbeats, Record
+from ecg.record_lists import RecordLists
 from ecg.splits import (
     DS1,
     DS1_VALIDATION,
@@ -244,7 +245,7 @@ def test_one_person_in_train_and_test_is_a_leak_in_a_split_by_patient(
     train: int, test: int
 ) -> None:
     beats = beats_of([train, 101, test], [1, 2, 3])
-    with pytest.raises(LeakError, match="the person of record 201 is in the train and test"):
+    with pytest.raises(LeakError, match=r"the person of record 20[12] is in the train and"):
         check_leaks(split_of([0], [1], [2], by_patient=True), beats)
     check_leaks(split_of([1], [0], [2], by_patient=True), beats)  # to validate on is no training
 
@@ -282,3 +283,103 @@ def test_subsample_without_a_size_keeps_all() -> None:
     rows = np.arange(10, 90)
     for size in (None, 80, 1000):
         assert np.array_equal(subsample(rows, beats.labels, size), rows)
+
+
+def foreign(record: list[int], labels: np.ndarray | None = None, **patients: str) -> Heartbeats:
+    """Beats of somebody's own records, named "r<number>"; `r1="x"` is their patient."""
+    beats = flat_heartbeats(
+        np.zeros(len(record), int) if labels is None else labels, record=np.array(record)
+    )
+    known = {
+        number: Record(f"r{number}", 250.0, "II", patients.get(f"r{number}", ""))
+        for number in set(record)
+    }
+    return dataclasses.replace(beats, source="lab", records=known)
+
+
+@rule
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 4)), min_size=3, max_size=200))
+def test_patients_of_other_data_are_drawn_whole(beats_of_records: list[tuple[int, int]]) -> None:
+    # Whatever the records: each patient in one part, no beat lost, the same every time.
+    record, labels = (list(column) for column in zip(*beats_of_records, strict=True))
+    beats = foreign(record, np.array(labels), r1="p", r2="p", r3="q", r4="q")
+    people = {{1: "p", 2: "p", 3: "q", 4: "q"}.get(one, str(one)) for one in record}
+    if len(people) < 3:
+        with pytest.raises(UsageError, match="needs three patients or more, and 'lab' has"):
+            make_split("inter-patient", beats)
+        return
+    split = make_split("inter-patient", beats)
+    assert_parts_are_a_partition(split, len(record))
+    again = make_split("inter-patient", dataclasses.replace(beats))
+    assert [rows.tolist() for _, rows in split.parts()] == [r.tolist() for _, r in again.parts()]
+    for pair in ((1, 2), (3, 4)):
+        parts = {name for name, rows in split.parts() if np.isin(pair, beats.record[rows]).any()}
+        assert len(parts) <= 1
+
+
+def test_the_draw_shares_out_beats_and_classes() -> None:
+    # A fifth of the beats tests, a fifth of the rest validates, of every class.
+    generator = np.random.default_rng(3)
+    record = np.repeat(np.arange(1, 41), 50)
+    labels = generator.choice(5, len(record), p=[0.8, 0.05, 0.08, 0.02, 0.05])
+    beats = foreign(record.tolist(), labels)
+    split = make_split("inter-patient", beats)
+    wanted = {"train": 0.64, "validation": 0.16, "test": 0.2}
+    for part, rows in split.parts():
+        shares = np.array(counts(beats, rows)) / beats.class_counts()
+        assert np.abs(shares - wanted[part]).max() < 0.1
+
+
+def test_other_data_may_have_mitdbs_numbers() -> None:
+    # A lab's record 201 is not MIT-BIH's, nor the person of its 202.
+    beats = foreign([100, 201, 202, 300], np.zeros(4, int))
+    assert make_split("inter-patient", beats).by_patient
+    check_leaks(split_of([1], [0], [2], by_patient=True), beats)
+
+
+LISTS = RecordLists(("r1", "r2"), ("r3",), ("r4",))
+
+
+def test_listed_records_make_the_parts_and_others_are_left_out() -> None:
+    beats = foreign([1, 1, 2, 3, 4, 5])
+    split = make_split("inter-patient", beats, LISTS)
+    assert [rows.tolist() for _, rows in split.parts()] == [[0, 1, 2], [3], [4]]
+    assert split.name == LISTS.split != "inter-patient"
+    again = make_split(LISTS.split, beats, LISTS)  # as a worker asks for it
+    assert again.train.tolist() == split.train.tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "lists", "cause"),
+    [
+        ("intra-patient", LISTS, "`records_file` lists the records of a split by patient"),
+        (LISTS.split, None, "is that of a file of records; name the file as `records_file`"),
+        ("inter-patient-12345678", LISTS, "`records_file` lists the records"),
+        ("inter-patient", RecordLists(("r1",), ("r9",), ("r4",)), "names the record r9 in valid"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(
+    name: str, lists: RecordLists | None, cause: str
+) -> None:
+    with pytest.raises(UsageError, match=cause):
+        make_split(name, foreign([1, 2, 3, 4]), lists)
+
+
+def test_lists_that_part_a_known_patient_are_refused() -> None:
+    # Known by the headers, or of MIT-BIH: the file itself need not say it.
+    with pytest.raises(LeakError, match="record r2 into train, record r3 into validation"):
+        make_split("inter-patient", foreign([1, 2, 3, 4], r2="p", r3="p"), LISTS)
+    beats = flat_heartbeats(np.zeros(3), record=np.array([201, 101, 202]))
+    with pytest.raises(LeakError, match="record 201 into train, record 202 into test"):
+        make_split("inter-patient", beats, RecordLists(("201",), ("101",), ("202",)))
+
+
+def test_a_file_may_split_mitdb_another_way() -> None:
+    beats = toy_heartbeats(440)
+    split = make_split("inter-patient", beats, RecordLists(("100",), ("101",), ("103", "105")))
+    assert set(beats.record[split.test].tolist()) == {103, 105}
+
+
+def test_lists_need_records() -> None:
+    with pytest.raises(UsageError, match="needs the record of every beat"):
+        make_split("inter-patient", flat_heartbeats(np.zeros(9)), LISTS)

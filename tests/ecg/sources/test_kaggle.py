@@ -1,6 +1,7 @@
 """Rules of the Kaggle reader: its own split is kept, and a bad row is named."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def test_train_rows_come_first_and_the_split_is_kept(folder: Path) -> None:
     assert beats.in_test is not None
     assert beats.in_test.tolist() == [False] * 7 + [True] * 3
     assert beats.signals.dtype == np.float32
-    assert beats.source == "kaggle"
+    assert beats.source == "kaggle-subset"  # these are not the published rows
 
 
 def test_record_sample_and_symbol_are_unknown(folder: Path) -> None:
@@ -76,7 +77,6 @@ def _replaced(column: int, text: str) -> str:
         ("0.5,0.", r"row 3: 2 columns instead of 188"),
         (_replaced(4, "abc"), r"row 3: column 5: 'abc' is not a number"),
         (_replaced(4, ""), r"row 3: column 5: '' is not a number"),
-        (_replaced(4, '"0.5"'), r"row 3: column 5: '\"0.5\"' is not a number"),
         (_replaced(4, "nan"), r"row 3: column 5: nan is not a finite number"),
         (_replaced(4, "-inf"), r"row 3: column 5: -inf is not a finite number"),
         (_replaced(4, "1.01"), r"row 3: column 5: 1.01 lies outside \[0, 1\]"),
@@ -85,7 +85,7 @@ def _replaced(column: int, text: str) -> str:
         (_replaced(187, "-1"), r"row 3: label -1 is not one of"),
         (_replaced(187, "1.5"), r"row 3: label 1.5 is not one of"),
         (_replaced(187, "nan"), r"row 3: column 188: nan is not a finite number"),
-        (_replaced(187, "N"), r"row 3: column 188: 'N' is not a number"),
+        (_replaced(187, "x"), r"row 3: column 188: 'x' is not a number"),
     ],
 )
 @pytest.mark.parametrize("chunk", [2, 4096])
@@ -136,3 +136,94 @@ def test_both_files_are_needed(name: str, folder: Path) -> None:
     (folder / name).unlink()
     with pytest.raises(DataError, match=f"{name} missing"):
         kaggle.read_folder(folder)
+
+
+def _texts(n: int = 20, label: int | None = None) -> list[str]:
+    rows = _rows(n, seed=2)
+    labels = rows[:, 187].astype(int) if label is None else np.full(n, label)
+    return [
+        ",".join([*(f"{value:.4f}" for value in row[:187]), str(one)])
+        for row, one in zip(rows, labels, strict=True)
+    ]
+
+
+HEADER = ",".join([*(f"t{place}" for place in range(187)), "class"])
+PANDAS = ",".join(map(str, range(188)))  # the header that pandas writes by default
+
+
+@pytest.mark.parametrize(
+    ("change", "cause", "advice"),
+    [
+        (lambda rows: [HEADER, *rows], "row 1: a header", "header=False"),
+        (lambda rows: [PANDAS, *rows], "row 1: a header", "header=False"),
+        (
+            lambda rows: ["," + PANDAS, *(f"{i},{row}" for i, row in enumerate(rows))],
+            "row 1: a header",
+            "index=False",
+        ),
+        (
+            lambda rows: [f"{i},{row}" for i, row in enumerate(rows)],
+            "row 1: 189 columns instead of 188: the first one numbers the rows",
+            "index=False",
+        ),
+        (
+            lambda rows: [",".join(f'"{field}"' for field in row.split(",")) for row in rows],
+            "row 1: fields are in quotes",
+            "without quotes",
+        ),
+        (
+            lambda rows: [row.replace(",", ";").replace(".", ",") for row in rows],
+            "row 1: fields are separated by semicolons",
+            "points in numbers",
+        ),
+        (lambda rows: [row.replace(",", "\t") for row in rows], "spaces or tabs", "with commas"),
+        (
+            lambda rows: [row[:-1] + str(int(row[-1]) + 1) for row in rows],
+            "row 5: label 5 is not one of",
+            "subtract 1",
+        ),
+        (
+            lambda rows: [row[:-1] + "NSVFQ"[int(row[-1])] for row in rows],
+            "row 1: the label is the letter N",
+            "0, 1, 2, 3, 4 for N, S, V, F, Q",
+        ),
+    ],
+    ids=["header", "pandas-header", "header-index", "index", "quotes", "semicolons", "tabs", "1..5",
+         "letters"],
+)  # fmt: skip
+def test_the_advice_fits_the_fault(
+    change: Callable[[list[str]], list[str]], cause: str, advice: str, folder: Path
+) -> None:
+    # Downloading again helps only where the download is at fault.
+    path = folder / "mitbih_train.csv"
+    path.write_text("\n".join(change(_texts())) + "\n")
+    with pytest.raises(DataError) as caught:
+        kaggle.read_folder(folder)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert cause in message
+    assert advice in message
+    assert "download again" not in message
+
+
+def test_the_same_file_twice_is_refused(folder: Path) -> None:
+    # Every test row would be trained on.
+    (folder / "mitbih_test.csv").write_bytes((folder / "mitbih_train.csv").read_bytes())
+    with pytest.raises(DataError, match=r"mitbih_test\.csv: has the same rows as mitbih_train"):
+        kaggle.read_folder(folder)
+
+
+def test_renamed_ptb_files_are_recognised(folder: Path) -> None:
+    # They have the same form, and only the labels 0 and 1.
+    (folder / "mitbih_train.csv").write_text("\n".join(_texts(80, label=0)))
+    (folder / "mitbih_test.csv").write_text("\n".join(_texts(40, label=1)))
+    with pytest.raises(DataError, match=r"only the labels 0 and 1, as in the PTB files"):
+        kaggle.read_folder(folder)
+
+
+def test_a_byte_order_mark_is_passed_over(folder: Path) -> None:
+    # Excel writes one.
+    whole = kaggle.read_folder(folder)
+    path = folder / "mitbih_train.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert kaggle.read_folder(folder).fingerprint == whole.fingerprint

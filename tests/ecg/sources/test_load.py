@@ -44,8 +44,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def kaggle_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "csvs"
     folder.mkdir()
-    for name in ("mitbih_train.csv", "mitbih_test.csv"):
-        (folder / name).write_text(",".join(["0.25"] * 187 + ["2"]) + "\n")
+    for name, value in (("mitbih_train.csv", "0.25"), ("mitbih_test.csv", "0.5")):
+        (folder / name).write_text(",".join([value] * 187 + ["2"]) + "\n")
     return folder
 
 
@@ -74,11 +74,11 @@ def test_every_kind_of_data_loads_by_its_path(
     records = load(str(tiny_mitdb))
     assert len(records) == 48 * BEATS
     assert load(_zip(tmp_path / "mitdb.ZIP", tiny_mitdb)).fingerprint == records.fingerprint
-    assert load(kaggle_folder).source == "kaggle"
+    assert load(kaggle_folder).source == "kaggle-subset"
     assert len(list(cache.glob("*.npz"))) == 3
 
 
-def test_a_folder_stands_for_the_data_one_level_down(
+def test_a_folder_stands_for_the_data_in_it(
     tiny_mitdb: Path, kaggle_folder: Path, cache: Path, workplace: Path
 ) -> None:
     # `data` may hold the CSVs, a ZIP or the records; the records come first, as only they
@@ -86,7 +86,7 @@ def test_a_folder_stands_for_the_data_one_level_down(
     data = workplace / "data"
     shutil.copytree(kaggle_folder, data / "a")
     shutil.copytree(tiny_mitdb, data / ".mitdb.partial")
-    assert load("data").source == "kaggle"
+    assert load("data").source == "kaggle-subset"
     _zip(data / "b.zip", tiny_mitdb)
     assert load("data").source == "mitdb"
     assert resolve().location == Path("data/b.zip")
@@ -123,7 +123,7 @@ def test_what_is_not_data_is_answered_with_what_is_accepted(tmp_path: Path) -> N
     for path, found in (
         (tmp_path, "a folder that holds empty, notes.txt and no heartbeats"),
         (tmp_path / "empty", "a folder that holds nothing"),
-        (tmp_path / "notes.txt", "a file that is neither a ZIP nor an .npz"),
+        (tmp_path / "notes.txt", "neither a ZIP, an .npz nor a CSV"),
         (tmp_path / "missing", "no such file or folder"),
         ("sinthetic", "no such file or folder"),
     ):
@@ -131,7 +131,7 @@ def test_what_is_not_data_is_answered_with_what_is_accepted(tmp_path: Path) -> N
             load(path)
         message = str(caught.value)
         assert message.startswith(f"{path}: {found}")
-        for accepted in ("48 MIT-BIH records", "ZIP", "mitbih_train.csv", "'synthetic'", "fetch"):
+        for accepted in ("WFDB records", "ZIP", "mitbih_train.csv", "'synthetic'", "fetch"):
             assert accepted in message
 
 

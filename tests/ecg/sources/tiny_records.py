@@ -1,5 +1,6 @@
-"""Writes small WFDB records that the readers take for MIT-BIH ones."""
+"""Writes small WFDB records: those that the readers take for MIT-BIH ones, and others."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +11,49 @@ SYMBOLS = ["+", "N", "A", "V", "F", "/", "~", "N", "N", "N"]
 BEATS = 7  # those of SYMBOLS that are a beat and not the last annotation
 
 
-def write_record(folder: Path, record: int) -> None:
-    """Write `<record>.hea`, `.dat` and `.atr`: two channels of noise, ten annotations."""
-    adc = np.random.default_rng(record).integers(-500, 500, (SAMPLES, 2))
+def write_record(
+    folder: Path,
+    record: int | str,
+    *,
+    rate: float = 360,
+    leads: Sequence[str] = ("MLII", "V1"),
+    form: str = "212",
+    comments: Sequence[str] = (),
+    symbols: Sequence[str] = SYMBOLS,
+    gap: slice | None = None,
+) -> None:
+    """Write `<record>.hea`, `.dat` and `.atr`: leads of noise, ten annotations.
+
+    Args:
+        folder: where to.
+        record: its name.
+        rate: in Hz; the annotations stand at the same times whatever it is.
+        leads: their names.
+        form: signal format.
+        comments: of the header.
+        symbols: of the annotations.
+        gap: samples that are marked as missing.
+    """
+    scale = rate / 360
+    seed = record if isinstance(record, int) else sum(record.encode())
+    adc = np.random.default_rng(seed).integers(-500, 500, (int(SAMPLES * scale), len(leads)))
+    if gap is not None:
+        adc[gap] = {"212": -2048, "16": -32768}[form]
     wfdb.wrsamp(
         str(record),
-        fs=360,
-        units=["mV", "mV"],
-        sig_name=["MLII", "V1"],
+        fs=rate,
+        units=["mV"] * len(leads),
+        sig_name=list(leads),
         d_signal=adc,
-        fmt=["212", "212"],
-        adc_gain=[200, 200],
-        baseline=[0, 0],
+        fmt=[form] * len(leads),
+        adc_gain=[200] * len(leads),
+        baseline=[0] * len(leads),
+        comments=list(comments),
         write_dir=str(folder),
     )
-    sample = 50 + 290 * np.arange(len(SYMBOLS))
-    notes = ["(N", *[""] * (len(SYMBOLS) - 1)]
-    wfdb.wrann(str(record), "atr", sample, SYMBOLS, aux_note=notes, write_dir=str(folder))
+    sample = np.round((50 + 290 * np.arange(len(symbols))) * scale).astype(np.int64)
+    notes = ["(N" if symbol == "+" else "" for symbol in symbols]
+    wfdb.wrann(str(record), "atr", sample, list(symbols), aux_note=notes, write_dir=str(folder))
 
 
 def copy_record(source: Path, target: Path, record: int) -> None:

@@ -1,0 +1,214 @@
+"""Rules of finding data: content counts, not names; whatever is not used is said with a reason."""
+
+import gzip
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ecg.sources
+from ecg.errors import UsageError
+from ecg.sources import load, resolve
+from ecg.sources.cache import write_prepared
+from ecg.sources.fetch import NetworkError
+from ecg.sources.locate import MOST_FILES, locate, survey
+from ecg.sources.mitdb_files import FILES
+from tests.ecg.sources.tiny_records import BEATS, write_record
+from tests.support.toy import toy_heartbeats
+
+TRAIN, TEST = "mitbih_train.csv", "mitbih_test.csv"
+ROWS = {TRAIN: ",".join(["0.25"] * 187 + ["2"]), TEST: ",".join(["0.5"] * 187 + ["3"])}
+PTB = ",".join(["0.5"] * 187 + ["1"])
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `data` of a working directory without a network."""
+
+    def unreachable(target: Path) -> Path:
+        raise NetworkError("no route to host")
+
+    monkeypatch.setattr(ecg.sources, "fetch_mitdb", unreachable)
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    return Path("data")
+
+
+def write_pair(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, row in ROWS.items():
+        (folder / name).write_text(row + "\n")
+
+
+def write_zip(path: Path, members: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "physionet.org/files/mitdb/1.0.0",
+        "mit-bih-arrhythmia-database-1.0.0/mit-bih-arrhythmia-database-1.0.0",
+        "a/b/c/d/e/f",
+        ".",
+    ],
+)
+def test_records_are_found_however_deep_they_were_unpacked(
+    inner: str, data: Path, tiny_mitdb: Path
+) -> None:
+    # `wget -r`, and "Extract all" of PhysioNet's ZIP.
+    shutil.copytree(tiny_mitdb, data / inner, dirs_exist_ok=True)
+    found = resolve()
+    assert found.location == data / inner
+    assert not found.fallback
+    assert load(data).source == "mitdb"
+
+
+def test_kaggles_own_archive_is_read(data: Path) -> None:
+    # With the PTB files that it brings, which are of no use and no news.
+    members = {name: f"{row}\n" for name, row in ROWS.items()}
+    write_zip(data / "archive.zip", {"ptbdb_normal.csv": PTB, **members, "__MACOSX/._x.csv": "x"})
+    found = resolve()
+    assert found.note == "data: the Kaggle heartbeats of data/archive.zip"
+    folder = data / "unpacked"
+    write_pair(folder)
+    assert load(found.location).fingerprint == load(folder).fingerprint
+
+
+@pytest.mark.parametrize("form", ["zip", "gz", "zip-named-csv", "gz-named-csv", "mixed"])
+def test_kaggles_files_are_read_packed_one_by_one(form: str, data: Path, tmp_path: Path) -> None:
+    # kagglehub and Kaggle's own command download single files as ZIPs, some named .csv.
+    write_pair(tmp_path / "plain")
+    for name, row in ROWS.items():
+        if form == "mixed" and name == TRAIN:
+            (data / name).write_text(row)
+        elif form.startswith("gz"):
+            suffix = "" if form.endswith("csv") else ".gz"
+            (data / f"{name}{suffix}").write_bytes(gzip.compress(row.encode()))
+        else:
+            write_zip(data / (name if form.endswith("csv") else f"{name}.zip"), {name: row})
+    assert load(data).fingerprint == load(tmp_path / "plain").fingerprint
+    assert load(next(data.iterdir())).source == "kaggle-subset"  # one file leads to both
+
+
+def test_no_zip_or_npz_hides_what_lies_beside_or_below(data: Path, tmp_path: Path) -> None:
+    write_zip(data / "archive.zip", {"holiday.jpg": "beach"})
+    np.savez(data / "weights.npz", layer=np.zeros(3))
+    (data / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
+    write_pair(data / "heartbeat")
+    found = resolve()
+    assert found.location == data / "heartbeat"
+    assert "data/archive.zip (a ZIP file that holds no heartbeats but holiday.jpg)" in found.note
+    assert "weights.npz (an .npz of layer without the arrays signals and labels)" in found.note
+    assert "broken.zip (a damaged ZIP file" in found.note
+
+
+def test_what_is_preferred_is_the_same_whatever_lies_beside(data: Path, tiny_mitdb: Path) -> None:
+    # Raw records tell patients, so they come first; what else was found is said.
+    write_prepared(data / "packed.npz", toy_heartbeats(20))
+    assert resolve().location == data / "packed.npz"
+    write_pair(data / "deep" / "er")
+    assert resolve().location == data / "deep" / "er"
+    with zipfile.ZipFile(data / "z.zip", "w") as archive:
+        for name in FILES:
+            archive.write(tiny_mitdb / name, name)
+    assert resolve().location == data / "z.zip"
+    shutil.copytree(tiny_mitdb, data / "deep" / "mitdb")
+    found = resolve()
+    assert found.location == data / "deep" / "mitdb"
+    assert (
+        "not used: data/z.zip (MIT-BIH records in a ZIP file), data/deep/er (Kaggle" in found.note
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("mitbih_train.csv", ROWS[TRAIN], "a CSV file without its other part, mitbih_test.csv"),
+        ("train.csv", ROWS[TRAIN], "without its other part, mitbih_test.csv"),
+        ("beats.csv", ROWS[TRAIN], "says neither train nor test in its name"),
+        ("ptbdb_normal.csv", PTB, "a PTB file, whose beats have other classes"),
+        ("notes.csv", "a;b\n1;2\n", "1 column and none named `label`"),
+        ("empty.csv", "", "an empty or unreadable CSV file"),
+        ("100.hea", "100 2 360 650000\n", "record 100 without both header (.hea) and beat annot"),
+        ("holter.edf", "0", "in EDF format, which is not read"),
+        ("mitdb.zip", "<html>not found</html>", "no ZIP file, or its download broke off"),
+    ],
+)
+def test_nothing_is_simulated_where_something_unusable_lies(
+    name: str, content: str, reason: str, data: Path
+) -> None:
+    # Without a network, too. Who put it there must not take a simulation for it.
+    (data / name).write_text(content)
+    with pytest.raises(UsageError) as caught:
+        resolve()
+    assert reason in str(caught.value)
+    assert "fetch mitdb" in str(caught.value)
+    with pytest.raises(UsageError) as caught:
+        load(data)
+    assert reason in str(caught.value)
+
+
+def test_an_ordinary_file_is_no_obstacle(data: Path) -> None:
+    (data / "README.md").write_text("nothing here yet")
+    assert resolve().fallback
+
+
+def test_some_of_the_records_are_used_and_said(data: Path, mitdb: Path) -> None:
+    for name in ("100.hea", "100.dat", "100.atr", "101.hea", "101.dat"):
+        shutil.copy(mitdb / name, data)
+    note = resolve().note
+    assert "only 1 of the 48 MIT-BIH records are there, without 101, 102, 103, ..." in note
+    assert "without header or annotations (.atr) are left out: 101" in note
+
+
+def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:
+    # By the nearest name that says more than a version, and never by one that stands for
+    # published data.
+    for inner, name in (
+        ("svdb/1.0.0", "svdb"),
+        ("mitdb", "own-mitdb"),
+        ("my lab (2024)", "my-lab-2024"),
+        ("kaggle-copy/data", "own-kaggle-copy"),
+    ):
+        folder = tmp_path / inner
+        folder.mkdir(parents=True)
+        write_record(folder, "a", rate=250, form="16")
+        beats = load(folder)
+        assert (beats.source, len(beats)) == (name, BEATS)
+
+
+def test_a_circle_of_links_and_a_huge_folder_end(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "a").mkdir()
+    os.symlink(tmp_path, tmp_path / "a" / "back")
+    assert locate(tmp_path) is None
+    monkeypatch.setattr("ecg.sources.locate.MOST_FILES", 5)
+    for number in range(20):
+        (tmp_path / f"{number}.csv").write_text("x")
+    assert len(survey(tmp_path).unused) <= 5
+    assert MOST_FILES > 5
+
+
+def test_names_in_a_zip_are_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    write_zip(tmp_path / "x.zip", {"\x1b[31mred\n": "x", "y" * 500: "x"})
+    ((_, reason),) = survey(tmp_path).unused
+    assert reason.isprintable()
+    assert len(reason) < 200
+
+
+def test_a_file_of_the_cache_is_no_data(
+    tmp_path: Path, tiny_record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A cache in the folder that is searched, as ECG_CACHE may name it.
+    folder = shutil.copytree(tiny_record, tmp_path / "lab")
+    monkeypatch.setenv("ECG_CACHE", str(folder / "cache"))
+    first = load(folder)
+    assert list(folder.glob("cache/*.npz"))
+    assert load(folder).fingerprint == first.fingerprint
+    assert "a cache file of other data" in survey(folder).unused[0][1]
