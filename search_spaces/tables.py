@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from ecg.budget import BUDGETS
 from ecg.errors import UsageError
+from ecg.training.config import OPTIONS
 
 ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
 
@@ -79,11 +81,22 @@ class Row:
         """Whether a training configuration is the one of this row.
 
         Args:
-            config: fields of a training configuration; those no table varies are not looked at.
+            config: fields of a training configuration; those no table varies are not looked at,
+                but none with an option beyond the published protocol is that of a row.
         """
-        return all(
-            name in config and config[name] == value for name, value in self.configuration.items()
-        )
+        varied = self.configuration.items()
+        same = all(name in config and config[name] == value for name, value in varied)
+        return same and not _goes_beyond(config)
+
+
+def _goes_beyond(config: Mapping[str, Any]) -> bool:
+    """Whether an option is on that the published protocol lacks; a budget's schedule is none."""
+    limits = ("max_epochs", "schedule", "warm_up")
+    found = tuple(config.get(name) for name in limits)
+    on = {name for name in OPTIONS if config.get(name)}
+    if found in {tuple(getattr(budget, name) for name in limits) for budget in BUDGETS.values()}:
+        on -= set(limits)
+    return bool(on)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ecg.errors import DataError
 from ecg.statistics import interval_of_runs
-from search_spaces.tables import BASELINE, Row
+from search_spaces.tables import Row
 from study.storage.results import rows_of_records
 from study.tables.formats import NOTHING, Cell, Figure, Interval
 
@@ -109,7 +109,8 @@ def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
     """
     planned = planned_seeds(records)
     configs = [
-        {name: cell.get(f"config_{name}") for name in BASELINE} for cell in rows_of_records(records)
+        {k.removeprefix("config_"): v for k, v in cell.items() if k.startswith("config_")}
+        for cell in rows_of_records(records)
     ]
     found = []
     for row in rows:

@@ -1,9 +1,10 @@
 import pytest
 
+from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from ecg.metrics import SCORES, scores
 from ecg.models import build, count_parameters
-from ecg.training.config import TrainConfig
+from ecg.training.config import OPTIONS, TrainConfig
 from search_spaces.tables import (
     BASELINE,
     COLUMN_TITLES,
@@ -14,6 +15,7 @@ from search_spaces.tables import (
     find_table,
 )
 from tests.ecg.test_metrics import SIMPLE_CNN
+from tests.support.toy import EACH_OPTION
 
 every_table = pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 
@@ -99,6 +101,20 @@ def test_row_matches_only_whole_configurations() -> None:
     assert Row("x").matches({**BASELINE, "batch_size": 32})
     assert not Row("x").matches({})
     assert not Row("x").matches({**BASELINE, "alpha": 0.1})
+
+
+@pytest.mark.parametrize("option", EACH_OPTION, ids="-".join)
+def test_no_row_is_that_of_a_configuration_beyond_the_published_protocol(option: dict) -> None:
+    # Its scores must never stand beside published figures.
+    assert not Row("x").matches(TrainConfig(**option).to_fields())
+
+
+def test_rows_are_those_of_the_protocol_at_every_budget() -> None:
+    # The schedule of a budget belongs to the budget, which every table names.
+    for budget in BUDGETS.values():
+        assert Row("x").matches(TrainConfig().within(budget).to_fields())
+    columns = {**TrainConfig().to_fields(), **dict.fromkeys(OPTIONS)}  # as a results file has them
+    assert Row("x").matches(columns)
 
 
 def test_unknown_table_is_refused_with_the_known_ones() -> None:
