@@ -24,6 +24,12 @@ Data = Annotated[
         "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
+Lead = Annotated[
+    str | None,
+    typer.Option(
+        help="Lead to cut the beats of records from.", show_default="MLII or II, else the first"
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 
 
@@ -46,13 +52,7 @@ def prepare(
             help="Also write them as one file (.npz), for --data elsewhere.", show_default="none"
         ),
     ] = None,
-    lead: Annotated[
-        str | None,
-        typer.Option(
-            help="Lead to cut the beats of records from.",
-            show_default="MLII or II, else the first",
-        ),
-    ] = None,
+    lead: Lead = None,
     debug: Debug = False,
 ) -> None:
     """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
@@ -151,13 +151,6 @@ def audit_command(
 
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="File of `python -m study export-model`.")
-]
-Lead = Annotated[
-    str | None,
-    typer.Option(
-        help="Name of the lead to cut beats from, such as MLII.",
-        show_default="of MIT-BIH the first; else II or MLII, or the first",
-    ),
 ]
 
 

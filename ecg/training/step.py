@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg.heartbeats import CLASSES
+from ecg.networks import ADAM_EPSILON
 from ecg.training.augment import jittered, mixed
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part
@@ -37,7 +38,10 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
         )
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     capturable = parameters[0].is_cuda  # the step of a CUDA graph counts on the device
-    return kind(parameters, rate, weight_decay=decay, fused=True, capturable=capturable)
+    epsilon = ADAM_EPSILON.get(config.model, 1e-8)
+    return kind(
+        parameters, rate, eps=epsilon, weight_decay=decay, fused=True, capturable=capturable
+    )
 
 
 def batch_sizes(beats: int, batch_size: int) -> list[int]:
