@@ -219,7 +219,7 @@ def evaluate(
     model: ModelFile,
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="The data of its study, or other labelled beats."),
+        typer.Argument(help="The data of its study, or other labelled beats."),
     ] = "auto",
     lead: Lead = None,
     log: Annotated[

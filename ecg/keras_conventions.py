@@ -5,7 +5,6 @@ momentum 0.99 (0.01 in PyTorch's words), epsilon 1e-3, and averages the variance
 itself; Adam and AdamW have epsilon 1e-7. tests/ecg/test_keras_network.py compares them with Keras.
 """
 
-import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.01  # the share of a new batch
@@ -20,11 +19,15 @@ class _KerasNorm(nn.modules.batchnorm._BatchNorm):
         if not self.training:
             return super().forward(x)
         assert self.running_var is not None
-        kept = self.running_var * (1 - MOMENTUM)
-        found = super().forward(x)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        unbiased = self.running_var.clone()  # kept for the gradient, so not to be changed after
+        found = nn.functional.batch_norm(
+            x, self.running_mean, unbiased, self.weight, self.bias, True, MOMENTUM, EPSILON
+        )
         values = x.numel() // x.shape[1]  # of a channel
-        with torch.no_grad():
-            self.running_var.sub_(kept).mul_((values - 1) / values).add_(kept)
+        kept = self.running_var * (1 - MOMENTUM)
+        self.running_var.copy_((unbiased - kept) * ((values - 1) / values) + kept)
         return found
 
 
@@ -45,7 +48,8 @@ def with_keras_conventions(network: nn.Sequential) -> nn.Sequential:
     for layer in network:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return nn.Sequential(*map(_converted, network))
 
 

@@ -14,7 +14,9 @@ from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH
-from ecg.models import GlobalAveragePool, ResidualBlock
+from ecg.models import BesideRhythm, GlobalAveragePool, ResidualBlock
+from ecg.rhythm import RHYTHM_LENGTH
+from ecg.training.adjustment import LogitShift
 from ecg.training.config import TrainConfig
 from ecg.training.loop import restore
 
@@ -51,8 +53,8 @@ def as_keras(network: nn.Module) -> Any:
         network: on the CPU.
 
     Returns:
-        A `keras.Model` from (batch, 187) beats, which it z-scores, to (batch, 5) logits. Its
-        weights can be trained.
+        A `keras.Model` from `beats` (batch, 187), which it z-scores, to (batch, 5) logits; with
+        an input `rhythm` (batch, 4) where the network takes it. Its weights can be trained.
 
     Raises:
         UsageError: the extra is not installed, or a layer has no counterpart.
@@ -65,8 +67,9 @@ def as_keras(network: nn.Module) -> Any:
     )(beats)
     signal = keras.layers.Reshape((BEAT_LENGTH, 1))(normal)
     copies: list[Callable[[], None]] = []
-    logits = _apply(keras, network, signal, copies)
-    model = keras.Model(beats, logits)
+    inputs = {"beats": beats}
+    logits = _apply(keras, network, signal, inputs, copies)
+    model = keras.Model(inputs if len(inputs) > 1 else beats, logits)
     for copy in copies:
         copy()
     return model
@@ -88,16 +91,34 @@ def import_keras() -> Any:
     return keras
 
 
-def _apply(keras: Any, module: nn.Module, x: Layer, copies: list[Callable[[], None]]) -> Layer:
-    """Apply the counterpart of a module to (batch, length, channels) or (batch, features)."""
+def _apply(
+    keras: Any,
+    module: nn.Module,
+    x: Layer,
+    inputs: dict[str, Layer],
+    copies: list[Callable[[], None]],
+) -> Layer:
+    """Apply the counterpart of a module to (batch, length, channels) or (batch, features).
+
+    Args:
+        keras: the package.
+        module: of ours.
+        x: what it is applied to.
+        inputs: of the model by name; that of the rhythm is added where it is met.
+        copies: functions that copy weights, to which those of the module are added.
+    """
     if isinstance(module, nn.Sequential):
         for child in module:
-            x = _apply(keras, child, x, copies)
+            x = _apply(keras, child, x, inputs, copies)
         return x
     if isinstance(module, ResidualBlock):
-        body = _apply(keras, module.body, x, copies)
-        skip = _apply(keras, module.skip, x, copies)
+        body = _apply(keras, module.body, x, inputs, copies)
+        skip = _apply(keras, module.skip, x, inputs, copies)
         return keras.layers.ReLU()(keras.layers.Add()([body, skip]))
+    if isinstance(module, BesideRhythm):
+        features = _apply(keras, module.features, x, inputs, copies)
+        inputs["rhythm"] = keras.Input((RHYTHM_LENGTH,), name="rhythm")
+        return keras.layers.Concatenate()([features, inputs["rhythm"]])
     if isinstance(module, nn.Flatten) and len(x.shape) == 3:
         x = keras.layers.Permute((2, 1))(x)  # the channels come first, as in ours
     layer, values = _counterpart(keras.layers, module)
@@ -129,6 +150,8 @@ def _counterpart(layers: Any, module: nn.Module) -> tuple[Layer, list[Tensor]]:
             layer = layers.MaxPooling1D(2)
         case GlobalAveragePool():
             layer = layers.GlobalAveragePooling1D()
+        case LogitShift():
+            layer = layers.Rescaling(1.0, (-module.shift).tolist())
         case nn.Flatten():
             layer = layers.Flatten()
         case nn.Unflatten() | nn.Identity():

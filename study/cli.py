@@ -101,6 +101,10 @@ Jobs = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
+Keep = Annotated[
+    str,
+    typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
+]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
 ]
@@ -151,6 +155,7 @@ def run(
         typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
     ] = 0,
     checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -190,6 +195,7 @@ def run(
         pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
         checkpoint_seconds=checkpoint_every,
         replay=replay,
+        keep=keep,
         debug=debug,
     )
     console = Console()
@@ -260,6 +266,7 @@ def confirm(
     jobs: Jobs = "auto",
     threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
     debug: Debug = False,
 ) -> None:
     """Train the winners and the baseline on fresh seeds and measure them on the test part.
@@ -285,6 +292,7 @@ def confirm(
         jobs=_as_jobs(jobs),
         threads=threads,
         checkpoint_seconds=checkpoint_every,
+        keep=keep,
         debug=debug,
     )
     with lasting_output(), _interruptible(console):

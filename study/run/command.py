@@ -40,6 +40,7 @@ from study.storage.studies import (
     open_study,
     study_lock,
 )
+from study.storage.weights import remember_keep
 from study.trials.provenance import versions
 from study.trials.pruning import PruningPolicy, best_value
 from study.trials.trial import configure
@@ -81,6 +82,7 @@ def run_study(options: RunOptions, console: Console) -> str:
     storage = open_storage(task.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
+        remember_keep(study, task.keep)
         _queue_first_trials(study, space, task)
     _say_other_versions(storage, study, options, console)
     header = (
@@ -125,6 +127,7 @@ def run_cells(
     storage = open_storage(task.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, identity)
+        remember_keep(study, task.keep)
         queued = queue_missing(study, cells)
     _say_other_versions(storage, study, options, console)
     header = (
@@ -174,6 +177,7 @@ def _task(options: RunOptions, setting: Setting, identity: Identity, target: int
         checkpoints=checkpoint_folder(options.storage),
         checkpoint_seconds=options.checkpoint_seconds,
         replay=options.replay,
+        keep=options.keep,
         debug=options.debug,
     )
 

@@ -13,6 +13,7 @@ from study.run.planned_runs import plan_cells
 from study.run.setting import resolve_setting
 from study.storage.studies import check_format, find_identity, load_study, open_storage
 from study.storage.trials_table import study_records
+from study.storage.weights import KEEP
 from study.trials.pruning import PruningPolicy
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
@@ -32,6 +33,7 @@ class ConfirmOptions:
     jobs: int | None
     threads: int = 1
     checkpoint_seconds: float
+    keep: str = KEEP[0]
     debug: bool
 
 
@@ -77,6 +79,7 @@ def confirm_study(
         sampler="random",
         pruning=PruningPolicy(pruner="none"),
         checkpoint_seconds=options.checkpoint_seconds,
+        keep=options.keep,
         debug=options.debug,
     )
     check_options(run_options)

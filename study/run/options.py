@@ -7,6 +7,7 @@ from ecg.errors import UsageError
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.run.queue import SAMPLERS
 from study.storage.database import parse_url
+from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
 
 # More is a slip of the finger, and would fill the machine.
@@ -35,6 +36,7 @@ class RunOptions:
     pruning: PruningPolicy
     checkpoint_seconds: float
     replay: Path | None = None
+    keep: str = KEEP[0]
     debug: bool
 
 
@@ -57,6 +59,7 @@ def check_options(options: RunOptions) -> None:
         raise UsageError(f"--seed must be 0 or more, not {options.seed}")
     if not options.checkpoint_seconds >= 0:
         raise UsageError("--checkpoint-every must be 0 or more seconds")
+    check_keep(options.keep)
     if options.sampler not in SAMPLERS:
         raise UsageError(f"unknown sampler '{options.sampler}'; known: {', '.join(SAMPLERS)}")
 

@@ -29,6 +29,7 @@ from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.outage import STORAGE_ERRORS, is_outage, outlast
 from study.storage.recordings import read_recording
 from study.storage.studies import HEARTBEAT_SECONDS, Identity, open_storage
+from study.storage.weights import KEEP
 from study.trials.messages import Emit, Notice, Progress
 from study.trials.pruning import PruningPolicy
 from study.trials.trial import Bench, run_trial
@@ -64,6 +65,7 @@ class Task:
         checkpoints: folder of the running trials' checkpoints.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
         replay: recording whose curves stand in for training, None to train.
+        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
         debug: print the traceback of a failed trial.
     """
 
@@ -84,6 +86,7 @@ class Task:
     checkpoints: Path
     checkpoint_seconds: float
     replay: Path | None = None
+    keep: str = KEEP[0]
     debug: bool = False
 
     @property
@@ -219,6 +222,7 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
         "pruning": task.pruning,
         "checkpoints": task.checkpoints,
         "checkpoint_seconds": task.checkpoint_seconds,
+        "keep": task.keep,
         "emit": emit,
     }
     if task.replay is not None:

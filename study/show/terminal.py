@@ -9,13 +9,20 @@ from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
 from study.storage.reading import Row, StudyRows, best_row
-from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
+from study.wording import (
+    counted,
+    format_seconds,
+    parameters_of,
+    say_identity,
+    say_parameters,
+    score_title,
+)
 
 # Attributes of trials that are read for a line a study, and for one study.
 LISTED = ("baseline",)
 SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "best_epoch",
-    "last_epoch", "seconds",
+    "last_epoch", "seconds", "weights",
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
@@ -34,6 +41,7 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
         Text(f"space {identity.get('space')}, {say_identity(identity)}"),
         Text(_describe_states(study.rows)),
         Text(_describe_test_reads(study.rows)),
+        Text(_describe_weights(study.rows)),
     ]
     best = best_row(study.rows)
     if best is None:
@@ -82,6 +90,13 @@ def _describe_test_reads(rows: Sequence[Row]) -> str:
         return "the test part was never read"
     told = ", ".join(sorted(set(reasons)))
     return f"the test part was read {len(reasons)} times, once a trial: {told}"
+
+
+def _describe_weights(rows: Sequence[Row]) -> str:
+    """Return of how many trials the weights are kept."""
+    complete = [row for row in rows if row["state"] == "complete"]
+    kept = sum(bool(row.get("weights")) for row in complete)
+    return f"weights kept of {kept} of {counted(len(complete), 'complete trial')}"
 
 
 def _compare(best: Row, baseline: Row | None) -> RenderableType:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialSystemAttributeModel, TrialUserAttributeModel
@@ -39,6 +40,12 @@ def check_keep(keep: str) -> None:
     """
     if keep not in KEEP:
         raise UsageError(f"unknown rule --keep {keep}; known: {', '.join(KEEP)}")
+
+
+def remember_keep(study: optuna.Study, keep: str) -> None:
+    """Store the rule with the study, for `clean_study`."""
+    if study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0]) != keep:
+        study.set_user_attr(KEEP_ATTRIBUTE, keep)
 
 
 def is_kept(keep: str, value: float, others: Iterable[float], *, is_baseline: bool) -> bool:
@@ -97,13 +104,13 @@ def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
     with study_lock(storage, name):
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         kept = kept_trials(keep or study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0]), trials)
-        files = {trial: file for trial in trials if (file := weights_of(trial)) is not None}
-        gone = {trial: file for trial, file in files.items() if trial.number not in kept}
-        freed = sum(_remove(folder / file) for file in gone.values())
+        files = {trial.number: file for trial in trials if (file := weights_of(trial)) is not None}
+        gone = [trial for trial in trials if trial.number in files.keys() - kept]
+        freed = sum(_remove(folder / files[trial.number]) for trial in gone)
         _forget(storage, gone)
     return Cleaned(
-        kept=tuple(sorted(trial.number for trial in files if trial.number in kept)),
-        removed=tuple(sorted(trial.number for trial in gone)),
+        kept=tuple(sorted(files.keys() & kept)),
+        removed=tuple(trial.number for trial in gone),
         freed=freed,
     )
 

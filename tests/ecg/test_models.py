@@ -253,6 +253,9 @@ def test_images_of_height_one_give_the_logits_of_one_dimensional_layers(name: st
     # The published networks are one-dimensional; images are only how they are computed.
     torch.manual_seed(0)
     network, reference = build(name).eval(), plain(name).eval()
+    for layer in reference.modules():
+        if name == "coupled-tf" and isinstance(layer, nn.BatchNorm1d):
+            layer.eps = 1e-3
     state = network.state_dict()
     for key, value in state.items():  # fresh batch norm would be all but the identity
         if key.endswith("running_var"):
