@@ -49,6 +49,12 @@ BUDGETS = {
 }
 
 
+def gives_schedule(max_epochs: int, schedule: str | None, warm_up: int) -> bool:
+    """Whether a budget has this schedule, so that it is not the configuration's own."""
+    known = {(one.max_epochs, one.schedule, one.warm_up) for one in BUDGETS.values()}
+    return (max_epochs, schedule, warm_up) in known
+
+
 def find_budget(name: str) -> Budget:
     """Return the budget of that name.
 

@@ -18,6 +18,10 @@ NO_RHYTHM = (
     "with records, or leave `rhythm` out"
 )
 USUAL = 0.8  # seconds: a heart rate of 75
+# Per doubling. Four numbers stand beside thousands of features, and small ones take long to count.
+# Validation loss with 8,192 intra-patient training beats, 6 epochs, the mean of 2 seeds: 0.13
+# without the rhythm, 0.13 at a scale of 1, 0.12 at 4 and 0.10 at 8.
+SCALE = 8.0
 SHORTEST, LONGEST = 0.2, 3.0  # seconds; what is beyond is a fault or a pause in the labels
 
 
@@ -37,8 +41,8 @@ def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
         beats: whole records, in any order.
 
     Returns:
-        (n, 4) float32: the base-2 logarithms of the interval before (per 0.8 s), the interval
-        after (per 0.8 s), and of both per mean. About -2 to 2; 0 is usual.
+        (n, 4) float32: `SCALE` times the base-2 logarithms of the interval before (per 0.8 s), of
+        the interval after (per 0.8 s), and of both per mean. 0 is usual, -8 is half of it.
 
     Raises:
         UsageError: the record or the place of a beat is not known.
@@ -58,7 +62,7 @@ def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
     before, after = (np.where(np.isnan(rr), mean, rr) for rr in (before, after))
     columns = np.stack([before / USUAL, after / USUAL, before / mean, after / mean], axis=1)
     found = np.empty(columns.shape, dtype=np.float32)
-    found[order] = np.log2(columns)
+    found[order] = SCALE * np.log2(columns)
     return found
 
 

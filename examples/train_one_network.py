@@ -28,9 +28,7 @@ def main(budget_name: str = "quick") -> None:
     beats = sources.load(found.location)
     split = make_split("inter-patient", beats)
     budget, device = find_budget(budget_name), find_device()
-    config = TrainConfig(
-        model="simple", alpha=0.1, max_epochs=budget.max_epochs, patience=budget.patience
-    )
+    config = TrainConfig(model="simple", alpha=0.1).within(budget)
 
     result = train(config, training_data(beats, split, budget, device), on_epoch=show)
     print(f"ended by {result.stop_reason}; weights of epoch {result.best_epoch} are kept")

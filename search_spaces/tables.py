@@ -6,13 +6,13 @@ sampler). The published figures are single runs on the test part.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from ecg.budget import BUDGETS
+from ecg.budget import gives_schedule
 from ecg.errors import UsageError
-from ecg.training.config import OPTIONS
+from ecg.training.config import TrainConfig
 
 ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
 
@@ -25,6 +25,15 @@ BASELINE: Mapping[str, Any] = MappingProxyType(
         "scheduler_factor": None,
         "alpha": 0.0,
         "ratio": None,
+    }
+)
+
+# The fields that no table varies, as published; limits and seed may be any.
+FIXED: Mapping[str, Any] = MappingProxyType(
+    {
+        field.name: field.default
+        for field in fields(TrainConfig)
+        if field.name not in (*BASELINE, "max_epochs", "patience", "seed")
     }
 )
 
@@ -81,22 +90,21 @@ class Row:
         """Whether a training configuration is the one of this row.
 
         Args:
-            config: fields of a training configuration; those no table varies are not looked at,
-                but none with an option beyond the published protocol is that of a row.
+            config: fields of a training configuration. Those that no table varies must be at
+                their published values where they are given; seed and limits may be any, and so
+                may the schedule that a budget gives.
         """
-        varied = self.configuration.items()
-        same = all(name in config and config[name] == value for name, value in varied)
-        return same and not _goes_beyond(config)
+        if any(name not in config or config[name] != v for name, v in self.configuration.items()):
+            return False
+        given = _without_schedule_of_budget(config)
+        return all(given[name] in (None, FIXED[name]) for name in FIXED if name in given)
 
 
-def _goes_beyond(config: Mapping[str, Any]) -> bool:
-    """Whether an option is on that the published protocol lacks; a budget's schedule is none."""
-    limits = ("max_epochs", "schedule", "warm_up")
-    found = tuple(config.get(name) for name in limits)
-    on = {name for name in OPTIONS if config.get(name)}
-    if found in {tuple(getattr(budget, name) for name in limits) for budget in BUDGETS.values()}:
-        on -= set(limits)
-    return bool(on)
+def _without_schedule_of_budget(config: Mapping[str, Any]) -> dict[str, Any]:
+    epochs, schedule, warm_up = map(config.get, ("max_epochs", "schedule", "warm_up"))
+    is_given = epochs is not None and gives_schedule(epochs, schedule, warm_up or 0)
+    left_out = ("schedule", "warm_up") if is_given else ()
+    return {name: value for name, value in config.items() if name not in left_out}
 
 
 @dataclass(frozen=True)

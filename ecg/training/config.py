@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ecg.budget import Budget
+from ecg.budget import Budget, gives_schedule
 from ecg.errors import UsageError
 from ecg.networks import MODELS
 
@@ -167,9 +167,14 @@ class TrainConfig:
         return {name: value for name, value in fields.items() if name not in off}
 
     def within(self, budget: Budget) -> Self:
-        """Return a copy with the limits of a budget, and its schedule where it has none."""
+        """Return a copy with the limits of a budget, and its schedule where it has none.
+
+        A schedule that another budget gave is not the configuration's own and is replaced.
+        """
         limited = self.replace(max_epochs=budget.max_epochs, patience=budget.patience)
-        if budget.schedule is None or self.schedule or self.scheduler_factor is not None:
+        if gives_schedule(self.max_epochs, self.schedule, self.warm_up):
+            limited = limited.replace(schedule=None, warm_up=0)
+        if budget.schedule is None or limited.schedule or limited.scheduler_factor is not None:
             return limited
         return limited.replace(schedule=budget.schedule, warm_up=budget.warm_up)
 

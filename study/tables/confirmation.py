@@ -9,16 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ecg.budget import BUDGETS
 from ecg.statistics import MIN_PAIRS, holm, interval_of_runs, paired_p_value, smallest_p_value
-from ecg.training.config import TrainConfig
 from study.wording import SCORE_TITLES, say_parameters
 
 COMPARED = ("f1_macro", "f1_weighted")
 BASELINE = "baseline"
 DESCRIBED = ("model", "optimizer", "learning_rate", "weight_decay", "scheduler_factor", "alpha",
              "ratio")  # fmt: skip
-LIMITS = ("max_epochs", "patience")  # of the budget, which is said elsewhere
 
 
 def compare_configurations(
@@ -98,13 +95,4 @@ def _conclusion(runs: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _describe(fields: Mapping[str, Any]) -> str:
-    published = TrainConfig().within(BUDGETS["paper"]).to_fields()
-    return say_parameters(
-        {
-            name: value
-            for name, value in fields.items()
-            if value is not None
-            and name not in LIMITS
-            and (name in DESCRIBED or value != published.get(name))
-        }
-    )
+    return say_parameters({n: fields[n] for n in DESCRIBED if fields[n] is not None})

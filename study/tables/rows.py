@@ -109,7 +109,11 @@ def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
     """
     planned = planned_seeds(records)
     configs = [
-        {k.removeprefix("config_"): v for k, v in cell.items() if k.startswith("config_")}
+        {
+            name.removeprefix("config_"): value
+            for name, value in cell.items()
+            if name.startswith("config_")
+        }
         for cell in rows_of_records(records)
     ]
     found = []

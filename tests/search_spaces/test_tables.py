@@ -98,7 +98,9 @@ def test_columns_are_titled_as_published() -> None:
 
 def test_row_matches_only_whole_configurations() -> None:
     # A record without a varied field says nothing, and is not taken for the baseline.
-    assert Row("x").matches({**BASELINE, "batch_size": 32})
+    assert Row("x").matches({**BASELINE, "batch_size": 64, "seed": 3, "patience": 5})
+    assert not Row("x").matches({**BASELINE, "batch_size": 32})
+    assert not Row("x").matches({**BASELINE, "learning_rate": 3e-3})
     assert not Row("x").matches({})
     assert not Row("x").matches({**BASELINE, "alpha": 0.1})
 

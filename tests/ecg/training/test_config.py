@@ -86,6 +86,8 @@ def test_a_budget_gives_its_limits_and_its_schedule_where_there_is_none() -> Non
     assert plain.within(short) == plain
     own = TrainConfig(schedule="cosine", warm_up=3)
     assert own.within(short) == own.replace(max_epochs=12, patience=12)
+    assert plain.within(paper) == TrainConfig(seed=3)  # what a budget gave goes with it
+    assert own.within(short).within(paper) == own
     plateau = TrainConfig(scheduler_factor=0.5)
     assert plateau.within(short) == plateau.replace(max_epochs=12, patience=12)
     assert TrainConfig().within(paper) == TrainConfig()
