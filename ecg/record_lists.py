@@ -1,6 +1,7 @@
 """A file that says which records train, validate and test: one's own inter-patient split."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ FORM = (
     'a table [patients] with lines such as anna = ["100", "101"]'
 )
 SIZE_LIMIT = 2**20  # bytes
+LISTED = re.compile(r"inter-patient-[0-9a-f]{8}")  # the name of such a split
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ecg.heartbeats import (
     UNKNOWN,
     Heartbeats,
 )
-from ecg.record_lists import PARTS, RecordLists
+from ecg.record_lists import LISTED, PARTS, RecordLists
 
 Rows = NDArray[np.int64]
 
@@ -190,7 +190,7 @@ def _fits(name: str, lists: RecordLists) -> bool:
 def _named(name: str) -> Callable[[Heartbeats], Split]:
     if name in SPLITS:
         return SPLITS[name]
-    if name.startswith("inter-patient-"):
+    if LISTED.fullmatch(name):
         raise UsageError(
             f"the split '{name}' is that of a file of records; name the file as `records_file`"
         )

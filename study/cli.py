@@ -63,8 +63,8 @@ def _run_app() -> None:
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of MIT-BIH records, folder of Kaggle CSVs, 'synthetic', or 'auto': "
-        "$ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
     ),
 ]
 Device = Annotated[
@@ -137,6 +137,13 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -171,6 +178,7 @@ def run(
     """
     from rich.console import Console
 
+    from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions, find_tables
     from study.run.output import lasting_output
@@ -196,6 +204,7 @@ def run(
         checkpoint_seconds=checkpoint_every,
         replay=replay,
         keep=keep,
+        records=read_record_lists(records_file) if records_file else None,
         debug=debug,
     )
     console = Console()

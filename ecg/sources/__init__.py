@@ -123,7 +123,8 @@ def _say(said: str, named: str) -> str:
 
 
 def _join(said: str, seen: Survey) -> str:
-    return "; ".join(filter(None, (said, seen.found[0].note, seen.say_unused())))
+    unused = f"not used: {seen.say_unused()}" if seen.say_unused() else ""
+    return "; ".join(filter(None, (said, seen.found[0].note, unused)))
 
 
 def _require(path: Path) -> Found:

@@ -16,7 +16,7 @@ from ecg.sources.found import DESCRIPTIONS, Found
 __all__ = ["DESCRIPTIONS", "Found", "Survey", "locate", "survey"]
 
 DEEPEST = 6  # levels of folders; `wget -r` and "Extract all" of PhysioNet make four
-MOST_FILES = 20_000  # looked at below one path
+MOST_FILES = 20_000  # looked at below one path; then no further folder is searched
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Survey:
         reasons = [f"{one.path} ({DESCRIPTIONS[one.kind]})" for one in self.found[1:]]
         reasons += [f"{path} ({reason})" for path, reason in self.unused]
         more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-        return f"not used: {', '.join(reasons[:SHOWN])}{more}" if reasons else ""
+        return ", ".join(reasons[:SHOWN]) + more
 
 
 def locate(path: Path) -> Found | None:
@@ -57,7 +57,12 @@ def survey(path: Path) -> Survey:
         names = [path.name] if _holds_all(path) else _names(path.parent)
         here, why = classify(path.parent, names, only=path)
         return Survey(tuple(here), tuple(why))
+    looked_at = 0
     for depth, folder, names in _walk(path):
+        if looked_at > MOST_FILES:
+            unused.append((folder, f"not searched, after {looked_at:,} other files"))
+            break
+        looked_at += len(names)
         here, why = classify(folder, names)
         found += ((depth, one) for one in here)
         unused += why
@@ -77,21 +82,19 @@ def _names(folder: Path) -> list[str]:
 def _walk(top: Path) -> Iterator[tuple[int, Path, list[str]]]:
     """Yield depth, folder and names of its files, from the top down, each folder once."""
     seen: set[str] = set()
-    left = MOST_FILES
     level = [top] if top.is_dir() else []
     for depth in range(DEEPEST + 1):
         below: list[Path] = []
         for folder in level:
-            if os.path.realpath(folder) in seen or left <= 0:
+            if os.path.realpath(folder) in seen:
                 continue
             seen.add(os.path.realpath(folder))
             try:
-                names = _names(folder)[:left]
+                names = _names(folder)
             except OSError:
                 if folder == top:
                     raise
                 continue
-            left -= len(names)
             inner = [name for name in names if (folder / name).is_dir()]
             below += (folder / name for name in inner)
             yield depth, folder, sorted(set(names) - set(inner))

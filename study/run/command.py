@@ -197,6 +197,7 @@ def _identity(
         precision=setting.precision,
         protocol=setting.protocol,
         seed=options.seed,
+        records=setting.records.as_text() if setting.records else "",
     )
 
 
@@ -322,7 +323,7 @@ def _tell_time(
             ahead,
             jobs,
             setting.beats,
-            make_split(setting.split, setting.beats),
+            make_split(setting.split, setting.beats, setting.records),
             setting.budget,
             epochs=tally.mean_length,
             precision=task.precision,

@@ -7,6 +7,7 @@ import pandas as pd
 from rich.console import Console
 
 from ecg.errors import UsageError
+from ecg.record_lists import from_text
 from study.run.command import run_cells
 from study.run.options import RunOptions, check_options
 from study.run.planned_runs import plan_cells
@@ -70,6 +71,7 @@ def confirm_study(
         storage=options.storage,
         data=options.data,
         split=identity["split"],
+        records=from_text(identity["records"]) if identity.get("records") else None,
         budget=identity["budget"],
         device=identity["device"] if options.device == "auto" else options.device,
         precision=identity["precision"] if options.precision == "auto" else options.precision,

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ecg.budget import BUDGETS
 from ecg.errors import DataError, EcgError, UsageError
 from ecg.metrics import SCORES, per_class
+from ecg.record_lists import LISTED
 from ecg.splits import SPLITS
 from ecg.training import TrainConfig, TrainResult
 from ecg.training.config import PROTOCOL
@@ -149,7 +150,8 @@ def _check_file(path: Path, study: str | None) -> Results:
             "--results, or train them again"
         )
     for name, known in KNOWN.items():
-        if values[name] not in known:
+        is_listed = name == "split" and LISTED.fullmatch(values[name])
+        if values[name] not in known and not is_listed:
             raise DataError(
                 f"{path}: {name} is '{values[name]}', and only {', '.join(known)} can be imported"
             )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg.errors import UsageError
+from ecg.record_lists import RecordLists
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.run.queue import SAMPLERS
 from study.storage.database import parse_url
@@ -37,6 +38,7 @@ class RunOptions:
     checkpoint_seconds: float
     replay: Path | None = None
     keep: str = KEEP[0]
+    records: RecordLists | None = None
     debug: bool
 
 

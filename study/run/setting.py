@@ -10,10 +10,11 @@ import optuna
 import torch
 from rich.console import Console
 
-from ecg import sources
+from ecg import describe, sources
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
+from ecg.record_lists import RecordLists, from_text
 from ecg.splits import make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
@@ -45,6 +46,7 @@ class Setting:
         precision: in which they compute.
         protocol: of the trainings.
         beats: the heartbeats, None for a replay.
+        records: of each part of the split, where a file lists them.
     """
 
     study: str
@@ -59,6 +61,7 @@ class Setting:
     precision: str
     protocol: int = PROTOCOL
     beats: Heartbeats | None = None
+    records: RecordLists | None = None
 
 
 def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting:
@@ -84,9 +87,16 @@ def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting
     console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
     console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
-    make_split(options.split, beats)
-    name = options.study or default_name(kind, beats.source, options.split, budget.name)
-    device, precision = _own_means(options, device, read_identity(options.storage, name))
+    split_name = options.records.split if options.records else options.split
+    name = options.study or default_name(kind, beats.source, split_name, budget.name)
+    stored = read_identity(options.storage, name)
+    records = options.records or _stored_records(stored, options.split)
+    split = make_split(options.split, beats, records)
+    for caution in describe.cautions(beats, split):
+        console.print(
+            f"caution: {caution}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+    device, precision = _own_means(options, device, stored)
     if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
         console.print(
             f"warning: bf16 is no gain on this CPU: its convolutions take {1 / bf16_gain():.1f} "
@@ -100,13 +110,21 @@ def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting
         fingerprint=beats.fingerprint,
         described=f"{len(beats):,} beats",
         data=str(resolved.location),
-        split=options.split,
+        split=split.name,
         budget=budget,
         device=device,
         device_kind=device.type,
         precision=precision,
         beats=beats,
+        records=records,
     )
+
+
+def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None:
+    """Return the lists of records that a study has kept, if it is of this split."""
+    if stored.get("records") and stored.get("split") == split:
+        return from_text(stored["records"])
+    return None
 
 
 def _own_means(

@@ -231,7 +231,7 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
         beats = sources.load(task.data)
     if beats.fingerprint != task.identity.data:
         raise EcgError(f"the data in {task.data} changed while the study was being opened")
-    split = make_split(task.identity.split, beats)
+    split = make_split(task.identity.split, beats, task.identity.record_lists)
     device = find_device(task.device)
     return Bench(
         data=training_data(beats, split, budget, device),

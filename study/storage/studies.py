@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ecg.errors import UsageError
+from ecg.record_lists import RecordLists, from_text
 from study.storage.database import (
     SQLITE_WAIT_SECONDS,
     StorageError,
@@ -55,6 +56,7 @@ class Identity:
         protocol: of the trainings, see `ecg.training.config.PROTOCOL`.
         seed: of the study.
         format: of the study in the database.
+        records: of each part of a split that a file lists, as text; `split` has their digest.
     """
 
     space: str
@@ -69,14 +71,23 @@ class Identity:
     protocol: int
     seed: int
     format: int = FORMAT
+    records: str = ""
+
+    @property
+    def record_lists(self) -> RecordLists | None:
+        """The records of each part, None where no file lists them."""
+        return from_text(self.records) if self.records else None
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Say, one by one, in what a stored identity differs from this one; not in its format."""
+        """Say, one by one, in what a stored identity differs from this one.
+
+        Its format is left out, and the lists of records, whose digest is in the split.
+        """
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
-            if name != "format" and stored.get(name) != wanted
+            if name not in ("format", "records") and stored.get(name) != wanted
         ]
 
 

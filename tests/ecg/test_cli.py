@@ -1,5 +1,6 @@
 """Rules of `python -m ecg`: what it prints, and how it ends."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -255,7 +256,7 @@ def test_a_file_of_the_cache_is_no_prepared_file(run: Runner, records: Path) -> 
 
     ecg.sources.load(records)
     ended = run("describe", "--data", next(cache_folder().glob("*.npz")))
-    assert (ended.code, "no prepared heartbeats" in ended.err) == (1, True)
+    assert (ended.code, "a cache file of other data" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -309,3 +310,63 @@ def test_simulated_heartbeats_are_not_audited_unasked(run: Runner, offline: None
     assert ended.code == 1
     assert "there are no records to audit" in ended.err
     assert not Path("results").exists()
+
+
+@pytest.fixture
+def holter(tmp_path: Path) -> Path:
+    """Six foreign records, two of one patient."""
+    folder = tmp_path / "holter"
+    folder.mkdir()
+    for number in range(6):
+        comments = ["patient 7"] if number < 2 else []
+        write_record(
+            folder, f"p{number}", rate=250, form="16", leads=("V1", "II"), comments=comments
+        )
+    return folder
+
+
+def test_own_records_are_described_with_leads_rates_and_both_splits(
+    run: Runner, holter: Path
+) -> None:
+    ended = run("describe", "--data", holter)
+    assert ended.code == 0
+    assert f"data: {holter}, as given: 6 WFDB records of {holter}\n" in ended.out
+    assert f"{6 * BEATS} beats, source holter, fingerprint " in ended.out
+    assert "records by lead and sampling rate: 6 with II at 250 Hz" in ended.out
+    assert "inter-patient test " in ended.out
+    assert "no split" not in ended.out
+
+
+def test_a_file_of_records_makes_a_split(run: Runner, holter: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "split.toml"
+    lists.write_text('train = ["p0", "p1", "p2"]\nvalidation = ["p3"]\ntest = ["p4"]\n')
+    ended = run("describe", "--data", holter, "--records-file", lists)
+    assert ended.code == 0
+    assert re.search(r"\ninter-patient-[0-9a-f]{8} train +3 ", ended.out)
+    lists.write_text('train = ["p0", "p2"]\nvalidation = ["p1"]\ntest = ["p4"]\n')
+    ended = run("describe", "--data", holter, "--records-file", lists)
+    assert "--records-file puts one patient into two parts: record p0 into train" in ended.out
+    lists.write_text('train = ["p0"]\nvalidation = ["p0"]\ntest = ["p4"]\n')
+    ended = run("describe", "--data", holter, "--records-file", lists)
+    assert ended.code == 2
+    assert "record p0 is in train and in validation; put it into one part" in ended.err
+
+
+def test_another_lead_is_packed_by_name(run: Runner, holter: Path, tmp_path: Path) -> None:
+    ended = run("prepare", "--data", holter, "--lead", "V1", "--output", tmp_path / "v1.npz")
+    assert ended.code == 0
+    assert "6 with V1 at 250 Hz" in ended.out
+    assert "6 with V1 at 250 Hz" in run("describe", "--data", tmp_path / "v1.npz").out
+    ended = run("prepare", "--data", holter, "--lead", "aVF")
+    assert ended.code == 1
+    assert "record p0: it has no lead 'aVF', only V1, II" in ended.err
+
+
+def test_own_records_are_audited(run: Runner, holter: Path, tmp_path: Path) -> None:
+    # What their splits share; nothing is said of a published rate.
+    ended = run("audit", "--records", holter, "--output", tmp_path / "out")
+    assert ended.code == 0
+    text = (tmp_path / "out" / "audit.md").read_text()
+    assert "## Records on both sides of the split" in text
+    assert "Sampling rate" not in text
+    assert re.search(r"\np5 +\d", text)

@@ -14,7 +14,7 @@ from ecg.errors import UsageError
 from ecg.sources import load, resolve
 from ecg.sources.cache import write_prepared
 from ecg.sources.fetch import NetworkError
-from ecg.sources.locate import MOST_FILES, locate, survey
+from ecg.sources.locate import locate, survey
 from ecg.sources.mitdb_files import FILES
 from tests.ecg.sources.tiny_records import BEATS, write_record
 from tests.support.toy import toy_heartbeats
@@ -184,15 +184,24 @@ def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:
         assert (beats.source, len(beats)) == (name, BEATS)
 
 
-def test_a_circle_of_links_and_a_huge_folder_end(tmp_path: Path, monkeypatch) -> None:
+def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     os.symlink(tmp_path, tmp_path / "a" / "back")
     assert locate(tmp_path) is None
+
+
+def test_a_search_that_takes_too_long_ends_between_folders_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A folder is looked at whole or not at all: half of its records would be other data.
     monkeypatch.setattr("ecg.sources.locate.MOST_FILES", 5)
-    for number in range(20):
-        (tmp_path / f"{number}.csv").write_text("x")
-    assert len(survey(tmp_path).unused) <= 5
-    assert MOST_FILES > 5
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for number in range(4):
+            write_record(tmp_path / folder, f"p{number}")
+    (found,) = survey(tmp_path).found
+    assert (found.path, len(found.names)) == (tmp_path / "a", 4)
+    assert survey(tmp_path).unused == ((tmp_path / "b", "not searched, after 12 other files"),)
 
 
 def test_names_in_a_zip_are_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
