@@ -101,6 +101,12 @@ Jobs = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
+WithTf = Annotated[
+    bool,
+    typer.Option(
+        "--with-tf", help="In table 1, a row of the Coupled CNN with Keras's conventions too."
+    ),
+]
 Keep = Annotated[
     str,
     typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
@@ -163,6 +169,7 @@ def run(
     ] = 0,
     checkpoint_every: CheckpointEvery = 30.0,
     keep: Keep = "best",
+    with_tf: WithTf = False,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -204,6 +211,7 @@ def run(
         checkpoint_seconds=checkpoint_every,
         replay=replay,
         keep=keep,
+        with_tf=with_tf,
         records=read_record_lists(records_file) if records_file else None,
         debug=debug,
     )
@@ -366,6 +374,7 @@ def export_tables(
         list[str] | None,
         typer.Option("--format", help="markdown, csv, latex or html.", show_default="markdown"),
     ] = None,
+    with_tf: WithTf = False,
     published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
     storage: Storage = DEFAULT_STORAGE,
@@ -376,8 +385,9 @@ def export_tables(
 
     cells = read_cells(results) if results else collect_cells(storage, studies or [])
     paths = export_table_files(
-        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits
-    )
+        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits,
+        with_tf=with_tf,
+    )  # fmt: skip
     for path in paths:
         print(path)
 

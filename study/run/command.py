@@ -73,7 +73,7 @@ def run_study(options: RunOptions, console: Console) -> str:
         if space is not None and setting.beats is not None:
             space.check(setting.beats)
     if space is None:
-        fields = [row.fields for row in configurations(tables)]
+        fields = [row.fields for row in configurations(tables, with_tf=options.with_tf)]
         cells = plan_cells(fields, options.seeds, setting.budget, options.seed)
         return run_cells(
             options, setting, cells, kind=ALL_TABLES, reason=TABLES_REASON, console=console

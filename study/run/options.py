@@ -38,6 +38,7 @@ class RunOptions:
     checkpoint_seconds: float
     replay: Path | None = None
     keep: str = KEEP[0]
+    with_tf: bool = False
     records: RecordLists | None = None
     debug: bool
 

@@ -115,6 +115,7 @@ def export_table_files(
     published: bool,
     formats: Sequence[str],
     digits: int,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -124,8 +125,9 @@ def export_table_files(
     paths = []
     for name, table in cells.items():
         paths += export_tables(
-            table, folder / name, published=published, formats=formats, digits=digits
-        )
+            table, folder / name, published=published, formats=formats, digits=digits,
+            with_tf=with_tf,
+        )  # fmt: skip
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:
             text = compare_splits(*pair, fmt=fmt, digits=digits)

@@ -166,7 +166,8 @@ def published_note(table: Table, rows: Sequence[RowCells]) -> str:
     for row in rows:
         if row.finished.empty:
             continue
-        for score, figure in zip(table.columns, table.published[row.row.label], strict=True):
+        figures = table.published.get(row.row.label, ())
+        for score, figure in zip(table.columns, figures, strict=False):
             held.append(is_outside(figure, row.bounds(score)))
             runs = row.values(score)
             between += bool(runs.min() - half <= figure <= runs.max() + half)
