@@ -14,8 +14,8 @@ RHYTHM_LENGTH = 4
 RATE = 360.0  # Hz, in which `Heartbeats.sample` counts where the record does not say another
 LAST = 10  # intervals in the mean
 NO_RHYTHM = (
-    "`rhythm` needs the record and sample of every beat, which these data do not tell. Use data "
-    "with records, or leave `rhythm` out"
+    "the rhythm needs the record and sample of every beat, which these data do not tell. Use data "
+    "with records, or leave the rhythm out"
 )
 USUAL = 0.8  # seconds: a heart rate of 75
 # Per doubling. Four numbers stand beside thousands of features, and small ones take long to count.

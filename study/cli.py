@@ -187,40 +187,43 @@ def run(
 
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
-    from study.run.options import RunOptions, find_tables
+    from study.run.options import RunOptions
     from study.run.output import lasting_output
-    from study.trials.pruning import PruningPolicy
+    from study.trials.task import Machine
 
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=_as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        keep=keep,
+        debug=debug,
+    )
     options = RunOptions(
         space=space,
         trials=trials,
         seeds=seeds,
         timeout=timeout,
         study=study,
-        storage=storage,
-        data=data,
         split=split,
         budget=budget,
-        device=device,
-        precision=precision,
         seed=seed,
-        jobs=_as_jobs(jobs),
-        threads=threads,
         sampler=sampler,
-        pruning=PruningPolicy(pruner=pruner, patience=prune_patience),
-        checkpoint_seconds=checkpoint_every,
+        pruner=pruner,
+        prune_patience=prune_patience,
         replay=replay,
-        keep=keep,
         with_tf=with_tf,
         records=read_record_lists(records_file) if records_file else None,
-        debug=debug,
     )
     console = Console()
     with lasting_output():
         with _interruptible(console):
-            name = run_study(options, console)
+            name = run_study(machine, options, console)
         _print_study(storage, name, trials=5)
-        _print_next(console, storage, name, is_table=bool(find_tables(space)))
+        _print_next(console, storage, name, is_table=bool(options.tables))
 
 
 @app.command()
@@ -293,15 +296,13 @@ def confirm(
     """
     from rich.console import Console
 
-    from study.run.confirm import ConfirmOptions, confirm_study
+    from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.tables.confirmation import compare_configurations
+    from study.trials.task import Machine
 
     console = Console()
-    options = ConfirmOptions(
-        study=study,
-        top=top,
-        seeds=seeds,
+    machine = Machine(
         storage=storage,
         data=data,
         device=device,
@@ -313,7 +314,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(options, console)
+        trials, chosen = confirm_study(machine, study, top, seeds, console)
     console.print(compare_configurations(trials, chosen))
 
 

@@ -1,52 +1,36 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
+from ecg.budget import find_budget
 from ecg.errors import UsageError
-from ecg.record_lists import from_text
-from study.run.command import run_cells
-from study.run.options import RunOptions, check_options
-from study.run.planned_runs import plan_cells
-from study.run.setting import resolve_setting
-from study.storage.studies import check_format, find_identity, load_study, open_storage
+from ecg.training import find_device
+from ecg.training.config import PROTOCOL
+from study.run.command import run_planned
+from study.run.options import MOST_SEEDS
+from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
+from study.run.setting import check_split, load_data, resolve_means
+from study.storage.studies import Identity, check_format, find_identity, load_study, open_storage
 from study.storage.trials_table import study_records
-from study.storage.weights import KEEP
-from study.trials.pruning import PruningPolicy
+from study.trials.task import Machine, PlannedRuns, Task, check_range
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConfirmOptions:
-    """The options of `study confirm`, as typed."""
-
-    study: str
-    top: int
-    seeds: int
-    storage: str
-    data: str
-    device: str
-    precision: str = "auto"
-    jobs: int | None
-    threads: int = 1
-    checkpoint_seconds: float
-    keep: str = KEEP[0]
-    debug: bool
-
-
 def confirm_study(
-    options: ConfirmOptions, console: Console
+    machine: Machine, study: str, top: int, seeds: int, console: Console
 ) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
-    Where none is typed, device and precision are those of the search.
-
     Args:
-        options: what was typed.
+        machine: as typed; device and precision are those of the search where none is typed.
+        study: name of the search.
+        top: so many of the best configurations.
+        seeds: fresh seeds of each.
         console: where to print on the way.
 
     Returns:
@@ -55,49 +39,46 @@ def confirm_study(
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
     """
-    storage = open_storage(options.storage, create=False)
-    study = load_study(storage, options.study)
-    identity = find_identity(study)
-    check_format(options.study, identity)
-    if options.top <= 0:
-        raise UsageError(f"--top must be at least 1, not {options.top}")
-    chosen = choose(study_records(study), options.top)
-    run_options = RunOptions(
-        space=f"confirm:{options.study}",
-        trials=None,
-        seeds=options.seeds,
-        timeout=None,
-        study=f"{options.study}-confirm",
-        storage=options.storage,
-        data=options.data,
-        split=identity["split"],
-        records=from_text(identity["records"]) if identity.get("records") else None,
-        budget=identity["budget"],
-        device=identity["device"] if options.device == "auto" else options.device,
-        precision=identity["precision"] if options.precision == "auto" else options.precision,
-        seed=identity["seed"] + SEED_SHIFT,
-        jobs=options.jobs,
-        threads=options.threads,
-        sampler="random",
-        pruning=PruningPolicy(pruner="none"),
-        checkpoint_seconds=options.checkpoint_seconds,
-        keep=options.keep,
-        debug=options.debug,
+    check_range("top", top, 1)
+    check_range("seeds", seeds, 1, MOST_SEEDS)
+    storage = open_storage(machine.storage, create=False)
+    search = load_study(storage, study)
+    stored = find_identity(search)
+    check_format(study, stored)
+    chosen = choose(study_records(search), top)
+    machine = replace(
+        machine,
+        device=stored["device"] if machine.device == "auto" else machine.device,
+        precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    check_options(run_options)
-    setting = resolve_setting(run_options, run_options.space, console)
-    if setting.fingerprint != identity["data"]:
+    machine, beats = load_data(machine, console)
+    if beats.fingerprint != stored["data"]:
         raise UsageError(
-            f"the study '{options.study}' was made with other data ({identity['source']}, "
-            f"{identity['data'][:12]}) than this ({setting.source}, "
-            f"{setting.fingerprint[:12]}); name its data with --data"
+            f"the study '{study}' was made with other data ({stored['source']}, "
+            f"{stored['data'][:12]}) than this ({beats.source}, "
+            f"{beats.fingerprint[:12]}); name its data with --data"
         )
-    cells = plan_cells(chosen.values(), options.seeds, setting.budget, run_options.seed)
-    reason = f"confirming the winners of '{options.study}'"
-    name = run_cells(
-        run_options, setting, cells, kind=run_options.space, reason=reason, console=console
+    machine = resolve_means(machine, {}, console)
+    identity = Identity(
+        **{
+            **stored,
+            "space": f"confirm:{study}",
+            "space_digest": "",
+            "objective": RUNS_OBJECTIVE,
+            "device": find_device(machine.device).type,
+            "precision": machine.precision,
+            "protocol": PROTOCOL,
+            "seed": stored["seed"] + SEED_SHIFT,
+        }
     )
-    return study_records(load_study(storage, name)), chosen
+    check_split(identity.split, beats, identity.record_lists, console)
+    runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
+    goal = PlannedRuns(
+        keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
+    )
+    task = Task(machine=machine, study=f"{study}-confirm", identity=identity, goal=goal)
+    run_planned(task, runs, beats, console)
+    return study_records(load_study(storage, task.study)), chosen
 
 
 def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:

@@ -22,10 +22,10 @@ from ecg.training.config import PROTOCOL
 from ecg.training.precision import PRECISIONS
 from search_spaces.tables import ALL_TABLES
 from study.run.planned_runs import (
-    CELLS_OBJECTIVE,
+    RUNS_OBJECTIVE,
     TABLES_REASON,
-    Cell,
-    plan_cell,
+    PlannedRun,
+    plan_run,
     planned_trial,
     shown_parameters,
 )
@@ -65,13 +65,13 @@ class Run:
     """One run of a file.
 
     Attributes:
-        cell: configuration and seed.
+        planned: configuration and seed.
         state: complete or failed.
         attributes: of its trial.
         result: its epochs, None without curves.
     """
 
-    cell: Cell
+    planned: PlannedRun
     state: TrialState
     attributes: Mapping[str, Any]
     result: TrainResult | None
@@ -158,7 +158,7 @@ def _check_file(path: Path, study: str | None) -> Results:
     identity = Identity(
         space=ALL_TABLES,
         space_digest="",
-        objective=CELLS_OBJECTIVE,
+        objective=RUNS_OBJECTIVE,
         source=values["source"],
         data=values["data"],
         split=values["split"],
@@ -200,17 +200,17 @@ def _check_run(
     curves: Mapping[tuple[str, int], RecordedTrial],
 ) -> Run:
     """Return a row as a run of the study, whose plan it must fit."""
-    where = f"{path}: cell {row['configuration']}, repeat {row['repeat']}"
+    where = f"{path}: planned run {row['configuration']}, repeat {row['repeat']}"
     fields = {k.removeprefix("config_"): v for k, v in row.items() if k.startswith("config_")}
     try:
         config = TrainConfig.from_fields(fields)
-        cell = plan_cell(config, row["repeat"], BUDGETS[identity.budget], identity.seed)
+        planned = plan_run(config, row["repeat"], BUDGETS[identity.budget], identity.seed)
     except (EcgError, TypeError) as error:
         raise DataError(f"{where}: {error}") from None
     if (config, row["seed"], row["configuration"]) != (
-        cell.config,
-        cell.config.seed,
-        cell.configuration,
+        planned.config,
+        planned.config.seed,
+        planned.configuration,
     ):
         raise DataError(
             f"{where}: configuration and seed are not those that the study would train; one of "
@@ -222,7 +222,7 @@ def _check_run(
                 raise DataError(f"{where}: it is complete but has no {name}")
     attributes = {**_attributes(row, path), "config": config.to_fields()}
     result = None
-    if row["state"] == "complete" and (recorded := curves.get(cell.key)) is not None:
+    if row["state"] == "complete" and (recorded := curves.get(planned.key)) is not None:
         result = follow(recorded, config, lambda _: None)
         found = describe_result(result)
         for name in ("confusion", "best_epoch", "last_epoch", "stop_reason"):
@@ -232,7 +232,7 @@ def _check_run(
                     f"{where}: {name} differs from what its curves in {CURVES_FILE} give"
                 )
         attributes["curves"] = found["curves"]
-    return Run(cell, ENDED[row["state"]], attributes, result)
+    return Run(planned, ENDED[row["state"]], attributes, result)
 
 
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
     Returns:
         "taken", or in which state the study has it.
     """
-    trials = [t for t in study.get_trials(deepcopy=False) if key_of(t) == run.cell.key]
+    trials = [t for t in study.get_trials(deepcopy=False) if key_of(t) == run.planned.key]
     states = {trial.state for trial in trials}
     if TrialState.COMPLETE in states:
         return "complete"
@@ -270,12 +270,12 @@ def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
             storage.set_trial_user_attr(trial_id(trial), "failure", "imported instead")
             storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
     shown = shown_parameters(study)
-    planned = planned_trial(run.cell, shown, max((t.number for t in trials), default=None))
+    planned = planned_trial(run.planned, shown, max((t.number for t in trials), default=None))
     added = _as_trial(run, planned)
     study.add_trial(added)
     if run.state == TrialState.COMPLETE:
         number = max(t.number for t in study.get_trials(deepcopy=False))
-        note = trial_note(run.attributes, added.params, CELLS_OBJECTIVE)
+        note = trial_note(run.attributes, added.params, RUNS_OBJECTIVE)
         save_note(study, number, note)
     return "taken"
 
@@ -287,7 +287,7 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
         attributes["again"] = {**attributes["again"], "reason": "imported"}
     trial = optuna.create_trial(
         state=run.state,
-        value=run.attributes["validation"][CELLS_OBJECTIVE] if complete else None,
+        value=run.attributes["validation"][RUNS_OBJECTIVE] if complete else None,
         params=planned.params,
         distributions=planned.distributions,
         user_attrs=attributes,
@@ -308,8 +308,8 @@ def _reported(run: Run) -> dict[int, float]:
     if run.result is None:
         return {}
     epochs = run.result.epochs
-    best = [epochs[epoch.best_epoch - 1].scores[CELLS_OBJECTIVE] for epoch in epochs]
-    best += [best[-1]] * (run.cell.config.max_epochs - len(best))
+    best = [epochs[epoch.best_epoch - 1].scores[RUNS_OBJECTIVE] for epoch in epochs]
+    best += [best[-1]] * (run.planned.config.max_epochs - len(best))
     return dict(enumerate(best, start=1))
 
 

@@ -1,4 +1,4 @@
-"""The options of `study run`, as typed, and what is refused of them at once."""
+"""The options of `study run` that say what to do, as typed or as the study was made with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,69 +6,56 @@ from pathlib import Path
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
 from search_spaces.tables import ALL_TABLES, TABLES
-from study.run.queue import SAMPLERS
-from study.storage.database import parse_url
-from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
+from study.trials.task import SAMPLERS, check_range
 
-# More is a slip of the finger, and would fill the machine.
-MOST = {"jobs": 256, "threads": 256, "seeds": 1000}
+MOST_SEEDS = 1000  # more is a slip of the finger
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The options of `study run`, as typed; None where a default depends on other things."""
-
-    space: str
-    trials: int | None
-    seeds: int
-    timeout: float | None
-    study: str | None
-    storage: str
-    data: str
-    split: str
-    budget: str | None
-    device: str
-    precision: str = "auto"
-    seed: int
-    jobs: int | None
-    threads: int = 1
-    sampler: str
-    pruning: PruningPolicy
-    checkpoint_seconds: float
-    replay: Path | None = None
-    keep: str = KEEP[0]
-    with_tf: bool = False
-    records: RecordLists | None = None
-    debug: bool
-
-
-def check_options(options: RunOptions) -> None:
-    """Refuse numbers and names that make no sense.
+    """What `study run` is asked for; None where a default depends on other things.
 
     Raises:
-        UsageError: names the option.
+        UsageError: a number or name makes no sense; names the option.
     """
-    for name in ("trials", "timeout", "jobs", "threads", "seeds"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise UsageError(f"--{name} must be at least 1, not {value:g}")
-    for name, most in MOST.items():
-        value = getattr(options, name)
-        if value is not None and value > most:
-            raise UsageError(f"--{name} must be at most {most}, not {value}")
-    parse_url(options.storage)
-    if options.seed < 0:
-        raise UsageError(f"--seed must be 0 or more, not {options.seed}")
-    if not options.checkpoint_seconds >= 0:
-        raise UsageError("--checkpoint-every must be 0 or more seconds")
-    check_keep(options.keep)
-    if options.sampler not in SAMPLERS:
-        raise UsageError(f"unknown sampler '{options.sampler}'; known: {', '.join(SAMPLERS)}")
 
+    space: str = "imbalance"
+    trials: int | None = None
+    seeds: int = 1
+    timeout: float | None = None
+    study: str | None = None
+    split: str = "intra-patient"
+    budget: str | None = None
+    seed: int = 0
+    sampler: str = "tpe"
+    pruner: str = "median"
+    prune_patience: int = 0
+    replay: Path | None = None
+    records: RecordLists | None = None
+    with_tf: bool = False
 
-def find_tables(space: str) -> tuple[str, ...]:
-    """Return the published tables a space stands for, none for a search."""
-    if space == ALL_TABLES:
-        return tuple(TABLES)
-    return (space,) if space in TABLES else ()
+    def __post_init__(self) -> None:
+        """Check what a person may have mistyped."""
+        check_range("trials", self.trials, 1)
+        check_range("timeout", self.timeout, 0)
+        check_range("seeds", self.seeds, 1, MOST_SEEDS)
+        if self.seed < 0:
+            raise UsageError(f"--seed must be 0 or more, not {self.seed}")
+        if self.sampler not in SAMPLERS:
+            raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
+        if self.tables and self.replay is not None:
+            raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
+        _ = self.pruning  # checks itself
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The published tables that the space stands for, none for a search."""
+        if self.space == ALL_TABLES:
+            return tuple(TABLES)
+        return (self.space,) if self.space in TABLES else ()
+
+    @property
+    def pruning(self) -> PruningPolicy:
+        """When trials are pruned."""
+        return PruningPolicy(pruner=self.pruner, patience=self.prune_patience)

@@ -1,7 +1,7 @@
-"""Planned cells (configuration x repeat): what is done, what is left, what to queue.
+"""Planned runs (configuration x seed): what is done, what is left, what to queue.
 
-A cell fixes its whole configuration, so nothing is sampled and nothing is selected: it may
-measure the test part. The published tables and the confirmation of a winner are made of cells.
+A planned run fixes its whole configuration, so nothing is sampled and nothing is selected: it may
+measure the test part. The published tables and the confirmation of a winner are made of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +22,11 @@ from ecg.networks import MODELS
 from ecg.training import TrainConfig
 from ecg.training.config import OPTIMIZERS
 from ecg.training.order import derive_seed
-from study.storage.attributes import key_of
+from study.storage.attributes import PLANNED, key_of
 
 TABLES_REASON = "a published table"  # why they read the test part
-CELLS_OBJECTIVE = "f1_macro"  # cells select nothing; this is what dashboards draw
-# What a cell shows as parameters, where its value is a number or a known name.
+RUNS_OBJECTIVE = "f1_macro"  # planned runs select nothing; this is what dashboards draw
+# What a planned run shows as parameters, where its value is a number or a known name.
 SHOWN: dict[str, BaseDistribution] = {
     "model": CategoricalDistribution(MODELS),
     "optimizer": CategoricalDistribution(OPTIMIZERS),
@@ -39,7 +39,7 @@ SHOWN: dict[str, BaseDistribution] = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One configuration with one seed.
 
     Attributes:
@@ -58,14 +58,14 @@ class Cell:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What makes two cells the same."""
+        """What makes two planned runs the same."""
         return self.configuration, self.repeat
 
 
-def plan_cells(
+def plan_runs(
     configurations: Iterable[Mapping[str, Any]], repeats: int, budget: Budget, seed: int
-) -> list[Cell]:
-    """Return every cell once, all configurations of a repeat together.
+) -> list[PlannedRun]:
+    """Return every planned run once, all configurations of a repeat together.
 
     Args:
         configurations: `TrainConfig` fields that differ from the baseline.
@@ -73,17 +73,17 @@ def plan_cells(
         budget: limits of a training run.
         seed: of the study.
     """
-    cells: dict[tuple[str, int], Cell] = {}
+    runs: dict[tuple[str, int], PlannedRun] = {}
     known = [TrainConfig.from_fields(fields) for fields in configurations]
     for repeat in range(repeats):
         for config in known:
-            cell = plan_cell(config, repeat, budget, seed)
-            cells.setdefault(cell.key, cell)
-    return list(cells.values())
+            run = plan_run(config, repeat, budget, seed)
+            runs.setdefault(run.key, run)
+    return list(runs.values())
 
 
-def plan_cell(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Cell:
-    """Return a configuration, whatever its seed and limits, as a cell of a study.
+def plan_run(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> PlannedRun:
+    """Return a configuration, whatever its seed and limits, as a planned run of a study.
 
     Args:
         config: to be trained.
@@ -92,38 +92,38 @@ def plan_cell(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Ce
         seed: of the study.
     """
     derived = derive_seed("repeat", seed, repeat) % 2**31
-    return Cell(
+    return PlannedRun(
         config.within(budget).replace(seed=derived),
         repeat,
     )
 
 
-def queue_missing(study: optuna.Study, cells: Sequence[Cell]) -> int:
-    """Queue the cells that are neither complete, running nor queued; call it under the lock.
+def queue_missing(study: optuna.Study, runs: Sequence[PlannedRun]) -> int:
+    """Queue the planned runs that are neither complete, running nor queued; call it under the lock.
 
     Returns:
-        The number of cells queued.
+        The number of runs queued.
     """
     alive = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.WAITING)
     known = {key_of(trial) for trial in study.get_trials(deepcopy=False, states=alive)}
-    missing = [cell for cell in cells if cell.key not in known]
+    missing = [run for run in runs if run.key not in known]
     failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
     last_failure = {key_of(trial): trial.number for trial in failed}
     shown = shown_parameters(study)
-    for cell in missing:
-        study.add_trial(planned_trial(cell, shown, last_failure.get(cell.key)))
+    for run in missing:
+        study.add_trial(planned_trial(run, shown, last_failure.get(run.key)))
     return len(missing)
 
 
-def find_incomplete(study: optuna.Study, cells: Iterable[Cell]) -> list[Cell]:
-    """Return the cells that are not complete."""
+def find_incomplete(study: optuna.Study, runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Return the planned runs that are not complete."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     known = {key_of(trial) for trial in complete}
-    return [cell for cell in cells if cell.key not in known]
+    return [run for run in runs if run.key not in known]
 
 
 def shown_parameters(study: optuna.Study) -> dict[str, BaseDistribution]:
-    """Return how cells show their parameters: as those before, which Optuna insists on."""
+    """Return how planned runs show their parameters: as those before, which Optuna insists on."""
     trials = study.get_trials(deepcopy=False)
     before = next((trial.distributions for trial in trials if key_of(trial) is not None), {})
     return {name: before.get(name, distribution) for name, distribution in SHOWN.items()}
@@ -137,17 +137,17 @@ def _can_show(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def planned_trial(
-    cell: Cell, shown_as: Mapping[str, BaseDistribution], failure: int | None
+    run: PlannedRun, shown_as: Mapping[str, BaseDistribution], failure: int | None
 ) -> FrozenTrial:
-    """Return a queued trial of the cell, in the place of a failed one where there is one.
+    """Return a queued trial of the planned run, in the place of a failed one where there is one.
 
     Args:
-        cell: to be trained.
+        run: to be trained.
         shown_as: see `shown_parameters`.
         failure: number of the failed trial.
     """
     again = {"again": {"trial": failure, "reason": "queued again after it failed"}}
-    fields = cell.config.to_fields()
+    fields = run.config.to_fields()
     shown = {
         name: distribution
         for name, distribution in shown_as.items()
@@ -155,13 +155,13 @@ def planned_trial(
     }
     return optuna.create_trial(
         state=TrialState.WAITING,
-        params={**{name: fields[name] for name in shown}, "repeat": cell.repeat},
+        params={**{name: fields[name] for name in shown}, "repeat": run.repeat},
         distributions={**shown, "repeat": IntDistribution(0, 10**6)},
         user_attrs={
             **({} if failure is None else again),
-            "cell": {
-                "configuration": cell.configuration,
-                "repeat": cell.repeat,
+            PLANNED: {
+                "configuration": run.configuration,
+                "repeat": run.repeat,
                 "fields": fields,
             },
         },

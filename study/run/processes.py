@@ -14,9 +14,10 @@ import optuna
 
 from ecg.errors import EcgError
 from study.run.output import lasting_output
-from study.run.worker import Task, work
+from study.run.worker import work
 from study.storage.interrupts import interrupts_allowed, interrupts_held, taking_interrupts
 from study.trials.messages import Emit
+from study.trials.task import Task
 
 
 def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
@@ -145,7 +146,7 @@ def _work_for_parent(task: Task, news: Connection) -> None:
         except EcgError as error:
             tell(str(error))
         except Exception as error:
-            if task.debug:
+            if task.machine.debug:
                 traceback.print_exc()
             tell(f"a worker stopped: {type(error).__name__}: {error}")
 

@@ -8,7 +8,7 @@ that was interrupted, or whose worker died, is queued again with its parameters.
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,16 +21,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
+from study.storage.attributes import PLANNED
 from study.storage.ids import storage_of, study_id, trial_id
 from study.storage.studies import GRACE_SECONDS, study_lock
 from study.trials.provenance import is_dead, worker_name
+from study.trials.task import SAMPLERS, PlannedRuns, Search, Task
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
-KEPT = ("baseline", "cell")  # attributes that a trial hands to the one in its place
+KEPT = ("baseline", PLANNED)  # attributes that a trial hands to the one in its place
 FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
-SAMPLERS = ("tpe", "random", "gp", "grid")
-Accept = Callable[[FrozenTrial], bool]
 
 
 class TooManyFailuresError(EcgError):
@@ -94,45 +94,35 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
 
 
 def claim(
-    study: optuna.Study,
-    storage: RDBStorage,
-    *,
-    target: int,
-    sampler: str,
-    seed: int,
-    accept: Accept,
-    only_queued: bool,
-    watch: Watch,
+    task: Task, study: optuna.Study, storage: RDBStorage, watch: Watch
 ) -> optuna.Trial | None:
     """Take the next trial to run: a queued one first, else a new one.
 
     Args:
-        study: to take it from; its sampler is set to the trial's.
+        task: says which trials count, how many, and how new ones are sampled.
+        study: of the task; its sampler is set to the trial's.
         storage: of the study.
-        target: finished trials asked for.
-        sampler: name of the sampler of new trials.
-        seed: of the study.
-        accept: which trials count and are taken.
-        only_queued: begin no trial that is not queued.
         watch: of this process, which has seen the earlier claims.
 
     Returns:
         The trial, running; None when all that are asked for are finished or running.
     """
+    goal = task.goal
     with study_lock(storage, study.study_name), warnings.catch_warnings():
-        # Optuna wants its heartbeat used with `optimize`; `heartbeat` in workers.py beats.
+        # Optuna wants its heartbeat used with `optimize`; `heartbeat` in worker.py beats.
         warnings.simplefilter("ignore")
         trials = study.get_trials(deepcopy=False)
         if _queue_lost_trials(study, storage, watch, trials):
             trials = study.get_trials(deepcopy=False)
-        mine = [trial for trial in trials if accept(trial)]
+        mine = [trial for trial in trials if goal.accepts(trial)]
         counts = Counter(trial.state for trial in mine)
-        if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= target:
+        if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= goal.target:
             return None
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
-        if not waiting and only_queued:
+        if not waiting and goal.only_queued:
             return None
-        study.sampler = make_sampler(sampler, seed, waiting[0].number if waiting else len(trials))
+        number = waiting[0].number if waiting else len(trials)
+        study.sampler = make_sampler(goal.sampler, task.identity.seed, number)
         if waiting:
             storage.set_trial_state_values(trial_id(waiting[0]), TrialState.RUNNING)
             trial = optuna.Trial(study, trial_id(waiting[0]))
@@ -143,20 +133,13 @@ def claim(
         return trial
 
 
-def is_exhausted(study: optuna.Study, *, target: int, accept: Accept, only_queued: bool) -> bool:
-    """Whether nothing is left to do or to wait for.
-
-    Args:
-        study: to look at.
-        target: finished trials asked for.
-        accept: which trials count.
-        only_queued: no trial is begun that is not queued.
-    """
-    trials = [trial for trial in study.get_trials(deepcopy=False) if accept(trial)]
-    if sum(trial.state in FINISHED for trial in trials) >= target:
+def is_exhausted(goal: Search | PlannedRuns, study: optuna.Study) -> bool:
+    """Whether nothing is left to do or to wait for."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
+    if sum(trial.state in FINISHED for trial in trials) >= goal.target:
         return True
     open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
-    return only_queued and not open_ones
+    return goal.only_queued and not open_ones
 
 
 def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
@@ -189,10 +172,12 @@ def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupt
     It is queued first: dying in between costs nothing, see `_queue_lost_trials`. A trial that
     is not running any more, because another worker took it for lost, is left alone.
     """
-    frozen = next(t for t in study.get_trials(deepcopy=False) if t.number == trial.number)
+    trials = study.get_trials(deepcopy=False)
+    frozen = next(t for t in trials if t.number == trial.number)
     if frozen.state != TrialState.RUNNING:
         return
-    queue_again(study, frozen, reason)
+    if trial.number not in _find_replaced(trials):  # by an attempt that the database cut short
+        queue_again(study, frozen, reason)
     trial.set_user_attr("failure", reason)
     study.tell(trial, state=TrialState.FAIL)
 

@@ -1,17 +1,15 @@
-"""Data, budget and device of a run, resolved from its options."""
+"""Data and means of a run, resolved from what was typed to what the study is."""
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import optuna
-import torch
 from rich.console import Console
 
 from ecg import describe, sources
-from ecg.budget import Budget, find_budget
+from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.record_lists import RecordLists, from_text
@@ -20,104 +18,59 @@ from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space
+from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
-from study.storage.database import parse_url
+from study.run.planned_runs import RUNS_OBJECTIVE
 from study.storage.reading import read_identity
 from study.storage.recordings import read_recording
-from study.storage.studies import (
-    default_name,
-)
+from study.storage.studies import Identity, default_name
+from study.trials.task import Machine
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The data and the means of a run, resolved from what was typed.
-
-    Attributes:
-        study: name.
-        source: of the heartbeats.
-        fingerprint: of the heartbeats, or of the recording that stands in for training.
-        described: how many heartbeats, or what stands in for them.
-        data: where the heartbeats are, as for `ecg.sources.load`.
-        split: name.
-        budget: limits of a training run.
-        device: where trainings run.
-        device_kind: of the study's trainings, which a replay only follows.
-        precision: in which they compute.
-        protocol: of the trainings.
-        beats: the heartbeats, None for a replay.
-        records: of each part of the split, where a file lists them.
-    """
-
-    study: str
-    source: str
-    fingerprint: str
-    described: str
-    data: str
-    split: str
-    budget: Budget
-    device: torch.device
-    device_kind: str
-    precision: str
-    protocol: int = PROTOCOL
-    beats: Heartbeats | None = None
-    records: RecordLists | None = None
-
-
-def resolve_setting(options: RunOptions, kind: str, console: Console) -> Setting:
-    """Find and load the data, budget and device; refuse a split that leaks.
+def resolve(
+    machine: Machine, options: RunOptions, space: Space | None, console: Console
+) -> tuple[Machine, str, Identity, Heartbeats]:
+    """Find data, budget and device of a run that trains.
 
     A study that exists keeps its own device and precision where none is typed.
 
     Args:
-        options: what was typed.
-        kind: of the study, its "space".
+        machine: as typed.
+        options: what is asked for.
+        space: what is searched, None for the published tables.
         console: where to print.
 
+    Returns:
+        The machine without "auto", the study's name and identity, and the heartbeats.
+
     Raises:
-        EcgError: one of them is not to be had.
+        EcgError: one of them is not to be had, or the split leaks.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
-    device = find_device(options.device)
-    if options.precision != "auto":
-        find_precision(options.precision, device)  # a slip is refused before the data is read
+    device = find_device(machine.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
-    resolved = sources.resolve(options.data)
-    style = "bold black on yellow" if resolved.fallback else "dim"
-    console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
-    console.print("loading the heartbeats", style="dim")
-    beats = sources.load(resolved.location)
-    split_name = options.records.split if options.records else options.split
-    name = options.study or default_name(kind, beats.source, split_name, budget.name)
-    stored = read_identity(options.storage, name)
+    machine, beats = load_data(machine, console)
+    kind = ALL_TABLES if space is None else space.name
+    split = options.records.split if options.records else options.split
+    name = options.study or default_name(kind, beats.source, split, budget.name)
+    stored = read_identity(machine.storage, name)
     records = options.records or _stored_records(stored, options.split)
-    split = make_split(options.split, beats, records)
-    for caution in describe.cautions(beats, split):
-        console.print(
-            f"caution: {caution}", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
-    device, precision = _own_means(options, device, stored)
-    if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
-        console.print(
-            f"warning: bf16 is no gain on this CPU: its convolutions take {1 / bf16_gain():.1f} "
-            "times as long as those of fp32. Use --precision fp32 unless the study must stay in "
-            "bf16.",
-            style="bold black on yellow", markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    return Setting(
-        study=name,
+    split = check_split(options.split, beats, records, console)
+    machine = resolve_means(machine, stored, console)
+    identity = Identity(
+        space=kind,
+        space_digest="" if space is None else space.digest,
+        objective=RUNS_OBJECTIVE if space is None else space.objective,
         source=beats.source,
-        fingerprint=beats.fingerprint,
-        described=f"{len(beats):,} beats",
-        data=str(resolved.location),
-        split=split.name,
-        budget=budget,
-        device=device,
-        device_kind=device.type,
-        precision=precision,
-        beats=beats,
-        records=records,
+        data=beats.fingerprint,
+        split=split,
+        budget=budget.name,
+        device=find_device(machine.device).type,
+        precision=machine.precision,
+        protocol=PROTOCOL,
+        seed=options.seed,
+        records=records.as_text() if records else "",
     )
+    return machine, name, identity, beats
 
 
 def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None:
@@ -127,34 +80,87 @@ def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None
     return None
 
 
-def _own_means(
-    options: RunOptions, device: torch.device, stored: Mapping[str, Any]
-) -> tuple[torch.device, str]:
-    """Return the device and precision: as typed, else the study's own, else this machine's.
+def load_data(machine: Machine, console: Console) -> tuple[Machine, Heartbeats]:
+    """Find and load the data.
+
+    Returns:
+        The machine with the place of the data, and the heartbeats.
+
+    Raises:
+        EcgError: the data is not to be had.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
+    device = find_device(machine.device)
+    if machine.precision != "auto":
+        find_precision(machine.precision, device)  # a slip is refused before the data is read
+    resolved = sources.resolve(machine.data)
+    style = "bold black on yellow" if resolved.fallback else "dim"
+    console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print("loading the heartbeats", style="dim")
+    beats = sources.load(resolved.location)
+    return replace(machine, data=str(resolved.location)), beats
+
+
+def check_split(name: str, beats: Heartbeats, records: RecordLists | None, console: Console) -> str:
+    """Refuse a split that leaks; say what its scores cannot.
+
+    Args:
+        name: of the split.
+        beats: to be split.
+        records: of each part, where a file lists them.
+        console: where to print.
+
+    Returns:
+        The name of the split, which is that of the lists where there are any.
+
+    Raises:
+        EcgError: there is no such split of these beats.
+    """
+    split = make_split(name, beats, records)
+    for caution in describe.cautions(beats, split):
+        console.print(
+            f"caution: {caution}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+    return split.name
+
+
+def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console) -> Machine:
+    """Choose device and precision: as typed, else the study's own, else this machine's.
 
     Where this machine has not what the study needs, it is the study that refuses.
 
     Args:
-        options: what was typed.
-        device: as typed, or this machine's.
+        machine: as typed.
         stored: identity of the study, empty for none.
+        console: where to warn of a precision that is slow here.
     """
-    if options.device == "auto" and stored.get("device") not in (None, device.type):
+    device = find_device(machine.device)
+    if machine.device == "auto" and stored.get("device") not in (None, device.type):
         with suppress(UsageError):
             device = find_device(stored["device"])
-    if options.precision == "auto" and "precision" in stored:
+    precision = None
+    if machine.precision == "auto" and "precision" in stored:
         with suppress(UsageError):
-            return device, find_precision(stored["precision"], device)
-    return device, find_precision(options.precision, device)
+            precision = find_precision(stored["precision"], device)
+    precision = precision or find_precision(machine.precision, device)
+    if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
+        console.print(
+            f"warning: bf16 is no gain on this CPU: its convolutions take {1 / bf16_gain():.1f} "
+            "times as long as those of fp32. Use --precision fp32 unless the study must stay in "
+            "bf16.",
+            style="bold black on yellow", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    return replace(machine, device=str(device), precision=precision)
 
 
-def replay_setting(options: RunOptions, space: Space) -> Setting:
-    """Return the setting of a replay: all of it comes with the recording.
+def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machine, str, Identity]:
+    """Return the machine, name and identity of a replay: all but the seed is the recording's.
 
     Raises:
         EcgError: the recording cannot be read, or is of another space.
     """
     assert options.replay is not None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     recording = read_recording(options.replay)
     recorded = recording.identity
     if recorded.get("space") != space.name:
@@ -163,25 +169,21 @@ def replay_setting(options: RunOptions, space: Space) -> Setting:
             f"not '{space.name}'"
         )
     recording.check(space)
-    source = f"replay of {recorded['source']}"
-    return Setting(
-        study=options.study
-        or default_name(space.name, source, recorded["split"], recorded["budget"]),
-        source=source,
-        fingerprint=recording.digest,
-        described=f"{len(recording.trials)} recorded trials, no training",
-        data="",
+    identity = Identity(
+        space=space.name,
+        space_digest=space.digest,
+        objective=space.objective,
+        source=f"replay of {recorded['source']}",
+        data=recording.digest,
         split=recorded["split"],
-        budget=find_budget(recorded["budget"]),
-        device=torch.device("cpu"),
-        device_kind=recorded["device"],
+        budget=recorded["budget"],
+        device=recorded["device"],
         precision=recorded["precision"],
         protocol=recorded["protocol"],
+        seed=options.seed,
     )
-
-
-def checkpoint_folder(storage: str) -> Path:
-    """Return the folder of a storage's checkpoints: beside an SQLite file, else in results/."""
-    url = parse_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
+    name = options.study or default_name(
+        space.name, identity.source, identity.split, identity.budget
+    )
+    machine = replace(machine, data="", device="cpu", precision=identity.precision)
+    return machine, name, identity

@@ -6,13 +6,13 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import optuna
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from ecg import sources
 from ecg.budget import find_budget
@@ -22,16 +22,14 @@ from ecg.splits import make_split
 from ecg.training import find_device, make_part, training_data
 from search_spaces import find_space
 from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
-from study.storage.attributes import key_of
 from study.storage.database import hide_password, reason_of
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.outage import STORAGE_ERRORS, is_outage, outlast
 from study.storage.recordings import read_recording
-from study.storage.studies import HEARTBEAT_SECONDS, Identity, open_storage
-from study.storage.weights import KEEP
+from study.storage.studies import HEARTBEAT_SECONDS, open_storage
 from study.trials.messages import Emit, Notice, Progress
-from study.trials.pruning import PruningPolicy
+from study.trials.task import Search, Task
 from study.trials.trial import Bench, run_trial
 
 T = TypeVar("T")
@@ -43,60 +41,65 @@ class DeviceError(EcgError):
     """The GPU failed; no other trial can use it in this process."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What a worker needs to know to join a study; plain values, so it can cross processes.
+@dataclass(frozen=True)
+class Ending:
+    """How a trial ended, and what follows from it.
 
     Attributes:
-        storage: URL.
-        study: name.
-        identity: of the study.
-        space: name or file of the space; None for planned cells.
-        cells: keys of the cells asked for, None for a search.
-        data: where the heartbeats are, as for `ecg.sources.load`.
-        test_reason: why the test part is read; cells only.
-        device: as for `ecg.training.find_device`.
-        precision: as for `ecg.training.find_precision`.
-        target: finished trials asked for.
-        deadline: `time.monotonic()` of this machine after which none is begun, None for no end.
-        sampler: of new trials.
-        pruning: when trials are pruned.
-        threads: CPU threads of a worker.
-        checkpoints: folder of the running trials' checkpoints.
-        checkpoint_seconds: so long at least between two checkpoints of a trial.
-        replay: recording whose curves stand in for training, None to train.
-        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
-        debug: print the traceback of a failed trial.
+        state: as `Progress` says it.
+        stored: the state to store; None to leave the trial alone.
+        is_queued_again: whether another trial is queued in its place.
+        message: why it ended.
+        value: the objective of a complete trial.
+        stop: the error that this worker ends with; None to go on to the next trial.
     """
 
-    storage: str
-    study: str
-    identity: Identity
-    space: str | None
-    cells: frozenset[tuple[str, int]] | None
-    test_reason: str
-    data: str
-    device: str
-    precision: str
-    target: int
-    deadline: float | None
-    sampler: str
-    pruning: PruningPolicy
-    threads: int
-    checkpoints: Path
-    checkpoint_seconds: float
-    replay: Path | None = None
-    keep: str = KEEP[0]
-    debug: bool = False
+    state: str
+    stored: TrialState | None
+    message: str = ""
+    value: float | None = None
+    is_queued_again: bool = False
+    stop: BaseException | None = None
 
-    @property
-    def only_queued(self) -> bool:
-        """Whether all trials are planned beforehand, none sampled."""
-        return self.cells is not None or self.sampler == "grid"
 
-    def accepts(self, trial: FrozenTrial) -> bool:
-        """Whether the trial is one that this task asks for."""
-        return self.cells is None or key_of(trial) in self.cells
+def decide(  # noqa: PLR0911 - a table has many rows
+    outcome: float | BaseException | None, trial: int, study: optuna.Study
+) -> Ending:
+    """Decide how a trial ended: the one place with the policy.
+
+    Args:
+        outcome: the value that the trial returned, None for a pruned one, or its error.
+        trial: its number.
+        study: of the trial.
+    """
+    fail = TrialState.FAIL
+    match outcome:
+        case None:
+            return Ending("pruned", TrialState.PRUNED)
+        case _ if not isinstance(outcome, BaseException):
+            return Ending("complete", TrialState.COMPLETE, value=outcome)
+        case KeyboardInterrupt():
+            return Ending("interrupted", fail, is_queued_again=True, stop=outcome)
+        case UpdateFinishedTrialError():
+            # This worker was silent for so long (asleep, cut off) that the trial was queued again.
+            return Ending("interrupted", None, "lost contact, requeued")
+        case _ if is_outage(outcome):
+            reason = f"the database failed ({reason_of(outcome)})"
+            return Ending("interrupted", fail, reason, is_queued_again=True)
+        case _ if is_device_failure(outcome):
+            stop = DeviceError(
+                f"the GPU failed in trial {trial}: {str(outcome).splitlines()[0]}; the trial is "
+                "queued again. See whether nvidia-smi shows the GPU, then run the same command "
+                "again, here or on another machine, or with --device cpu"
+            )
+            stop.__cause__ = outcome
+            return Ending("interrupted", fail, "the GPU failed", is_queued_again=True, stop=stop)
+        case _ if is_deleted(study):
+            return Ending("interrupted", None, "the study was deleted", stop=outcome)
+        case EcgError():
+            return Ending("failed", fail, str(outcome))
+        case _:
+            return Ending("failed", fail, f"{type(outcome).__name__}: {outcome}")
 
 
 def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
@@ -116,9 +119,9 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         StorageError: the storage failed for long.
         EcgError: the study was deleted.
     """
-    storage = open_storage(task.storage, create=False, lean=True)
+    storage = open_storage(task.machine.storage, create=False, lean=True)
     bench = _prepare(task, emit, beats)
-    pruner = task.pruning.build(bench.budget.max_epochs)
+    pruner = task.goal.pruning.build(find_budget(task.identity.budget).max_epochs)
     watch = Watch()
 
     def load() -> optuna.Study:
@@ -128,35 +131,24 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
 
     def step() -> bool:
         """Run one trial, or wait a moment; return whether all is done."""
-        trial = claim(
-            study,
-            storage,
-            target=task.target,
-            sampler=task.sampler,
-            seed=task.identity.seed,
-            accept=task.accepts,
-            only_queued=task.only_queued,
-            watch=watch,
-        )
+        trial = claim(task, study, storage, watch)
         if trial is not None:
-            _run(trial, study, storage, bench, task)
+            _run(trial, study, storage, bench)
             check_failures(study)
-        elif is_exhausted(
-            study, target=task.target, accept=task.accepts, only_queued=task.only_queued
-        ):
+        elif is_exhausted(task.goal, study):
             return True
         else:
             with interrupts_allowed():
                 time.sleep(WAIT_SECONDS)
         return False
 
-    with interrupts_held(), computing_on(task.threads):
-        study = _outlast(load, task, emit)
+    with interrupts_held(), computing_on(task.machine.threads):
+        study = _outlast(load, bench)
         with _deletion_said(study):
             while task.deadline is None or time.monotonic() < task.deadline:
                 with interrupts_allowed():
                     pass  # between two trials
-                if _outlast(step, task, emit):
+                if _outlast(step, bench):
                     return
 
 
@@ -211,100 +203,87 @@ def _deletion_said(study: optuna.Study) -> Iterator[None]:
 
 
 def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
-    space = find_space(task.space) if task.space is not None else None
-    budget = find_budget(task.identity.budget)
-    shared: dict[str, Any] = {
-        "identity": task.identity,
-        "space": space,
-        "budget": budget,
-        "precision": task.precision,
-        "test_reason": task.test_reason,
-        "pruning": task.pruning,
-        "checkpoints": task.checkpoints,
-        "checkpoint_seconds": task.checkpoint_seconds,
-        "keep": task.keep,
-        "emit": emit,
-    }
-    if task.replay is not None:
-        return Bench(data=None, test=None, recording=read_recording(task.replay), **shared)
+    """Load what all trials of this process share."""
+    goal, machine, identity = task.goal, task.machine, task.identity
+    space = find_space(goal.space) if isinstance(goal, Search) else None
+    if goal.replay is not None:
+        return Bench(task=task, emit=emit, space=space, recording=read_recording(goal.replay))
     if beats is None:
-        beats = sources.load(task.data)
-    if beats.fingerprint != task.identity.data:
-        raise EcgError(f"the data in {task.data} changed while the study was being opened")
-    split = make_split(task.identity.split, beats, task.identity.record_lists)
-    device = find_device(task.device)
+        beats = sources.load(machine.data)
+    if beats.fingerprint != identity.data:
+        raise EcgError(f"the data in {machine.data} changed while the study was being opened")
+    split = make_split(identity.split, beats, identity.record_lists)
+    device = find_device(machine.device)
     return Bench(
-        data=training_data(beats, split, budget, device),
+        task=task,
+        emit=emit,
+        space=space,
+        data=training_data(beats, split, find_budget(identity.budget), device),
         test=make_part(beats, split.test, device) if space is None else None,
-        **shared,
     )
 
 
-def _outlast(action: Callable[[], T], task: Task, emit: Emit) -> T:
-    return outlast(action, hide_password(task.storage), lambda text: emit(Notice(text)))
+def _outlast(action: Callable[[], T], bench: Bench) -> T:
+    shown = hide_password(bench.task.machine.storage)
+    return outlast(action, shown, lambda text: bench.emit(Notice(text)))
 
 
-def _run(
-    trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: Bench, task: Task
-) -> None:
-    """Run a trial and store how it ended; one that ends by no fault of its own is queued again."""
+def _run(trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: Bench) -> None:
+    """Run a trial, store how it ended, and say so.
 
-    def again(reason: str) -> None:
-        _outlast(lambda: interrupt(study, trial, reason), task, bench.emit)
-        bench.emit(Progress(trial.number, "interrupted", message=f"{reason}, requeued"))
+    Raises:
+        KeyboardInterrupt: interrupted.
+        DeviceError: the GPU failed.
+    """
+    outcome: float | BaseException | None
+    with heartbeat(storage, trial_id(trial)):
+        try:
+            outcome = run_trial(trial, bench)
+        except (Exception, KeyboardInterrupt) as error:
+            outcome = error
 
-    try:
-        with heartbeat(storage, trial_id(trial)):
-            _attempt(trial, study, bench, task)
-    except KeyboardInterrupt:
-        with suppress(*STORAGE_ERRORS):  # then it is found as that of a lost worker
-            interrupt(study, trial)
-        bench.emit(Progress(trial.number, "interrupted"))
-        raise
-    except optuna.exceptions.UpdateFinishedTrialError:
-        # This worker was silent for so long (asleep, cut off) that the trial was queued again.
-        bench.emit(Progress(trial.number, "interrupted", message="lost contact, requeued"))
-    except Exception as error:
-        if is_outage(error):
-            again(f"the database failed ({reason_of(error)})")
-        elif is_device_failure(error):
-            again("the GPU failed")
-            raise DeviceError(
-                f"the GPU failed in trial {trial.number}: {str(error).splitlines()[0]}; the trial "
-                "is queued again. See whether nvidia-smi shows the GPU, then run the same command "
-                "again, here or on another machine, or with --device cpu"
-            ) from error
-        else:
-            raise
+        def end() -> Ending:
+            ending = decide(outcome, trial.number, study)
+            if ending.state == "failed" and bench.task.machine.debug:
+                assert isinstance(outcome, BaseException)
+                traceback.print_exception(outcome)
+            _store(ending, trial, study)
+            return ending
+
+        try:
+            # Stored again after an outage: the training is not done twice for its last word.
+            ending = _outlast(end, bench)
+        except (UpdateFinishedTrialError, KeyboardInterrupt) as error:
+            outcome = error
+            ending = end()
+    message = ending.message
+    if message and ending.is_queued_again:
+        message += ", requeued"
+    bench.emit(Progress(trial.number, ending.state, value=ending.value, message=message))
+    if ending.stop is not None:
+        raise ending.stop
 
 
-def _attempt(trial: optuna.Trial, study: optuna.Study, bench: Bench, task: Task) -> None:
-    """Run a trial to its end: complete, pruned, or failed by an error of its own."""
-    state, message = TrialState.COMPLETE, ""
-    value: float | None = None
-    try:
-        value = run_trial(trial, bench)
-        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
-    except optuna.exceptions.UpdateFinishedTrialError:
-        raise
-    except Exception as error:
-        if is_outage(error) or is_device_failure(error) or is_deleted(study):
-            raise
-        if task.debug:
-            traceback.print_exc()
-        message = str(error) if isinstance(error, EcgError) else f"{type(error).__name__}: {error}"
+def _store(ending: Ending, trial: optuna.Trial, study: optuna.Study) -> None:
+    """Store how a trial ended.
+
+    Raises:
+        UpdateFinishedTrialError: another worker took it for lost meanwhile.
+    """
+    if ending.is_queued_again:
+        ignored = STORAGE_ERRORS if isinstance(ending.stop, KeyboardInterrupt) else ()
+        # Who was interrupted does not wait: the trial is then found as that of a lost worker.
+        with suppress(UpdateFinishedTrialError, *ignored):
+            interrupt(study, trial, ending.message or "interrupted")
+        return
+    if ending.stored is None:
+        return
+    if ending.stored == TrialState.FAIL:
         trial.set_user_attr("failed", True)
-        trial.set_user_attr("failure", message)
-        state = TrialState.FAIL
-
-    def tell() -> TrialState:
-        return study.tell(trial, value, state, skip_if_finished=True).state
-
-    # Told again after an outage: the training is not done twice for want of its last word.
-    if _outlast(tell, task, bench.emit) != state:
-        raise optuna.exceptions.UpdateFinishedTrialError
-    name = "failed" if state == TrialState.FAIL else state.name.lower()
-    bench.emit(Progress(trial.number, name, value=value, message=message))
+        trial.set_user_attr("failure", ending.message)
+    told = study.tell(trial, ending.value, ending.stored, skip_if_finished=True)
+    if told.state != ending.stored:
+        raise UpdateFinishedTrialError
 
 
 def is_device_failure(error: BaseException) -> bool:

@@ -17,6 +17,10 @@ from optuna.storages._rdb.models import (
 )
 from optuna.trial import FrozenTrial
 
+# Attribute of a planned run's trial: its configuration, repeat and fields. The word is from before
+# planned runs had their name; it stays, so that the databases there are can be read.
+PLANNED = "cell"
+
 
 def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
     """Return an attribute of a trial, even a large one; None where it is not there."""
@@ -33,9 +37,9 @@ def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
 
 
 def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
-    """Return the key of a trial's cell; None for a trial of a search."""
-    cell = trial.user_attrs.get("cell")
-    return None if cell is None else (cell["configuration"], cell["repeat"])
+    """Return the key of a trial's planned run; None for a trial of a search."""
+    planned = trial.user_attrs.get(PLANNED)
+    return None if planned is None else (planned["configuration"], planned["repeat"])
 
 
 def distinct_values(storage: RDBStorage, study: optuna.Study, name: str) -> list[Any]:

@@ -3,16 +3,15 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
-from ecg.budget import Budget
+from ecg.budget import Budget, find_budget
 from ecg.examples import pick_examples
 from ecg.metrics import per_class, scores
 from ecg.training import (
@@ -29,58 +28,52 @@ from ecg.training import (
 from ecg.training.order import derive_seed
 from search_spaces import Space
 from study.storage.artifacts import FOLDER, PREDICTIONS, WEIGHTS, keep_files, note_attributes
-from study.storage.attributes import get_attribute, set_attributes
+from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
-from study.storage.weights import KEEP, KEPT_ATTRIBUTE, is_kept
+from study.storage.weights import KEPT_ATTRIBUTE, is_kept
 from study.trials.kept_files import predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
-from study.trials.pruning import MonitoredCurve, PruningPolicy
-from study.trials.replay import follow
+from study.trials.pruning import MonitoredCurve
+from study.trials.replay import OnEpoch, follow
+from study.trials.task import PlannedRuns, Task
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 
-OnEpoch = Callable[[Epoch], bool]
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Bench:
     """All that the trials of one process share.
 
     Attributes:
-        identity: of the study.
-        space: what is searched; None for planned cells.
-        budget: limits of a training run.
-        precision: in which it computes.
-        data: training and validation parts on the device; None for a replay.
-        test: the test part, for studies of planned cells; a search never has it.
-        test_reason: why the test part is read, for the record.
-        pruning: when trials are pruned.
-        checkpoints: folder of the running trials' checkpoints.
-        checkpoint_seconds: so long at least between two checkpoints of a trial.
+        task: what the process works on.
         emit: where news go.
+        space: what is searched; None for planned runs.
+        data: training and validation parts on the device; None for a replay.
+        test: the test part, for planned runs; a search never has it.
         recording: curves that stand in for training, None to train.
-        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
     """
 
-    identity: Identity
-    space: Space | None
-    budget: Budget
-    precision: str
-    data: TrainingData | None
-    test: Part | None
-    test_reason: str
-    pruning: PruningPolicy
-    checkpoints: Path
-    checkpoint_seconds: float
+    task: Task
     emit: Emit
+    space: Space | None = None
+    data: TrainingData | None = None
+    test: Part | None = None
     recording: Recording | None = None
-    keep: str = KEEP[0]
+
+    @property
+    def identity(self) -> Identity:
+        """What the study is."""
+        return self.task.identity
+
+    @property
+    def precision(self) -> str:
+        """In which the trainings compute."""
+        return self.task.machine.precision
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
@@ -103,7 +96,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
-    curve = MonitoredCurve(trial, objective, bench.pruning, config.max_epochs)
+    curve = MonitoredCurve(trial, objective, bench.task.goal.pruning, config.max_epochs)
 
     def on_epoch(epoch: Epoch) -> bool:
         with interrupts_held():
@@ -129,11 +122,11 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
 
 
 def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
-    """Return the configuration of a planned cell, or sample one."""
+    """Return the configuration of a planned run, or sample one."""
     if bench.space is None:
-        return TrainConfig.from_fields(trial.user_attrs["cell"]["fields"])
+        return TrainConfig.from_fields(trial.user_attrs[PLANNED]["fields"])
     params = bench.space.suggest(trial)
-    return configure(bench.space, params, bench.budget, bench.identity.seed)
+    return configure(bench.space, params, find_budget(bench.identity.budget), bench.identity.seed)
 
 
 def _train(
@@ -170,7 +163,7 @@ def _keeps_weights(trial: optuna.Trial, result: TrainResult, bench: Bench) -> bo
     """Whether the trial is among those that keep their weights, as it stands now."""
     complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return is_kept(
-        bench.keep,
+        bench.task.machine.keep,
         result.best.scores[bench.identity.objective],
         (other.value for other in complete if other.value is not None),
         is_baseline=bool(trial.user_attrs.get("baseline")),
@@ -188,7 +181,8 @@ def _keep(
     means = {"device": bench.identity.device, "precision": bench.identity.precision}
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
-    entries, written = keep_files(trial, files, bench.checkpoints.parent / FOLDER)
+    folder = bench.task.machine.checkpoints.parent / FOLDER
+    entries, written = keep_files(trial, files, folder)
     set_attributes(
         trial,
         found | {KEPT_ATTRIBUTE: WEIGHTS in written},
@@ -218,8 +212,9 @@ def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
     """Return the checkpoint of this configuration in this study, whichever trial runs it."""
     key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
-    path = bench.checkpoints / f"{name}.safetensors"
-    return Checkpoint(path, key, bench.checkpoint_seconds)
+    machine = bench.task.machine
+    path = machine.checkpoints / f"{name}.safetensors"
+    return Checkpoint(path, key, machine.checkpoint_seconds)
 
 
 def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
@@ -266,12 +261,13 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
 def describe_test(result: TrainResult, bench: Bench) -> dict[str, Any]:
     """Measure the best weights on the test part; the reading itself is put on record."""
     assert bench.test is not None
+    assert isinstance(bench.task.goal, PlannedRuns)
     confusion = measure(result.config, result.weights, bench.test, bench.precision)
     return {
         "test": scores(confusion),
         "test_confusion": confusion,
         "test_read": {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "reason": bench.test_reason,
+            "reason": bench.task.goal.reason,
         },
     }

@@ -109,7 +109,7 @@ def test_beats_of_unknown_records_have_no_rhythm(missing: str) -> None:
 def test_a_network_with_rhythm_is_refused_for_data_without_records() -> None:
     data = toy_data(60, validation=20)
     parts = [dataclasses.replace(part, rhythm=None) for part in (data.train, data.validation)]
-    with pytest.raises(UsageError, match="leave `rhythm` out"):
+    with pytest.raises(UsageError, match="leave the rhythm out"):
         train(TINY, TrainingData(*parts))
 
 

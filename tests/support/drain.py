@@ -12,17 +12,15 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import optuna
 
-from ecg.budget import find_budget
 from study.run import worker as workers
-from study.run.worker import Task, work
+from study.run.worker import work
 from study.trials.messages import Emit
-from study.trials.pruning import PruningPolicy
+from study.trials.task import Task
 from study.trials.trial import Bench
-from tests.support.setting import IDENTITY, open_new
+from tests.support.setting import make_task, open_new
 
 
 def main() -> None:
@@ -33,7 +31,7 @@ def main() -> None:
     workers.WAIT_SECONDS = 0.05
     workers._prepare = prepare
     workers.run_trial = lambda trial, bench: stand_in(trial, folder, killed)
-    task = make_task(url, target)
+    task = make_study(url, target)
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=work, args=(task, print)) for _ in range(number)]
     for process in processes:
@@ -43,40 +41,17 @@ def main() -> None:
     sys.exit(sum(process.exitcode != 0 for process in processes))
 
 
-def make_task(url: str, target: int) -> Task:
+def make_study(url: str, target: int) -> Task:
     """Make the study and return the task to work on it."""
     study, storage = open_new(url)
     study.enqueue_trial({"x": 0.5}, user_attrs={"baseline": True})
     storage.engine.dispose()  # a connection must not be shared by processes
-    return plain_task(url, target)
-
-
-def plain_task(url: str, target: int, **changes: Any) -> Task:
-    """Return the task to work on the study "s" of that storage."""
-    plain: dict[str, Any] = {
-        "identity": IDENTITY, "space": None, "cells": None, "test_reason": "", "data": "",
-        "precision": "fp32", "device": "cpu", "deadline": None, "sampler": "random",
-        "pruning": PruningPolicy(), "threads": 1, "checkpoints": Path("none"),
-        "checkpoint_seconds": 30.0,
-    }  # fmt: skip
-    return Task(storage=url, study="s", target=target, **{**plain, **changes})
+    return make_task(url, target=target)
 
 
 def prepare(task: Task, emit: Emit, beats: None) -> Bench:
     """Return a bench without data."""
-    return Bench(
-        identity=task.identity,
-        space=None,
-        budget=find_budget("smoke"),
-        precision="fp32",
-        data=None,
-        test=None,
-        test_reason="",
-        pruning=task.pruning,
-        checkpoints=task.checkpoints,
-        checkpoint_seconds=task.checkpoint_seconds,
-        emit=lambda _: None,
-    )
+    return Bench(task=task, emit=lambda _: None)
 
 
 def stand_in(trial: optuna.Trial, folder: Path, killed: int | None) -> float | None:

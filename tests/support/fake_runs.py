@@ -9,14 +9,14 @@ from ecg.metrics import scores
 from ecg.training import Epoch, TrainResult
 from ecg.training.early_stopping import EarlyStopping
 from search_spaces.tables import ALL_TABLES, configurations
-from study.run.planned_runs import Cell, plan_cells, planned_trial, shown_parameters
+from study.run.planned_runs import PlannedRun, plan_runs, planned_trial, shown_parameters
 from study.storage.studies import Identity, open_storage, open_study, study_lock
 from study.trials.trial import describe_result
 from tests.support.fake_cells import fake_confusion
 from tests.support.setting import IDENTITY
 
 
-def fake_run(cell: Cell, rng: np.random.Generator, epochs: int) -> TrainResult:
+def fake_run(cell: PlannedRun, rng: np.random.Generator, epochs: int) -> TrainResult:
     """A training run that never was, with curves of any shape."""
     stopping = EarlyStopping(cell.config.patience)
     seen: list[Epoch] = []
@@ -50,7 +50,7 @@ def fake_runs(url: str, name: str, *, seeds: int, budget: str, seed: int) -> opt
     with study_lock(storage, name):
         study, _ = open_study(storage, name, identity)
     rng = np.random.default_rng(seed)
-    cells = plan_cells([r.fields for r in configurations()], seeds, BUDGETS[budget], seed)
+    cells = plan_runs([r.fields for r in configurations()], seeds, BUDGETS[budget], seed)
     shown = shown_parameters(study)
     for cell in cells:
         planned = planned_trial(cell, shown, None)

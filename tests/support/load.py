@@ -23,11 +23,10 @@ from optuna.trial import TrialState
 from search_spaces import find_space
 from study.run import worker as workers
 from study.run.queue import FINISHED
-from study.run.worker import Task
 from study.storage.recordings import read_recording
 from study.storage.studies import load_study, open_storage, open_study, study_lock
-from tests.support.drain import plain_task
-from tests.support.setting import IDENTITY, REPOSITORY, start
+from study.trials.task import Search, Task
+from tests.support.setting import IDENTITY, REPOSITORY, make_task, start
 
 RECORDING = REPOSITORY / "results/search/imbalance-quick.jsonl"
 SPACE = "imbalance"
@@ -101,7 +100,7 @@ def drain(url: str, folder: Path, trials: int, number: int) -> Drained:
     )
 
 
-def make_task(url: str, trials: int) -> Task:
+def make_study(url: str, trials: int) -> Task:
     """Make a study that is searched on recorded curves, and return the task to work on it."""
     space, recording = find_space(SPACE), read_recording(RECORDING)
     identity = replace(
@@ -112,15 +111,7 @@ def make_task(url: str, trials: int) -> Task:
         study, _ = open_study(storage, "s", identity)
         study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
     storage.engine.dispose()  # a connection must not be shared by processes
-    return plain_task(
-        url,
-        trials,
-        identity=identity,
-        space=SPACE,
-        sampler="tpe",
-        threads=1,
-        replay=RECORDING,
-    )
+    return make_task(url, Search(space=SPACE, target=trials, replay=RECORDING), identity=identity)
 
 
 def main() -> None:
@@ -129,7 +120,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     workers.WAIT_SECONDS = 0.05
     _watch(folder)
-    task = make_task(url, trials)
+    task = make_study(url, trials)
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=workers.work, args=(task, _ignore)) for _ in range(number)]
     began = time.perf_counter()

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,7 @@ from study.run.queue import FINISHED, Watch, claim
 from study.storage.studies import Identity, open_storage, open_study, study_lock
 from study.trials.messages import Progress
 from study.trials.provenance import is_dead, worker_name
+from study.trials.task import Machine, PlannedRuns, Search, Task
 from tests.soak import SOAK
 
 REPOSITORY = Path(__file__).parents[2]
@@ -73,15 +74,29 @@ def open_new(url: str, name: str = "s") -> tuple[optuna.Study, RDBStorage]:
     return study, storage
 
 
+def make_task(
+    url: str = "sqlite:///study.db",
+    goal: Search | PlannedRuns | None = None,
+    *,
+    target: int = 100,
+    sampler: str = "random",
+    seed: int = 7,
+    identity: Identity = IDENTITY,
+) -> Task:
+    """Return a task for the study "s": a search, where no goal is given."""
+    return Task(
+        machine=Machine(storage=url, device="cpu", precision="fp32"),
+        study="s",
+        identity=replace(identity, seed=seed),
+        goal=goal or Search(space="tiny", target=target, sampler=sampler),
+    )
+
+
 def take(
-    study: optuna.Study, storage: RDBStorage, *, target: int = 100, **changes: Any
+    study: optuna.Study, storage: RDBStorage, *, watch: Watch | None = None, **task: Any
 ) -> optuna.Trial | None:
     """Claim the next trial as a worker does."""
-    options = {
-        "sampler": "random", "seed": 7, "accept": lambda _: True, "only_queued": False,
-        "watch": Watch(),
-    }  # fmt: skip
-    return claim(study, storage, target=target, **{**options, **changes})
+    return claim(make_task(**task), study, storage, watch or Watch())
 
 
 def taken(study: optuna.Study, storage: RDBStorage, **changes: Any) -> optuna.Trial:
@@ -98,7 +113,7 @@ FOUND = (
 
 
 def found(trial: FrozenTrial) -> tuple[Any, ...]:
-    """Return all that a training run found, clocks left out; of a cell with its test figures."""
+    """Return all that a training found, clocks left out; of a planned run its test scores too."""
     attributes = {name: trial.user_attrs[name] for name in FOUND}
     attributes |= {k: v for k, v in trial.user_attrs.items() if k in ("test", "test_confusion")}
     return trial.params, trial.value, trial.intermediate_values, attributes

@@ -20,6 +20,7 @@ from ecg.training.step import evaluate
 from search_spaces import find_space
 from study import load_records
 from study.run import worker as workers
+from study.storage.attributes import PLANNED
 from study.storage.studies import load_study, open_storage
 from study.trials.trial import configure
 from tests.study.conftest import TOY_BEATS
@@ -264,9 +265,9 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     broken = torch.full((2,), math.nan, dtype=torch.float64)
     real, calls = step_module.train_epoch, []
 
-    def once_broken(*arguments: Any) -> torch.Tensor:
+    def once_broken(*arguments: Any, **options: Any) -> torch.Tensor:
         calls.append(1)
-        return broken if len(calls) == 3 else real(*arguments)
+        return broken if len(calls) == 3 else real(*arguments, **options)
 
     monkeypatch.setattr("ecg.training.run.train_epoch", once_broken)
     assert run("--trials", 2).code == 0
@@ -358,10 +359,8 @@ def test_debugging_shows_the_traceback_of_a_failed_trial(run: Command, failing: 
     assert "Traceback" in run("--trials", 1, "--debug").err
 
 
-def test_finished_cells_are_never_run_again(
-    run: Command, small_table: str, sqlite_url: str
-) -> None:
-    # Rule: more seeds of a table run only the new cells; the test part is read once a cell,
+def test_finished_runs_are_never_run_again(run: Command, small_table: str, sqlite_url: str) -> None:
+    # Rule: more seeds of a table run only the new ones; the test part is read once by each,
     # and when and why is stored.
     name = "tables-synthetic-intra-patient-smoke"
     first = run("--space", small_table)
@@ -373,7 +372,7 @@ def test_finished_cells_are_never_run_again(
     trials = trials_of(sqlite_url, name)
     assert states(trials) == ["complete"] * 4
     assert [lasting(trial) for trial in trials[:2]] == before
-    assert [trial.user_attrs["cell"]["repeat"] for trial in trials] == [0, 0, 1, 1]
+    assert [trial.user_attrs[PLANNED]["repeat"] for trial in trials] == [0, 0, 1, 1]
     seeds = [trial.user_attrs["seed"] for trial in trials]
     assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
     size = len(make_split("intra-patient", toy_heartbeats(TOY_BEATS)).test)
@@ -386,10 +385,10 @@ def test_finished_cells_are_never_run_again(
     assert "all 2 are finished already" in fewer.out
 
 
-def test_a_failed_cell_is_run_again(
+def test_a_failed_planned_run_is_run_again(
     run: Command, small_table: str, failing: list[Any], sqlite_url: str
 ) -> None:
-    # Rule: the same command queues a failed cell once more and runs that one only.
+    # Rule: the same command queues a failed run once more and runs that one only.
     failing += [RuntimeError("out of luck")]
     run("--space", small_table)
     name = "tables-synthetic-intra-patient-smoke"

@@ -19,6 +19,7 @@ from study import load_records
 from study.cli import main
 from study.run.importing import import_files
 from study.storage.artifacts import MADE_ON_DEMAND
+from study.storage.attributes import PLANNED
 from study.storage.studies import Identity, load_study, open_storage, open_study, study_lock
 from study.tables.export import export_result_files, find_studies
 from tests.study.conftest import TOY_BEATS, cut_table
@@ -81,9 +82,9 @@ def test_export_and_import_are_inverse(
     first = load_study(open_storage(f"sqlite:///{tmp_path}/first/study.db"), NAME)
     second = load_study(open_storage(sqlite_url), NAME)
     assert first.user_attrs["identity"] == second.user_attrs["identity"]
-    own = {trial.user_attrs["cell"]["configuration"]: trial for trial in first.trials}
+    own = {trial.user_attrs[PLANNED]["configuration"]: trial for trial in first.trials}
     for trial in second.trials:
-        twin = own[trial.user_attrs["cell"]["configuration"]]
+        twin = own[trial.user_attrs[PLANNED]["configuration"]]
         missing = twin.user_attrs.keys() - trial.user_attrs.keys()
         assert missing <= {"worker", "examples", "pruned_epoch"}
         assert trial.user_attrs["imported"] == str(exported)
@@ -152,7 +153,7 @@ def open_studies(url: str, exported: Path) -> None:
             optuna.create_trial(
                 state=TrialState.WAITING, params=planned.params,
                 distributions=planned.distributions,
-                user_attrs={"cell": planned.user_attrs["cell"]},
+                user_attrs={PLANNED: planned.user_attrs[PLANNED]},
             )
         )  # fmt: skip
 

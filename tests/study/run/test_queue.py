@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from ecg.errors import UsageError
 from study.run.queue import (
     FINISHED,
-    SAMPLERS,
     TooManyFailuresError,
     Watch,
     check_failures,
@@ -25,8 +24,10 @@ from study.run.queue import (
     queue_failed,
 )
 from study.run.worker import heartbeat
+from study.storage.attributes import PLANNED
 from study.storage.studies import GRACE_SECONDS, HEARTBEAT_SECONDS, load_study
 from study.trials.provenance import worker_name
+from study.trials.task import SAMPLERS, PlannedRuns, Search
 from tests.support.setting import (
     count_finished,
     count_states,
@@ -39,7 +40,7 @@ from tests.support.setting import (
 Opened = tuple[optuna.Study, RDBStorage]
 HOST = worker_name().rpartition(":")[0]
 GONE = f"{HOST}:{2**22 + 1}"  # a worker of this host that has ended: no process has this number
-CELL = {"configuration": "0123", "repeat": 4, "fields": {"alpha": 0.5}}
+RUN = {"configuration": "0123", "repeat": 4, "fields": {"alpha": 0.5}}
 
 
 @pytest.fixture(scope="module")
@@ -107,22 +108,22 @@ def test_queued_trials_come_first_and_in_order(opened: Opened) -> None:
 
 
 def test_nothing_new_is_begun_where_all_is_planned(opened: Opened) -> None:
-    # Rule: with `only_queued` an empty queue gives nothing.
+    # Rule: where all trials are queued beforehand an empty queue gives nothing.
     study, storage = opened
     study.enqueue_trial({})
-    assert take(study, storage, only_queued=True) is not None
-    assert take(study, storage, only_queued=True) is None
+    assert take(study, storage, sampler="grid") is not None
+    assert take(study, storage, sampler="grid") is None
     assert len(study.trials) == 1
 
 
 def test_only_trials_that_were_asked_for_count_and_are_taken(opened: Opened) -> None:
-    # Rule: trials that `accept` refuses are neither taken nor counted.
+    # Rule: trials that are not of the planned runs asked for are neither taken nor counted.
     study, storage = opened
-    for mine in (False, True):
-        study.enqueue_trial({}, user_attrs={"mine": mine})
-    only_mine = {"accept": lambda t: t.user_attrs.get("mine"), "only_queued": True, "target": 1}
-    assert taken(study, storage, **only_mine).number == 1
-    assert take(study, storage, **only_mine) is None
+    for repeat in (0, 1):
+        study.enqueue_trial({}, user_attrs={PLANNED: {"configuration": "0123", "repeat": repeat}})
+    mine = PlannedRuns(keys=frozenset({("0123", 1)}), reason="a test")
+    assert taken(study, storage, goal=mine).number == 1
+    assert take(study, storage, goal=mine) is None
     assert len(waiting(study)) == 1
 
 
@@ -166,7 +167,7 @@ def test_finished_and_running_trials_never_exceed_the_target(
     storage.engine.dispose()
 
 
-@pytest.mark.parametrize("attributes", [{"baseline": True}, {"cell": CELL}])
+@pytest.mark.parametrize("attributes", [{"baseline": True}, {PLANNED: RUN}])
 def test_a_trial_whose_worker_died_is_queued_again_once(
     opened: Opened, attributes: dict[str, Any]
 ) -> None:
@@ -351,14 +352,14 @@ def test_a_trial_that_was_taken_for_lost_is_not_interrupted(opened: Opened) -> N
 def test_failed_trials_are_queued_again_once(opened: Opened) -> None:
     # Rule: `retry` queues every failed trial that has none in its place yet, role and all.
     study, storage = opened
-    study.enqueue_trial({"kind": "a"}, user_attrs={"cell": CELL})
+    study.enqueue_trial({"kind": "a"}, user_attrs={PLANNED: RUN})
     trial = taken(study, storage)
     suggest(trial)
     fail(study, trial)
     assert queue_failed(study) == 1
     assert queue_failed(study) == 0
     (again,) = waiting(study)
-    assert (again.params, again.user_attrs["cell"]) == ({"kind": "a"}, CELL)
+    assert (again.params, again.user_attrs[PLANNED]) == ({"kind": "a"}, RUN)
     fail(study, taken(study, storage))
     assert queue_failed(study) == 1
 
@@ -426,7 +427,8 @@ def test_work_is_over_when_nothing_is_left_to_do_or_to_wait_for(opened: Opened) 
     study, storage = opened
 
     def over(target: int, *, only_queued: bool) -> bool:
-        return is_exhausted(study, target=target, accept=lambda _: True, only_queued=only_queued)
+        sampler = "grid" if only_queued else "random"
+        return is_exhausted(Search(space="tiny", target=target, sampler=sampler), study)
 
     assert not over(1, only_queued=False)
     assert over(1, only_queued=True)

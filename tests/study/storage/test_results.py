@@ -19,7 +19,7 @@ from ecg.errors import DataError
 from ecg.metrics import SCORES, scores
 from ecg.training.config import TrainConfig
 from search_spaces.tables import configurations
-from study.run.planned_runs import plan_cells, queue_missing
+from study.run.planned_runs import plan_runs, queue_missing
 from study.storage.files import OutputError
 from study.storage.results import (
     CONFIG_COLUMNS,
@@ -374,7 +374,7 @@ def test_newest_trial_counts_where_none_is_complete() -> None:
 
 def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     # As `study.run.planned_runs` queues it; data, split and budget are those of the study.
-    cell = plan_cells([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
+    cell = plan_runs([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
     study = study_of()
     shared = {"source": "mitdb", "data": "ab", "split": "intra-patient", "budget": "quick"}
     identity = {**shared, "seed": 3}

@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import optuna
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from ecg.budget import Budget
+from ecg.budget import BUDGETS, Budget
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH
 from ecg.metrics import scores
@@ -21,9 +20,10 @@ from study.run.worker import _run
 from study.trials import trial as trial_module
 from study.trials.messages import Progress
 from study.trials.pruning import PRUNERS, MonitoredCurve, PruningPolicy, best_value
+from study.trials.task import Search
 from study.trials.trial import Bench
 from tests.support.curves import Curve, Walk, curve_epochs, make_study, walk_curves
-from tests.support.setting import IDENTITY
+from tests.support.setting import IDENTITY, make_task
 from tests.support.toy import rule
 
 EPOCHS = 8
@@ -303,25 +303,17 @@ def train_by(curve: Curve) -> Train:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     part = Part(torch.zeros(0, 1, BEAT_LENGTH), torch.zeros(0, dtype=torch.int64))
     space = find_space("imbalance")
     identity = replace(
         IDENTITY, space=space.name, space_digest=space.digest, objective=space.objective
     )
-    return Bench(
-        identity=identity,
-        space=space,
-        budget=Budget("tiny", EPOCHS, 3, None, None, trials=3),
-        precision="fp32",
-        data=TrainingData(part, part),
-        test=None,
-        test_reason="",
-        pruning=EAGER,
-        checkpoints=tmp_path,
-        checkpoint_seconds=30,
-        emit=lambda progress: None,
-    )
+    tiny = Budget("smoke", EPOCHS, 3, None, None, trials=3)
+    monkeypatch.setitem(BUDGETS, "smoke", tiny)
+    goal = Search(space=space.name, target=3, pruning=EAGER)
+    task = make_task(f"sqlite:///{tmp_path}/study.db", goal, identity=identity)
+    return Bench(task=task, emit=lambda _: None, space=space, data=TrainingData(part, part))
 
 
 def run_by(
@@ -330,8 +322,7 @@ def run_by(
     """Run the study's next trial, as a worker does, along a curve."""
     monkeypatch.setattr(trial_module, "train", train_by(curve))
     trial = study.ask()
-    task = SimpleNamespace(storage="sqlite:///study.db", debug=True)
-    _run(trial, study, study._storage, bench, task)
+    _run(trial, study, study._storage, bench)
     return study.trials[trial.number]
 
 
