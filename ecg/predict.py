@@ -16,6 +16,7 @@ from ecg.errors import UsageError
 from ecg.heartbeats import CLASSES, UNKNOWN, Heartbeats
 from ecg.metrics import per_class, scores
 from ecg.model_file import Model
+from ecg.record_lists import from_text
 from ecg.rhythm import rhythm
 from ecg.sources.records import read_folder
 from ecg.sources.wfdb_files import ANNOTATIONS, HEADER, FileError, read_annotations
@@ -108,7 +109,8 @@ def fair_rows(model: Model, beats: Heartbeats) -> tuple[NDArray[np.int64], bool,
     """
     facts = model.facts
     if facts.get("data") == beats.fingerprint:
-        rows = make_split(str(facts.get("split")), beats).test
+        listed = from_text(facts["records"]) if facts.get("records") else None
+        rows = make_split(str(facts.get("split")), beats, listed).test
         return rows, True, f"the test part of the split {facts.get('split')}: {len(rows):,} beats"
     caution = caution_of(model, beats)
     return (

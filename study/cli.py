@@ -551,10 +551,14 @@ def _interruptible(console: "Console") -> Iterator[None]:
 def _print_study(storage: str, name: str, *, trials: int) -> None:
     from rich.console import Console
 
+    from ecg.test_part_log import NAME, readings_of
     from study.show.terminal import SHOWN, show_study
+    from study.storage.artifacts import artifact_folder
     from study.storage.reading import read_study
 
-    Console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
+    study = read_study(storage, name, SHOWN)
+    readings = readings_of(artifact_folder(storage).parent / NAME, name)
+    Console().print(show_study(study, trials=trials, readings=len(readings)))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:

@@ -28,19 +28,20 @@ SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, i
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
 
 
-def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
+def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
     """Draw what a study found.
 
     Args:
         study: with the attributes `SHOWN`.
         trials: so many of the best trials.
+        readings: of the test part by `ecg evaluate`.
     """
     identity = study.identity
     parts: list[RenderableType] = [
         Text(f"study {study.name}", style="bold"),
         Text(f"space {identity.get('space')}, {say_identity(identity)}"),
         Text(_describe_states(study.rows)),
-        Text(_describe_test_reads(study.rows)),
+        Text(_describe_test_reads(study.rows, readings)),
         Text(_describe_weights(study.rows)),
     ]
     best = best_row(study.rows)
@@ -83,13 +84,13 @@ def _describe_states(rows: Sequence[Row]) -> str:
     return f"{len(rows)} trials: {states or 'none'}; {format_seconds(spent)} of training"
 
 
-def _describe_test_reads(rows: Sequence[Row]) -> str:
+def _describe_test_reads(rows: Sequence[Row], readings: int) -> str:
     """Return how often the test part was read, and why."""
     reasons = [row["test_read"]["reason"] for row in rows if "test_read" in row]
-    if not reasons:
-        return "the test part was never read"
     told = ", ".join(sorted(set(reasons)))
-    return f"the test part was read {len(reasons)} times, once a trial: {told}"
+    said = [f"{len(reasons)} times, once a trial: {told}"] if reasons else []
+    said += [f"{counted(readings, 'time')} by `ecg evaluate`"] if readings else []
+    return f"the test part was {'read ' + '; '.join(said) if said else 'never read'}"
 
 
 def _describe_weights(rows: Sequence[Row]) -> str:

@@ -165,3 +165,23 @@ def test_keras_answers_the_same(typed: Command, searched: str, tmp_path: Path) -
     beats[3] = 0.25  # a beat without any variation
     network = keras.saving.load_model(tmp_path / "best.keras")
     assert network.predict(beats, verbose=0) == pytest.approx(model.logits(beats), abs=1e-4)
+
+
+def test_readings_of_the_test_part_are_logged_and_shown(
+    typed: Command, searched: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: a model of a study, measured on the study's data, counts as a reading of its test part.
+    from ecg.cli import main
+
+    file = tmp_path / "best.safetensors"
+    assert typed("export-model", NAME, "-o", file, "--storage", searched).code == 0
+    assert "the test part was never read" in typed("show", NAME, "--storage", searched).out
+    log = tmp_path / "test-reads.jsonl"
+    words = ["ecg", "evaluate", str(file), "synthetic", "--log", str(log)]
+    for _ in range(2):
+        monkeypatch.setattr("sys.argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+    shown = typed("show", NAME, "--storage", searched).out
+    assert "the test part was read 2 times by `ecg evaluate`" in shown
