@@ -13,6 +13,11 @@ from search_spaces.space import Choice, Params, Real, Space, Whole
 __all__ = ["Choice", "Params", "Real", "Space", "Whole", "all_spaces", "find_space"]
 
 
+def __dir__() -> list[str]:
+    """Return the public names: what this module is made with is not offered."""
+    return sorted(__all__)
+
+
 def all_spaces() -> dict[str, Space]:
     """Return every space of this package by name: each module with a `SPACE` is one."""
     spaces = {}

@@ -562,12 +562,16 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
+    import shlex
+
     from study.storage.database import hide_password
 
-    at = "" if storage == DEFAULT_STORAGE else f" --storage {hide_password(storage)}"
-    last = f"export-tables {name}" if is_table else f"confirm {name}"
-    commands = (f"show {name}", "dashboard", f"report {name}", last)
-    lines = (f"  {_program()} {command}{at}" for command in commands)
+    at = [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    last = "export-tables" if is_table else "confirm"
+    # Behind "--" a name that begins with a dash is no option.
+    of_study = [*at, "--", name] if name.startswith("-") else [name, *at]
+    commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
+    lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
 
 

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
 from study.plots.style import BLUE, ORANGE, NothingToDrawError, styled
+from study.storage.attributes import PLANNED
 from study.wording import SCORE_TITLES
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
 
 def _runs(records: pd.DataFrame, row: Any) -> pd.DataFrame:
     """Return the complete cells of a row, one a repeat."""
-    if "cell" not in records or "test_f1_macro" not in records:
+    if PLANNED not in records or "test_f1_macro" not in records:
         return records.iloc[:0]
     cells = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
     cells = cells[[row.matches(config) for config in cells["config"]]]
-    repeats = [cell["repeat"] for cell in cells["cell"]]
+    repeats = [planned["repeat"] for planned in cells[PLANNED]]
     return cells.assign(repeat=repeats).drop_duplicates("repeat", keep="last")
 
 

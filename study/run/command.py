@@ -1,6 +1,7 @@
 """`study run`: from what a person typed to a study that is made or continued, and worked on."""
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Sequence
 
@@ -121,7 +122,7 @@ def run_planned(
     if missing and task.deadline is None:
         raise EcgError(
             f"{missing} of {len(runs)} planned runs failed. See why with `python -m study show "
-            f"{task.study}`, fix the cause, then run the same command again."
+            f"{shlex.quote(task.study)}`, fix the cause, then run the same command again."
         )
 
 

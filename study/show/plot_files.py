@@ -12,6 +12,7 @@ from ecg.errors import EcgError, UsageError
 from study.plots import PLOTS
 from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError
+from study.storage.attributes import PLANNED
 from study.storage.files import OutputError
 
 FORMATS = ("svg", "png")
@@ -27,7 +28,7 @@ class NoBrowserError(EcgError):
 def figures_of(records: pd.DataFrame) -> dict[str, go.Figure]:
     """Return every figure that the records hold enough for, by file name."""
     figures = {}
-    is_search = "cell" not in records or records["cell"].isna().all()
+    is_search = PLANNED not in records or records[PLANNED].isna().all()
     for plot in PLOTS:
         if plot.of_search and not is_search:
             continue

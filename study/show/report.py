@@ -23,6 +23,7 @@ from study.show.sentences import (
     tell_trials,
     tell_winner,
 )
+from study.storage.attributes import PLANNED
 from study.storage.files import write_text
 
 PAIRS = (("confusion", "shares"),)  # drawn side by side where there is room
@@ -111,7 +112,7 @@ def _study(records: pd.DataFrame, anchor: str, figures: _Figures) -> Iterator[st
     if records.empty:
         yield "</article>"
         return
-    is_search = "cell" not in records or records["cell"].isna().all()
+    is_search = PLANNED not in records or records[PLANNED].isna().all()
     missing: list[str] = []
     for plots in _in_pairs([plot for plot in PLOTS if is_search or not plot.of_search]):
         drawn = [part for plot in plots if (part := _plot(plot, records, figures, missing))]
@@ -135,7 +136,7 @@ def _story(records: pd.DataFrame) -> Iterator[str]:
     except NothingToDrawError:
         best = None
     paragraphs = [tell_setting(records.attrs["identity"]), tell_trials(records)]
-    is_search = "cell" not in records or records["cell"].isna().all()
+    is_search = PLANNED not in records or records[PLANNED].isna().all()
     if is_search:
         baseline = None if best is None else baseline_of(records)
         paragraphs.append(tell_winner(records, best, baseline))

@@ -18,6 +18,7 @@ from optuna.storages._rdb import models
 from sqlalchemy import Connection, Select
 
 from ecg.errors import UsageError
+from study.storage.attributes import PLANNED
 from study.storage.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
 from study.storage.lean import find_distribution
 from study.storage.studies import IDENTITY_KEY, foreign_study, unknown_study
@@ -30,7 +31,7 @@ MAPPINGS = ("validation", "test")  # attributes whose items get keys of their ow
 PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
-    "confusion", CURVES, "per_class", "finished_at", "config", "cell", "test_confusion",
+    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
     "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ecg.errors import DataError
 from ecg.metrics import SCORES
 from search_spaces.tables import BASELINE, configurations
+from study.storage.attributes import PLANNED, key_of
 from study.storage.files import write_text
 from study.storage.results_checks import SHARED, check_cells
 from study.storage.results_values import config_value, figure, is_missing, json_value, text, whole
@@ -195,9 +196,9 @@ def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
     """Return the trial that counts for each cell, by configuration and repeat."""
     chosen: dict[tuple[str, int], FrozenTrial] = {}
     for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
-        if "cell" not in trial.user_attrs:
+        key = key_of(trial)
+        if key is None:
             continue
-        key = (trial.user_attrs["cell"]["configuration"], trial.user_attrs["cell"]["repeat"])
         known = chosen.get(key)
         if (
             known is None
@@ -210,7 +211,7 @@ def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
 
 def _cell(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
-    planned = attributes["cell"]
+    planned = attributes[PLANNED]
     cell = {name: planned[name] for name in ("configuration", "repeat")}
     cell["seed"] = planned["fields"]["seed"]
     cell["state"] = _STATES.get(trial.state, trial.state.name.lower())

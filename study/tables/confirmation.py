@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.statistics import MIN_PAIRS, holm, interval_of_runs, paired_p_value, smallest_p_value
+from study.storage.attributes import PLANNED
 from study.wording import SCORE_TITLES, say_parameters
 
 COMPARED = ("f1_macro", "f1_weighted")
@@ -61,7 +62,7 @@ def _complete_runs(records: pd.DataFrame, fields: Mapping[str, Any]) -> pd.DataF
     complete = records[records["state"] == "complete"]
     same = [{k: v for k, v in c.items() if k != "seed"} == dict(fields) for c in complete["config"]]
     cells = complete[np.array(same, dtype=bool)]
-    repeats = [cell["repeat"] for cell in cells["cell"]]
+    repeats = [planned["repeat"] for planned in cells[PLANNED]]
     return cells.assign(repeat=repeats).sort_values("repeat").drop_duplicates("repeat")
 
 

@@ -247,3 +247,11 @@ def test_spaces_know_nothing_of_optuna_nor_of_studies() -> None:
             modules = [node.module] if isinstance(node, ast.ImportFrom) else []
             modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
             assert not {str(m).split(".")[0] for m in modules} & {"optuna", "study"}, path.name
+
+
+def test_only_public_names_are_offered() -> None:
+    # Rule: the package offers what `__all__` names and none of its helpers.
+    import search_spaces
+
+    assert dir(search_spaces) == sorted(search_spaces.__all__)
+    assert all(hasattr(search_spaces, name) for name in search_spaces.__all__)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import tomllib
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--seeds", "0"), "--seeds must be at least 1, not 0"),
         (("--jobs", "1000000"), "--jobs must be at most 256, not 1000000"),
         (("--seeds", "9" * 20), "--seeds must be at most 1000, not 9"),
-        (("--timeout", "nan"), "--timeout must be at least 1, not nan"),
+        (("--timeout", "nan"), "--timeout must be at least 0, not nan"),
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
         (("--checkpoint-every", "-1"), "--checkpoint-every must be 0 or more seconds"),
         (("--data", "no/such/place"), "no/such/place: no such file or folder; accepted are"),
@@ -256,8 +257,8 @@ def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) 
 
 
 def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: str) -> None:
-    # Rule: the script `ecg-study` takes the same commands wherever it is called, and names
-    # itself in what to type next.
+    # Rule: the script `ecg-study` takes the same commands wherever it is called, starts workers,
+    # and names itself in what to type next.
     scripts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]
     module, function = scripts["ecg-study"].split(":")
     script = tmp_path / "bin" / "ecg-study"
@@ -272,6 +273,12 @@ def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: 
     ended = finish(start(*words, script=(str(script),), folder=tmp_path))
     assert (ended.code, ended.err) == (0, "")
     assert "\n  ecg-study show tiny-synthetic-intra-patient-smoke --storage" in ended.out
+    recording = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+    words = ("run", "--replay", recording, "--trials", 4, "--jobs", 2, "--storage", sqlite_url)
+    ended = finish(start(*words, script=(str(script),), folder=tmp_path))
+    assert (ended.code, ended.err) == (0, "")
+    assert "starting 2 workers" in ended.out
+    assert "(4/4 finished" in ended.out
     ended = finish(start("--help", script=(str(script),), folder=tmp_path))
     assert "Usage: ecg-study [OPTIONS] COMMAND" in ended.out
 
@@ -305,3 +312,16 @@ def test_list_keeps_names_whole_at_any_width(
     typed(*words, "--study", name, "--storage", sqlite_url)
     monkeypatch.setenv("COLUMNS", "60")
     assert f"{name}  " in typed("list", "--storage", sqlite_url).out
+
+
+@pytest.mark.parametrize("name", ["a b; $(id)", "-x", "o'clock"])
+def test_next_commands_can_be_pasted(typed: Command, sqlite_url: str, name: str) -> None:
+    # Rule: a shell splits what is to be typed next into the words that are meant, whatever the
+    # name of the study; the command that shows it does.
+    recording = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
+    words = ("run", "--replay", recording, "--trials", 1, f"--study={name}")
+    ended = typed(*words, "--storage", sqlite_url)
+    (line,) = [line for line in ended.out.splitlines() if "python -m study show" in line]
+    shown = typed(*shlex.split(line)[3:])
+    assert (shown.code, shown.err) == (0, "")
+    assert f"study {name}" in shown.out

@@ -353,8 +353,9 @@ def test_a_pruned_trial_keeps_its_last_reported_value(
 ) -> None:
     # That is the objective at its best loss, not the one of its last epoch.
     study = make_study(EAGER, EPOCHS)
-    run_by(study, replace(bench, pruning=EAGER), stalled(0.75, 3), monkeypatch)
-    late = replace(bench, pruning=replace(EAGER, patience=2))
+    run_by(study, bench, stalled(0.75, 3), monkeypatch)
+    goal = replace(bench.task.goal, pruning=replace(EAGER, patience=2))  # type: ignore[call-arg]
+    late = replace(bench, task=replace(bench.task, goal=goal))
     trial = run_by(study, late, [(0.5, 0.25), (0.25, 0.5), (0.5, 0.0), (0.5, 0.0)], monkeypatch)
     assert (trial.state, trial.value) == (TrialState.PRUNED, 0.5)
     assert trial.intermediate_values == {1: 0.25, 2: 0.5, 3: 0.5, 4: 0.5}
