@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ecg.console import Version, as_typed, run_command
+from ecg.console import Version, as_path, as_typed, run_command
 from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
@@ -49,7 +49,10 @@ def prepare(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Also write them as one file (.npz), for --data elsewhere.", show_default="none"
+            parser=as_path,
+            metavar="PATH",
+            help="Also write them as one file (.npz), for --data elsewhere.",
+            show_default="none",
         ),
     ] = None,
     lead: Lead = None,
@@ -116,6 +119,8 @@ def audit_command(
     data: Annotated[
         Path | None,
         typer.Option(
+            parser=as_path,
+            metavar="PATH",
             help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them.",
             show_default="the split rebuilt from the records",
         ),
@@ -127,7 +132,9 @@ def audit_command(
             "else download."
         ),
     ] = "auto",
-    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/audit"),
+    output: Annotated[Path, typer.Option(parser=as_path, help="Folder to write to.")] = Path(
+        "results/audit"
+    ),
     debug: Debug = False,
 ) -> None:
     """Audit the data: records on both sides of the split, sampling rate, duplicates.
@@ -256,7 +263,9 @@ def evaluate(
 @app.command()
 def fetch(
     what: Annotated[str, typer.Argument(help="mitdb (PhysioNet) or kaggle (the CSVs).")],
-    target: Annotated[Path, typer.Option(help="Folder to put it in.")] = Path("data"),
+    target: Annotated[Path, typer.Option(parser=as_path, help="Folder to put it in.")] = Path(
+        "data"
+    ),
     debug: Debug = False,
 ) -> None:
     """Download the data."""

@@ -6,11 +6,13 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
 from ecg.errors import EcgError
+from ecg.files import expanded
 from ecg.lazy import DISTRIBUTION
 
 T = TypeVar("T")
@@ -30,6 +32,14 @@ Version = Annotated[
     bool,
     typer.Option("--version", callback=print_version, is_eager=True, help="Print the version."),
 ]
+
+
+def as_path(text: Path | str) -> Path:
+    """Return a path that was typed, with a leading `~` as the home folder."""
+    return expanded(text)
+
+
+as_path.__name__ = "path"  # what --help calls the value of an option
 
 
 def run_command(command: Callable[[], object], *, debug: bool = False) -> None:

@@ -8,7 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ecg.errors import UsageError
+
 STALE_SECONDS = 24 * 3600  # a temporary file older than this was left by a killed process
+
+
+def expanded(path: Path | str) -> Path:
+    """Return a path with a leading `~` or `~user` as the home folder that it stands for.
+
+    Raises:
+        UsageError: nobody of that name has a home folder here.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path}: there is no home folder for {Path(path).parts[0]}. Write ./{path} for a file "
+            "of that name."
+        ) from None
 
 
 @contextmanager

@@ -94,14 +94,13 @@ class Heartbeats:
         known = self.records.get(int(number))
         return known.name if known else str(number)
 
-    def times(self) -> NDArray[np.float64]:
-        """Return the seconds from the start of the record to each R peak, (n,).
-
-        NaN where the sample is not known. A record of which nothing is known is one of MIT-BIH's.
-        """
-        found = np.full(len(self), np.nan)
-        for number in np.unique(self.record).tolist():
-            rows = (self.record == number) & (self.sample != UNKNOWN)
-            known = self.records.get(number)
-            found[rows] = self.sample[rows] / (known.rate if known else RAW_SAMPLING_RATE)
+    def rates(self) -> NDArray[np.float64]:
+        """Return the sampling rate of each beat's record, (n,) Hz; 360, MIT-BIH's, if unknown."""
+        found = np.full(len(self), float(RAW_SAMPLING_RATE))
+        for number, one in self.records.items():
+            found[self.record == number] = one.rate
         return found
+
+    def times(self) -> NDArray[np.float64]:
+        """Return the seconds from the start of the record to each R peak, (n,); NaN if unknown."""
+        return np.where(self.sample == UNKNOWN, np.nan, self.sample / self.rates())

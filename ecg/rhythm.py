@@ -11,11 +11,10 @@ from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 
 RHYTHM_LENGTH = 4
-RATE = 360.0  # Hz, in which `Heartbeats.sample` counts where the record does not say another
 LAST = 10  # intervals in the mean
 NO_RHYTHM = (
-    "the rhythm needs the record and sample of every beat, which these data do not tell. Use data "
-    "with records, or leave the rhythm out"
+    "the rhythm needs the RR intervals of every beat, which these data do not tell. Use data with "
+    "records, or leave the rhythm out"
 )
 USUAL = 0.8  # seconds: a heart rate of 75
 # Per doubling. Four numbers stand beside thousands of features, and small ones take long to count.
@@ -26,14 +25,14 @@ SHORTEST, LONGEST = 0.2, 3.0  # seconds; what is beyond is a fault or a pause in
 
 
 def has_rhythm(beats: Heartbeats) -> bool:
-    """Whether every beat's record and place in it are known."""
-    return bool((beats.record >= 0).all() and (beats.sample >= 0).all())
+    """Whether the RR intervals of the beats are known, and their order in their records."""
+    return bool(beats.rr is not None and (beats.record >= 0).all() and (beats.sample >= 0).all())
 
 
 def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
     """Return the RR intervals around each beat.
 
-    The beats of a record are its R peaks. The mean is causal: of the last ten intervals that end
+    The mean is causal: of the last ten intervals that end
     at or before the beat, fewer at the beginning of a record. Where a record has no beat before
     or after, the interval counts as the mean, or as 0.8 s where there is none.
 
@@ -45,19 +44,13 @@ def rhythm(beats: Heartbeats) -> NDArray[np.float32]:
         the interval after (per 0.8 s), and of both per mean. 0 is usual, -8 is half of it.
 
     Raises:
-        UsageError: the record or the place of a beat is not known.
+        UsageError: the intervals, or the record or place of a beat, are not known.
     """
-    if not has_rhythm(beats):
+    if beats.rr is None or not has_rhythm(beats):
         raise UsageError(NO_RHYTHM)
     order = np.lexsort((beats.sample, beats.record))
-    record, sample = beats.record[order], beats.sample[order].astype(np.int64)
-    rate = np.full(len(beats), RATE)
-    for number, one in beats.records.items():
-        rate[beats.record == number] = one.rate
-    seconds = np.clip(np.diff(sample) / rate[order][1:], SHORTEST, LONGEST)
-    seconds[record[1:] != record[:-1]] = np.nan  # from one record to the next
-    before = np.concatenate([[np.nan], seconds])
-    after = np.concatenate([seconds, [np.nan]])
+    record, intervals = beats.record[order], beats.rr[order].astype(np.float64)
+    before, after = np.clip(intervals, SHORTEST, LONGEST).T
     mean = _causal_mean(before, record)
     before, after = (np.where(np.isnan(rr), mean, rr) for rr in (before, after))
     columns = np.stack([before / USUAL, after / USUAL, before / mean, after / mean], axis=1)

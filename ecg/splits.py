@@ -21,6 +21,7 @@ Rows = NDArray[np.int64]
 
 HELD_OUT = 0.2  # share of validation in train, and of test where no count is published
 SPLIT_SEED = 20190704  # fixed: a split is a fact of the project, not of a study
+REDRAWN = "intra-patient-resplit"  # what the intra-patient split is called where runs draw it anew
 
 # de Chazal, O'Dwyer & Reilly 2004, IEEE Trans Biomed Eng 51(7), table II. The paced records
 # 102, 104, 107 and 217 are left out, as AAMI EC57 asks.
@@ -68,14 +69,26 @@ class Split:
         yield "test", self.test
 
 
-def intra_patient(beats: Heartbeats) -> Split:
+def intra_patient(beats: Heartbeats, draw: int | None = None) -> Split:
     """Split beat by beat, as the published tables did: one patient is in all parts.
 
     Test is the source's own part where it has one; else it is drawn per class with exactly
     the published counts, or with 20% of a set of another size. Validation is int(0.2 * n) of
     the rest, per class.
+
+    Args:
+        beats: all of them.
+        draw: number of another draw, of test and validation; None for the project's own.
+
+    Raises:
+        UsageError: another draw is asked for, but the source has a test part of its own.
     """
-    rng = np.random.default_rng(SPLIT_SEED)
+    rng = np.random.default_rng(SPLIT_SEED if draw is None else (draw, SPLIT_SEED))
+    if draw is not None and beats.in_test is not None:
+        raise UsageError(
+            f"the source '{beats.source}' has a test part of its own, so its split cannot be drawn "
+            "anew. Use the MIT-BIH records"
+        )
     if beats.in_test is not None:
         test = np.flatnonzero(beats.in_test)
         rest = np.flatnonzero(~beats.in_test)
@@ -86,7 +99,8 @@ def intra_patient(beats: Heartbeats) -> Split:
         rest, test = _draw(rng, np.arange(len(beats)), beats.labels, wanted)
     rest_counts = np.bincount(beats.labels[rest], minlength=len(CLASSES))
     train, validation = _draw(rng, rest, beats.labels, (HELD_OUT * rest_counts).astype(int))
-    return Split("intra-patient", train, validation, test, by_patient=False)
+    name = "intra-patient" if draw is None else REDRAWN
+    return Split(name, train, validation, test, by_patient=False)
 
 
 def inter_patient(beats: Heartbeats) -> Split:
@@ -147,13 +161,17 @@ SPLITS: dict[str, Callable[[Heartbeats], Split]] = {
 }
 
 
-def make_split(name: str, beats: Heartbeats, lists: RecordLists | None = None) -> Split:
+def make_split(
+    name: str, beats: Heartbeats, lists: RecordLists | None = None, *, draw: int = 0
+) -> Split:
     """Return the named split, checked for leaks and empty parts.
 
     Args:
-        name: "intra-patient", "inter-patient", or with `lists` also the name they give it.
+        name: "intra-patient", "inter-patient", `REDRAWN`, or with `lists` also the name they give
+            it.
         beats: all of them.
         lists: the records of each part of an inter-patient split; None for the usual ones.
+        draw: which one of the split `REDRAWN`, the repeat of a run; others are drawn once.
 
     Raises:
         UsageError: no split has this name, or the source cannot be split so.
@@ -166,7 +184,10 @@ def make_split(name: str, beats: Heartbeats, lists: RecordLists | None = None) -
         >>> {part: len(rows) for part, rows in split.parts()}
         {'train': 8100, 'validation': 1800, 'test': 9900}
     """
-    split = by_lists(beats, lists) if lists and _fits(name, lists) else _named(name)(beats)
+    if lists and _fits(name, lists):
+        split = by_lists(beats, lists)
+    else:
+        split = intra_patient(beats, draw) if name == REDRAWN else _named(name)(beats)
     for part, rows in split.parts():
         if len(rows) == 0:
             other = ", or list the records of each part in `records_file`"

@@ -1,6 +1,8 @@
 """What may be said of a few runs: paired tests, their correction, intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -9,36 +11,75 @@ from scipy import stats
 
 from ecg.metrics import bootstrap_interval
 
-# Five pairs that all point one way have p = 2 * 0.5**5 = 0.0625: no test of fewer than six
-# pairs can find anything at 5%.
-MIN_PAIRS = 6
 SIGNIFICANCE = 0.05
+LEVEL = 0.95  # of intervals
 MAX_EXACT_TIED = 13  # pairs; 2**13 sign patterns are counted in no time
 MAX_EXACT = 50
-BOOTSTRAP_DRAWS = 10_000
-BOOTSTRAP_SEED = 20110801
+
+Interval = tuple[float, float]
+Values = Mapping[int, float]  # of one score, by repeat
 
 
-def smallest_p_value(pairs: int) -> float:
-    """Return the smallest two-sided p a signed-rank test of so many pairs can reach."""
-    return min(1.0, 2.0 ** (1 - pairs))
+@dataclass(frozen=True)
+class Comparison:
+    """One configuration against the baseline by one score.
+
+    Attributes:
+        label: of the configuration.
+        score: name.
+        pairs: repeats that both have finished.
+        difference: mean of the paired differences, None without a pair.
+        p_value: corrected by Holm's method, None without a pair.
+    """
+
+    label: str
+    score: str
+    pairs: int
+    difference: float | None
+    p_value: float | None
 
 
-def paired_p_value(first: ArrayLike, second: ArrayLike) -> float | None:
+def smallest_p_value(pairs: int, tests: int = 1) -> float:
+    """Return the smallest p that the best of several tests can reach after Holm's correction.
+
+    The smallest two-sided p of a signed-rank test is 2 * 0.5**pairs, where all pairs point one
+    way. Holm's correction multiplies the smallest p of a family by its number of tests.
+
+    Args:
+        pairs: of each test.
+        tests: in the family.
+
+    Example:
+        >>> from ecg.statistics import smallest_p_value
+        >>> smallest_p_value(6), smallest_p_value(6, tests=6)
+        (0.03125, 0.1875)
+    """
+    return min(1.0, tests * 2.0 ** (1 - pairs))
+
+
+def least_pairs(tests: int) -> int:
+    """Return how many pairs the best of several tests needs to be significant after Holm.
+
+    Example:
+        >>> from ecg.statistics import least_pairs
+        >>> [least_pairs(tests) for tests in (2, 6, 8)]
+        [7, 8, 9]
+    """
+    return next(pairs for pairs in count(1) if smallest_p_value(pairs, tests) < SIGNIFICANCE)
+
+
+def paired_p_value(first: ArrayLike, second: ArrayLike) -> float:
     """Two-sided Wilcoxon signed-rank test of paired runs (Wilcoxon 1945, Biometrics 1(6)).
 
     Pairs without a difference are left out, as Wilcoxon did; where no pair differs, p is 1.
     The p-value is exact up to 50 pairs, or up to 13 where differences are tied.
 
     Args:
-        first: (pairs,) figures.
-        second: (pairs,) figures of the same repeats.
-
-    Returns:
-        The p-value, or None for fewer than `MIN_PAIRS` pairs.
+        first: (pairs,) scores.
+        second: (pairs,) scores of the same repeats.
 
     Raises:
-        ValueError: the two are not of one length.
+        ValueError: the two are not of one length, or there is no pair.
 
     Example:
         >>> from ecg import paired_p_value
@@ -48,8 +89,8 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float | None:
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape or one.ndim != 1:
         raise ValueError(f"pairs need two rows of one length, not {one.shape} and {other.shape}")
-    if len(one) < MIN_PAIRS:
-        return None
+    if len(one) == 0:
+        raise ValueError("a paired test needs at least one pair")
     # Subtraction leaves noise in the last digits, which would hide zeros and ties.
     differences = np.round(one - other, 12)
     differences = differences[differences != 0]
@@ -87,22 +128,49 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def interval_of_mean(
-    values: ArrayLike,
-    *,
-    level: float = 0.95,
-    draws: int = BOOTSTRAP_DRAWS,
-    seed: int = BOOTSTRAP_SEED,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over seeds (Efron & Tibshirani 1993, ch. 13).
-
-    Of few seeds it is rather too narrow; say their number beside it.
+def compare_with_baseline(
+    runs: Mapping[str, Mapping[str, Values]], baseline: str
+) -> list[Comparison]:
+    """Test every configuration against the baseline, corrected over all tests (Holm).
 
     Args:
-        values: (seeds,) figures, in any order.
+        runs: by label of the configuration and name of the score. All have the same scores.
+        baseline: label of the configuration that the others are compared with.
+
+    Returns:
+        One comparison per configuration and score, in the order of `runs`.
+
+    Example:
+        >>> from ecg.statistics import compare_with_baseline
+        >>> runs = {"a": {"f1_macro": {0: 0.75, 1: 0.5}}, "b": {"f1_macro": {0: 1.0, 2: 0.5}}}
+        >>> compare_with_baseline(runs, "a")
+        [Comparison(label='b', score='f1_macro', pairs=1, difference=0.25, p_value=1.0)]
+    """
+    found = [
+        _compare(label, score, values, runs[baseline][score])
+        for label, scores in runs.items()
+        if label != baseline
+        for score, values in scores.items()
+    ]
+    corrected = iter(holm([c.p_value for c in found if c.p_value is not None]))
+    return [c if c.p_value is None else replace(c, p_value=next(corrected)) for c in found]
+
+
+def _compare(label: str, score: str, values: Values, baseline: Values) -> Comparison:
+    both = sorted(values.keys() & baseline.keys())
+    if not both:
+        return Comparison(label, score, 0, None, None)
+    ours, theirs = ([side[repeat] for repeat in both] for side in (values, baseline))
+    difference = float(np.subtract(ours, theirs).mean())
+    return Comparison(label, score, len(both), difference, paired_p_value(ours, theirs))
+
+
+def interval_of_mean(values: ArrayLike, *, level: float = LEVEL) -> Interval:
+    """Student's t interval of the mean over seeds (Student 1908, Biometrika 6(1)).
+
+    Args:
+        values: (seeds,) scores, in any order.
         level: of the interval.
-        draws: number of resamples.
-        seed: of the draws.
 
     Raises:
         ValueError: there are fewer than two values.
@@ -111,21 +179,46 @@ def interval_of_mean(
         >>> from ecg import interval_of_mean
         >>> low, high = interval_of_mean([0.90, 0.92, 0.91, 0.95])
         >>> round(low, 4), round(high, 4)
-        (0.905, 0.94)
+        (0.8856, 0.9544)
     """
-    # Sorted, so that the draws do not depend on the order of the seeds.
-    figures: NDArray[np.float64] = np.sort(np.asarray(values, dtype=np.float64))
-    if figures.ndim != 1 or len(figures) < 2:
-        raise ValueError("the interval of a mean over seeds needs at least two of them")
-    rng = np.random.default_rng(seed)
-    means = figures[rng.integers(len(figures), size=(draws, len(figures)))].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return _student(values, level, share=0.0)
 
 
-def interval_of_runs(
-    values: ArrayLike, confusions: Sequence[ArrayLike], score: str
-) -> tuple[float, float]:
+def interval_of_next_run(values: ArrayLike, *, level: float = LEVEL) -> Interval:
+    """Student's t prediction interval: where one more run lies, such as a published one.
+
+    It is `mean +- t * s * sqrt(1 + 1/n)` (Hahn & Meeker 1991, Statistical Intervals, ch. 4):
+    wider than the interval of the mean, since a single run scatters more than a mean.
+
+    Args:
+        values: (seeds,) scores, in any order.
+        level: of the interval.
+
+    Raises:
+        ValueError: there are fewer than two values.
+
+    Example:
+        >>> from ecg.statistics import interval_of_next_run
+        >>> low, high = interval_of_next_run([0.90, 0.92, 0.91, 0.95])
+        >>> round(low, 4), round(high, 4)
+        (0.8431, 0.9969)
+    """
+    return _student(values, level, share=1.0)
+
+
+def _student(values: ArrayLike, level: float, *, share: float) -> Interval:
+    """Return `mean +- t * s * sqrt(share + 1/n)`."""
+    # Sorted, so that rounding does not depend on the order of the seeds.
+    scores: NDArray[np.float64] = np.sort(np.asarray(values, dtype=np.float64))
+    if scores.ndim != 1 or len(scores) < 2:
+        raise ValueError("an interval over seeds needs at least two of them")
+    number = len(scores)
+    half = stats.t.ppf((1 + level) / 2, number - 1) * scores.std(ddof=1)
+    half *= np.sqrt(share + 1 / number)
+    return float(scores.mean() - half), float(scores.mean() + half)
+
+
+def interval_of_runs(values: ArrayLike, confusions: Sequence[ArrayLike], score: str) -> Interval:
     """95% interval of a score: over seeds, or over the test beats where there is one seed.
 
     Args:

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ecg.errors import UsageError
+from ecg.files import expanded
 from search_spaces.space import Choice, Params, Real, Space, Whole
 
 __all__ = ["Choice", "Params", "Real", "Space", "Whole", "all_spaces", "find_space"]
@@ -41,7 +42,7 @@ def find_space(name: str) -> Space:
         'f1_macro'
     """
     if name.endswith(".py"):
-        return _load_file(Path(name))
+        return _load_file(expanded(name))
     spaces = all_spaces()
     if name not in spaces:
         raise UsageError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg.console import Version, run_command
+from ecg.console import Version, as_path, run_command
 from ecg.lazy import DISTRIBUTION
 
 if TYPE_CHECKING:
@@ -143,6 +143,10 @@ def run(
     split: Annotated[
         str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
     ] = "intra-patient",
+    resplit: Annotated[
+        bool,
+        typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
+    ] = False,
     records_file: Annotated[
         Path | None,
         typer.Option(
@@ -173,7 +177,10 @@ def run(
     replay: Annotated[
         Path | None,
         typer.Option(
-            help="Recorded curves that stand in for training.", show_default="none, it trains"
+            parser=as_path,
+            metavar="PATH",
+            help="Recorded curves that stand in for training.",
+            show_default="none, it trains",
         ),
     ] = None,
     debug: Debug = False,
@@ -183,8 +190,6 @@ def run(
     Every trial of a search is a training run on the training part, measured on the validation
     part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
     """
-    from rich.console import Console
-
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
     from study.run.options import RunOptions
@@ -209,6 +214,7 @@ def run(
         timeout=timeout,
         study=study,
         split=split,
+        resplit=resplit,
         budget=budget,
         seed=seed,
         sampler=sampler,
@@ -218,7 +224,7 @@ def run(
         with_tf=with_tf,
         records=read_record_lists(records_file) if records_file else None,
     )
-    console = Console()
+    console = _console()
     with lasting_output():
         with _interruptible(console):
             name = run_study(machine, options, console)
@@ -229,13 +235,11 @@ def run(
 @app.command()
 def spaces() -> None:
     """List the spaces: parameters, objective and baseline."""
-    from rich.console import Console
-
     from search_spaces import all_spaces
     from search_spaces.tables import TABLES
     from study.show.spaces import list_spaces
 
-    console = Console()
+    console = _console()
     console.print(list_spaces(list(all_spaces().values())))
     for table in TABLES.values():
         console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
@@ -262,7 +266,7 @@ def retry(
 @app.command()
 def record(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    file: Annotated[Path, typer.Argument(help="Where to write the recording.")],
+    file: Annotated[Path, typer.Argument(parser=as_path, help="Where to write the recording.")],
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -270,7 +274,8 @@ def record(
     from study.storage.recordings import write_recording
     from study.storage.studies import load_study, open_storage
 
-    number = write_recording(load_study(open_storage(storage, create=False), study), file)
+    opened = open_storage(storage, create=False, write=False)
+    number = write_recording(load_study(opened, study), file)
     print(f"{number} trials of '{study}' are recorded in {file}")
 
 
@@ -294,14 +299,12 @@ def confirm(
     This is the one place where a search meets the test part: each run reads it once, and
     every reading is put on record.
     """
-    from rich.console import Console
-
     from study.run.confirm import confirm_study
     from study.run.output import lasting_output
-    from study.tables.confirmation import compare_configurations
+    from study.show.confirmation import show_confirmation
     from study.trials.task import Machine
 
-    console = Console()
+    console = _console()
     machine = Machine(
         storage=storage,
         data=data,
@@ -314,11 +317,14 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        trials, chosen = confirm_study(machine, study, top, seeds, console)
-    console.print(compare_configurations(trials, chosen))
+        found = confirm_study(machine, study, top, seeds, console)
+    console.print(show_confirmation(found))
 
 
-Output = Annotated[Path, typer.Option(help="Folder; one folder a study is made in it.")]
+Output = Annotated[
+    Path,
+    typer.Option(parser=as_path, help="Folder; one folder a study is made in it."),
+]
 
 
 @app.command("export-results")
@@ -340,7 +346,8 @@ def export_results(
 @app.command("import-results")
 def import_results(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="What `export-results` wrote.")
+        list[Path],
+        typer.Argument(parser=as_path, metavar="FILE...", help="What `export-results` wrote."),
     ],
     study: Annotated[
         str | None,
@@ -362,12 +369,16 @@ def import_results(
 @app.command("export-tables")
 def export_tables(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
+        list[str] | None,
+        typer.Argument(help="Studies of the tables, or confirmed ones.", show_default="all tables"),
     ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Results files to render from, without a database.", show_default="the database"
+            parser=as_path,
+            metavar="PATH",
+            help="Results files to render from, without a database.",
+            show_default="the database",
         ),
     ] = None,
     output: Output = Path("results/tables"),
@@ -381,30 +392,53 @@ def export_tables(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the five published tables, ours beside theirs, from the cells trained so far."""
-    from study.tables.export import collect_cells, export_table_files, read_cells
+    """Write the five published tables, ours beside theirs, from the cells trained so far.
 
-    cells = read_cells(results) if results else collect_cells(storage, studies or [])
-    paths = export_table_files(
-        cells, output, published=published, formats=format_ or ["markdown"], digits=metric_digits,
-        with_tf=with_tf,
-    )  # fmt: skip
+    Of a study that was confirmed, or that confirms one, write what `confirm` found.
+    """
+    from study.tables.export import (
+        collect_cells,
+        export_confirmations,
+        export_table_files,
+        read_cells,
+    )
+
+    formats = format_ or ["markdown"]
+    paths, others = export_confirmations(
+        storage, () if results else studies or (), output, formats=formats, digits=metric_digits
+    )
+    if results or others or not studies:
+        cells = read_cells(results) if results else collect_cells(storage, others)
+        paths += export_table_files(
+            cells, output, published=published, formats=formats, digits=metric_digits,
+            with_tf=with_tf,
+        )  # fmt: skip
     for path in paths:
         print(path)
 
 
-@app.command("list")
-def list_command(storage: Storage = DEFAULT_STORAGE, debug: Debug = False) -> None:
-    """List the studies of a storage."""
-    from rich.console import Console
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-    from study.show.terminal import LISTED, list_studies
+
+@app.command("list")
+def list_command(
+    storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """List the studies of a storage."""
+    from study.show import terminal
     from study.storage.reading import read_studies
 
-    studies = read_studies(storage, LISTED)
+    studies = read_studies(storage, terminal.LISTED)
+    if as_json:
+        print(terminal.as_json([terminal.study_facts(study) for study in studies]))
+        return
     # Names stay whole, to be copied: a terminal wraps long lines, and a pipe has no width.
-    console = Console(width=WIDEST)
-    console.print(list_studies(studies) if studies else "no study yet: python -m study run")
+    console = _console(width=WIDEST)
+    console.print(
+        terminal.list_studies(studies) if studies else "no study yet: python -m study run"
+    )
+    for damage in (study.damage for study in studies if study.damage):
+        print(f"warning: {damage}", file=sys.stderr)
 
 
 @app.command()
@@ -412,10 +446,44 @@ def show(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     trials: Annotated[int, typer.Option(help="So many of the best trials.")] = 10,
     storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Show what a study found: the best configuration beside the baseline."""
-    _print_study(storage, study, trials=trials)
+    if not as_json:
+        _print_study(storage, study, trials=trials)
+        return
+    from study.show import terminal
+    from study.storage.reading import read_study
+
+    found = read_study(storage, study, terminal.SHOWN)
+    print(terminal.as_json(terminal.shown_facts(found, trials=trials)))
+
+
+@app.command()
+def delete(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    storage: Storage = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a study, its trials and their files; asks first."""
+    from ecg.errors import UsageError
+    from study.storage.deleting import delete_study
+    from study.storage.reading import read_study
+    from study.storage.studies import open_storage
+    from study.wording import counted
+
+    found = read_study(storage, study, ())
+    trials = counted(len(found.rows), "trial")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"'{study}' has {trials}. Nothing was deleted. Give --yes to delete it."
+            )
+        typer.confirm(f"Delete '{study}' with {trials}? This cannot be undone.", abort=True)
+    files = delete_study(open_storage(storage, create=False), found)
+    print(f"deleted '{study}': {trials}, {counted(files, 'file')}")
 
 
 @app.command()
@@ -443,9 +511,10 @@ def report(
     studies: Annotated[
         list[str] | None, typer.Argument(help="Names, see `list`.", show_default="all")
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write.")] = Path(
-        "results/report.html"
-    ),
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=as_path, help="HTML file to write."),
+    ] = Path("results/report.html"),
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -464,7 +533,14 @@ def plots(
     fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
     folder: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder.", show_default="results/plots/STUDY"),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=as_path,
+            metavar="PATH",
+            help="Folder.",
+            show_default="results/plots/STUDY",
+        ),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -475,10 +551,11 @@ def plots(
 ) -> None:
     """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
     from study.show.plot_files import write_plots
+    from study.storage.files import file_name
     from study.storage.trials_table import load_records
 
     records = load_records(storage, study)
-    place = folder or Path("results/plots") / study.replace("/", "-")
+    place = folder or Path("results/plots") / file_name(study)
     for path in write_plots(records, place, fmt, only or ()):
         print(path)
 
@@ -549,8 +626,6 @@ def _interruptible(console: "Console") -> Iterator[None]:
 
 
 def _print_study(storage: str, name: str, *, trials: int) -> None:
-    from rich.console import Console
-
     from ecg.test_part_log import NAME, readings_of
     from study.show.terminal import SHOWN, show_study
     from study.storage.artifacts import artifact_folder
@@ -558,7 +633,7 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 
     study = read_study(storage, name, SHOWN)
     readings = readings_of(artifact_folder(storage).parent / NAME, name)
-    Console().print(show_study(study, trials=trials, readings=len(readings)))
+    _console().print(show_study(study, trials=trials, readings=len(readings)))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
@@ -583,6 +658,13 @@ def _retyped() -> str:
 
     words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
     return f"{_program()} {shlex.join(words)}"
+
+
+def _console(width: int | None = None) -> "Console":
+    """Return the terminal; names and other text from outside are shown as they are."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def _program() -> str:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+FULL_BUDGET = "paper"  # that of the published protocol
 SCORE_TITLES = {
     "f1_macro": "F1(M)",
     "f1_weighted": "F1(W)",
@@ -21,8 +22,17 @@ def score_title(score: object) -> str:
     return SCORE_TITLES.get(str(score), str(score))
 
 
+def one_line(text: object) -> str:
+    """Return text from outside so that it can be printed: in one line, without control codes."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
+    )
+
+
 def say_value(value: object) -> str:
-    """Return the value of a parameter, a real number in four digits."""
+    """Return the value of a parameter: a real number in four digits, None as "none"."""
+    if value is None:
+        return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -58,6 +68,27 @@ def say_identity(identity: Mapping[str, Any]) -> str:
         f"data {known('source')}{fingerprint}, split {known('split')}, budget {known('budget')}, "
         f"device {known('device')} ({known('precision')}), seed {known('seed')}"
     )
+
+
+def say_limits(identity: Mapping[str, Any]) -> str:
+    """Return what marks every plot and page: simulated beats, a reduced budget; "" for neither.
+
+    Args:
+        identity: of a study, or the attributes of one of its trials.
+    """
+    limits = []
+    if "synthetic" in str(identity.get("source", "")):
+        limits.append("simulated beats")
+    if (budget := identity.get("budget", FULL_BUDGET)) != FULL_BUDGET:
+        limits.append(f"reduced budget '{budget}'")
+    return ", ".join(limits)
+
+
+def warn_of_limits(identity: Mapping[str, Any]) -> str:
+    """Return `say_limits` as a sentence, "" for no limits."""
+    if limits := say_limits(identity):
+        return f"{limits[0].upper()}{limits[1:]}: not comparable with published figures."
+    return ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -17,12 +17,16 @@ ARROWS = {
     "search_spaces": {"ecg"},
     "study.wording": set(),
     "study.storage": {"ecg", "search_spaces", "study.wording"},
+    "study.comparison": {"ecg", "study.wording", "study.storage"},
     "study.trials": {"ecg", "search_spaces", "study.wording", "study.storage"},
-    "study.plots": {"ecg", "search_spaces", "study.wording", "study.storage"},
+    "study.plots": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
     "study.run": {"ecg", "search_spaces", "study.wording", "study.storage", "study.trials"},
-    "study.tables": {"ecg", "search_spaces", "study.wording", "study.storage"},
+    "study.tables": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
     "study.models": {"ecg", "search_spaces", "study.wording", "study.storage"},
-    "study.show": {"ecg", "search_spaces", "study.wording", "study.storage", "study.plots"},
+    "study.show": {
+        *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
+        "study.plots",
+    },
 }
 ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public face: above all
 TERMINAL = {"rich", "typer", "click"}

@@ -155,7 +155,7 @@ def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tupl
 
 
 def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
-    """Return the logits of beats, in the batches that `evaluate` takes.
+    """Return the logits of beats, in the batches that `evaluate` takes; the label is argmax.
 
     Args:
         model: in any mode; left in evaluation mode.

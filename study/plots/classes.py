@@ -19,6 +19,7 @@ from study.plots.style import (
     best_of,
     descriptions,
     finished,
+    marked,
     plain,
     styled,
 )
@@ -73,16 +74,19 @@ def confusion_matrix(
     return figure
 
 
+@marked
 def confusion_counts(records: pd.DataFrame) -> go.Figure:
     """Draw the best trial's validation confusion matrix in beats."""
     return confusion_matrix(records)
 
 
+@marked
 def confusion_shares(records: pd.DataFrame) -> go.Figure:
     """Draw the best trial's validation confusion matrix as shares of each true class."""
     return confusion_matrix(records, normalised=True)
 
 
+@marked
 def recall_by_precision(records: pd.DataFrame) -> go.Figure:
     """Draw recall against precision of every class over all finished trials.
 
@@ -107,6 +111,7 @@ def recall_by_precision(records: pd.DataFrame) -> go.Figure:
     return styled(figure, x="precision (validation)", y="recall (validation)", height=480)
 
 
+@marked
 def per_class_figures(records: pd.DataFrame) -> go.Figure:
     """Draw recall and precision of each class: the best trial beside the baseline.
 

@@ -16,6 +16,7 @@ from study.plots.style import (
     by_group,
     descriptions,
     finished,
+    marked,
     objective_of,
     objective_title,
     styled,
@@ -24,6 +25,7 @@ from study.plots.style import (
 FALLBACK = "f1_macro"  # drawn where the objective itself was not kept epoch by epoch
 
 
+@marked
 def learning_curves(records: pd.DataFrame) -> go.Figure:
     """Draw validation loss and objective of all trials, epoch by epoch.
 

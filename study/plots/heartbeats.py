@@ -11,6 +11,7 @@ from study.plots.style import (
     CLASS_COLOURS,
     NothingToDrawError,
     best_of,
+    marked,
     styled,
 )
 
@@ -18,6 +19,7 @@ COLUMNS = 2 * EXAMPLES  # predicted rightly, then wrongly
 ROW_HEIGHT = 150  # pixels
 
 
+@marked
 def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
     """Draw validation beats of each class by how the best trial predicted them.
 

@@ -11,11 +11,13 @@ from study.plots.style import (
     by_group,
     descriptions,
     finished,
+    marked,
     objective_title,
     styled,
 )
 
 
+@marked
 def optimisation_history(records: pd.DataFrame) -> go.Figure:
     """Draw the objective of every finished trial, and the best so far.
 
@@ -40,6 +42,7 @@ def optimisation_history(records: pd.DataFrame) -> go.Figure:
     return styled(figure, x="trial number", y=objective_title(records))
 
 
+@marked
 def objective_by_epochs(records: pd.DataFrame) -> go.Figure:
     """Draw the objective against the epochs a trial was trained, by the way it ended.
 
@@ -56,6 +59,7 @@ def objective_by_epochs(records: pd.DataFrame) -> go.Figure:
     return styled(figure, x="epochs trained", y=objective_title(records))
 
 
+@marked
 def objective_by_time(records: pd.DataFrame) -> go.Figure:
     """Draw the objective against the seconds a trial took.
 

@@ -9,6 +9,7 @@ from study.plots.style import (
     by_group,
     descriptions,
     finished,
+    marked,
     styled,
 )
 from study.wording import score_title
@@ -17,6 +18,7 @@ MEANS = {"alpha": ("alpha (class weights)", 0.0), "ratio": ("ratio (sampler)", 0
 SCORES = ("f1_macro", "f1_weighted")
 
 
+@marked
 def imbalance_answers(records: pd.DataFrame) -> go.Figure:
     """Draw F1(M) and F1(W) against alpha and ratio; 0 stands for "not used".
 

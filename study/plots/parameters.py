@@ -25,12 +25,14 @@ from study.plots.style import (
     complete,
     descriptions,
     finished,
+    marked,
     objective_title,
     parameters_of,
     plain,
     styled,
     without_tags,
 )
+from study.storage.reading import NONE
 
 SHADES = 12  # of the lines in the parallel coordinates
 MAX_CONTOUR = 3  # parameters, the most important ones
@@ -39,6 +41,7 @@ MISSING = "not used"
 LONGEST = 24  # letters of a category on an axis
 
 
+@marked
 def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     """Draw every complete trial as a line across its parameters, ending at the objective.
 
@@ -87,6 +90,7 @@ def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     return figure
 
 
+@marked
 def parameter_importances(records: pd.DataFrame) -> go.Figure:
     """Draw Optuna's importances (PED-ANOVA, Watanabe et al. 2023) of the parameters.
 
@@ -131,6 +135,7 @@ def importances(records: pd.DataFrame) -> dict[str, float]:
             raise NothingToDrawError(f"importances cannot be worked out: {error}") from None
 
 
+@marked
 def slices(records: pd.DataFrame) -> go.Figure:
     """Draw the objective against each parameter, by the way the trials ended.
 
@@ -155,11 +160,14 @@ def slices(records: pd.DataFrame) -> go.Figure:
         axis = {"title_text": plain(name)}
         if _is_log(records, name):
             axis |= {"type": "log"}
+        elif not pd.api.types.is_numeric_dtype(ended[f"param_{name}"]):
+            axis |= {"type": "category", "categoryorder": "category ascending"}
         figure.update_xaxes(**axis, row=1, col=column)
     figure.update_yaxes(title_text=objective_title(records), row=1, col=1)
     return styled(figure, height=380, min_width=max(300, 190 * len(names)))
 
 
+@marked
 def contours(records: pd.DataFrame) -> go.Figure:
     """Draw Optuna's contours of the objective over pairs of the most important numbers.
 
@@ -258,7 +266,11 @@ def _rebuild(ended: pd.DataFrame) -> optuna.Study:
     distributions = {name: _distribution(ended, name) for name in names}
     trials = []
     for row in ended.to_dict("records"):
-        params = {name: row[f"param_{name}"] for name in names if not _missing(row, name)}
+        params = {
+            name: _stored(row[f"param_{name}"], distributions[name])
+            for name in names
+            if not _missing(row, name)
+        }
         trials.append(
             optuna.create_trial(
                 state=TrialState.COMPLETE,
@@ -275,13 +287,20 @@ def _missing(row: dict[Any, Any], name: str) -> bool:
     return bool(pd.isna(row[f"param_{name}"]))
 
 
+def _stored(value: Any, distribution: BaseDistribution) -> Any:
+    """Return a value as its trial has it: a choice of None is shown as a text."""
+    choices = getattr(distribution, "choices", ())
+    return None if value == NONE and None in choices and NONE not in choices else value
+
+
 def _distribution(records: pd.DataFrame, name: str) -> BaseDistribution:
     """Return the distribution of a parameter: the stored one, else what its values need."""
     values = records[f"param_{name}"].dropna()
     stored = records.attrs.get("distributions", {}).get(name)
     if stored is not None:
         known = json_to_distribution(stored)
-        if all(known._contains(known.to_internal_repr(value)) for value in values):
+        stored_values = [_stored(value, known) for value in values]
+        if all(known._contains(known.to_internal_repr(value)) for value in stored_values):
             return known
     if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
         return FloatDistribution(float(values.min()), float(values.max()))

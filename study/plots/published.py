@@ -8,7 +8,15 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
-from study.plots.style import BLUE, ORANGE, NothingToDrawError, styled
+from study.comparison import differences_from_protocol
+from study.plots.style import (
+    BLUE,
+    ORANGE,
+    NothingToDrawError,
+    mark,
+    marked,
+    styled,
+)
 from study.storage.attributes import PLANNED
 from study.wording import SCORE_TITLES
 
@@ -40,10 +48,12 @@ def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
     return figures
 
 
+@marked
 def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
-    """Draw a published table: the published figure, and ours with its 95% interval.
+    """Draw a published table: ours with its 95% interval, and the published figure beside.
 
-    The interval is over seeds, or over the test beats where there is one seed.
+    The interval is over seeds, or over the test beats where there is one seed. Published figures
+    are drawn only beside runs of the full protocol on MIT-BIH; else the plot says why not.
 
     Args:
         records: of a study of planned cells.
@@ -61,16 +71,19 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
         rows=rows, cols=COLUMNS, shared_yaxes=True, vertical_spacing=GAP / (height - MARGINS),
         horizontal_spacing=0.04, subplot_titles=[SCORE_TITLES[c] for c in table.columns],
     )  # fmt: skip
+    reasons = differences_from_protocol(records.attrs.get("identity", {}))
     for index, score in enumerate(table.columns):
         place: dict[str, Any] = {"row": index // COLUMNS + 1, "col": index % COLUMNS + 1}
         means, above, below, seeds = _measured(runs, score)
-        figure.add_scatter(
-            x=[figures[index] for figures in table.published.values()],
-            y=list(table.published), mode="markers", name="published (one run)",
-            marker={"color": ORANGE, "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
-            legendgroup="published", showlegend=index == 0,
-            hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
-        )  # fmt: skip
+        if not reasons:
+            figure.add_scatter(
+                x=[figures[index] for figures in table.published.values()],
+                y=list(table.published), mode="markers", name="published (one run)",
+                marker={"color": ORANGE, "symbol": "diamond-open", "size": 11,
+                        "line": {"width": 2}},
+                legendgroup="published", showlegend=index == 0,
+                hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
+            )  # fmt: skip
         figure.add_scatter(
             x=list(means.values()), y=list(means), mode="markers", name="ours, 95% interval",
             marker={"color": BLUE, "size": 9}, legendgroup="ours", showlegend=index == 0,
@@ -86,6 +99,8 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     for row in range(1, rows + 1):
         figure.update_yaxes(title_text=table.header, row=row, col=1)
     figure.update_layout(margin_t=90, legend={"y": 0.99, "yref": "container", "yanchor": "top"})
+    if reasons:
+        mark(figure, "not comparable with published figures, which are left out")
     return figure
 
 

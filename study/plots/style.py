@@ -1,15 +1,17 @@
 """What all figures share: colours, titles, and text that is shown as it is."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError
-from study.wording import score_title
+from study.storage.reading import Row, baseline_row, best_row, finished_rows
+from study.wording import say_limits, score_title
 
 # Okabe & Ito 2008, "Color Universal Design": told apart with any kind of colour vision.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
@@ -18,6 +20,9 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = (
 GREY = "#808080"
 CLASS_COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE)
 CLASS_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
+
+MARK_HEIGHT = 20  # pixels that a mark adds to a figure
+Drawn = TypeVar("Drawn", bound=Callable[..., go.Figure])
 
 SCALE = "Cividis"  # readable with any kind of colour vision, and in print
 
@@ -63,14 +68,14 @@ def without_tags(value: Any) -> Any:
 
 
 def finished(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the complete and pruned trials that have figures.
+    """Return the complete and pruned trials that have scores.
 
     Raises:
         NothingToDrawError: there is none.
     """
     if "stop_reason" in records:
-        ended = records[records["state"].isin(("complete", "pruned"))]
-        ended = ended[ended["value"].notna() & ended["stop_reason"].notna()]
+        numbers = {row["number"] for row in finished_rows(_selected(records))}
+        ended = records[records["number"].isin(numbers) & records["stop_reason"].notna()]
         if not ended.empty:
             return ended
     raise NothingToDrawError("no trial is finished yet")
@@ -96,13 +101,29 @@ def best_of(records: pd.DataFrame) -> pd.Series:
         NothingToDrawError: no trial is complete.
     """
     ended = complete(records)
-    return ended.iloc[int(ended["value"].astype(float).argmax())]
+    best = best_row(_selected(ended))
+    assert best is not None
+    return _trial(ended, best)
 
 
 def baseline_of(records: pd.DataFrame) -> pd.Series | None:
     """Return the complete baseline trial, None where there is none."""
-    found = records[(records["state"] == "complete") & records["baseline"].astype(bool)]
-    return None if found.empty else found.iloc[0]
+    found = baseline_row(_selected(records))
+    return None if found is None else _trial(records, found)
+
+
+def _selected(records: pd.DataFrame) -> list[Row]:
+    """Return what trials are selected by, one mapping each; none that somebody added by hand."""
+    if "best_epoch" in records:
+        records = records[records["best_epoch"].notna()]
+    columns = ("number", "state", "value", "baseline")
+    values = zip(*(records[column].tolist() for column in columns), strict=True)
+    return [dict(zip(columns, those, strict=True)) for those in values]
+
+
+def _trial(records: pd.DataFrame, row: Row) -> pd.Series:
+    found: pd.Series = records[records["number"] == row["number"]].iloc[0]
+    return found
 
 
 def by_group(records: pd.DataFrame) -> list[tuple[Group, pd.DataFrame]]:
@@ -184,6 +205,40 @@ def styled(
     if y:
         figure.update_yaxes(title_text=y)
     return figure
+
+
+def marked(draw: Drawn) -> Drawn:
+    """Let a plot of simulated beats or a reduced budget say so in itself, wherever it goes."""
+
+    @wraps(draw)
+    def drawn(records: pd.DataFrame, *args: Any, **kwargs: Any) -> go.Figure:
+        figure = draw(records, *args, **kwargs)
+        if limits := say_limits(records.attrs.get("identity", {})):
+            mark(figure, limits)
+        return figure
+
+    return cast(Drawn, drawn)
+
+
+def mark(figure: go.Figure, text: str) -> None:
+    """Write what a reader must know into the upper edge of a figure.
+
+    Args:
+        figure: styled; is changed.
+        text: one line, any text.
+    """
+    if before := figure.layout.title.text:
+        figure.update_layout(title_text=f"{before}; {plain(text)}")
+        return
+    figure.update_layout(
+        title={
+            "text": plain(text),
+            **{"x": 0.99, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6}},
+            **{"xref": "container", "yref": "container", "font": {"size": 12, "color": VERMILLION}},
+        },
+        height=figure.layout.height + MARK_HEIGHT,
+        margin_t=figure.layout.margin.t + MARK_HEIGHT,
+    )
 
 
 def on_any_background(figure: go.Figure) -> go.Figure:

@@ -4,6 +4,7 @@ import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import optuna
 from optuna.storages import RDBStorage
@@ -39,7 +40,7 @@ from study.storage.studies import open_storage, open_study, study_lock
 from study.storage.weights import remember_keep
 from study.trials.provenance import versions
 from study.trials.pruning import best_value
-from study.trials.task import Machine, PlannedRuns, Search, Task
+from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
 from study.wording import counted, format_seconds
 
@@ -76,13 +77,15 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         runs = plan_runs(fields, options.seeds, budget, options.seed)
         goal = PlannedRuns(keys=frozenset(run.key for run in runs), reason=TABLES_REASON)
     else:
-        usual = len(_grid(space)) if options.sampler == "grid" else budget.trials
+        grid = _grid(space) if options.sampler == "grid" else None
+        usual = budget.trials if grid is None else len(grid)
         goal = Search(
             space=options.space,
             target=usual if options.trials is None else options.trials,
             sampler=options.sampler,
             pruning=options.pruning,
             replay=options.replay,
+            points=None if grid is None else frozenset(map(point_of, grid)),
         )
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     task = Task(machine=machine, study=name, identity=identity, goal=goal, deadline=deadline)
@@ -132,6 +135,12 @@ def _search(task: Task, space: Space, beats: Heartbeats | None, console: Console
         study, is_new = open_study(storage, task.study, task.identity)
         remember_keep(study, task.machine.keep)
         _queue_first_trials(study, space, is_grid=task.goal.only_queued)
+        if isinstance(task.goal, Search) and task.goal.points is not None:
+            # A search may have tried a point of the grid twice.
+            alive = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
+            twice = sum(map(task.goal.accepts, alive)) - len(task.goal.points)
+            goal = replace(task.goal, target=task.goal.target + max(0, twice))
+            task = replace(task, goal=goal)
     header = (
         f"searching for the best validation {space.objective} over {task.goal.target} trials; "
         "the test part is not touched"
@@ -228,6 +237,7 @@ def _work(
     if jobs > 1:
         say(f"starting {jobs} workers")
     storage.remove_session()
+    storage.engine.dispose()  # its connections are the workers' meanwhile
     with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, beats)

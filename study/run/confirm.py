@@ -1,21 +1,43 @@
 """`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import optuna
+from optuna.trial import TrialState
 from rich.console import Console
 
 from ecg.budget import find_budget
 from ecg.errors import UsageError
+from ecg.heartbeats import CLASSES
 from ecg.training import find_device
 from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
 from study.run.options import MOST_SEEDS
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
 from study.run.setting import check_split, load_data, resolve_means
-from study.storage.studies import Identity, check_format, find_identity, load_study, open_storage
-from study.storage.trials_table import study_records
+from study.storage.artifacts import artifact_folder, read_test_predictions
+from study.storage.attributes import PLANNED
+from study.storage.confirmation import (
+    BASELINE,
+    CONFIRMATION,
+    Confirmation,
+    confirming_name,
+    confirming_space,
+    without_seed,
+)
+from study.storage.reading import Row, baseline_row, finished_rows, read_study
+from study.storage.studies import (
+    Identity,
+    check_format,
+    find_identity,
+    load_study,
+    open_storage,
+    study_lock,
+)
 from study.trials.task import Machine, PlannedRuns, Task, check_range
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
@@ -23,7 +45,7 @@ SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 def confirm_study(
     machine: Machine, study: str, top: int, seeds: int, console: Console
-) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
     Args:
@@ -34,7 +56,7 @@ def confirm_study(
         console: where to print on the way.
 
     Returns:
-        The trials of the confirmation, and the configurations compared, as `choose` returns them.
+        What was found so far, by all confirmations of this search together.
 
     Raises:
         UsageError: the study has no finished trial or no baseline, or the data is another.
@@ -45,7 +67,7 @@ def confirm_study(
     search = load_study(storage, study)
     stored = find_identity(search)
     check_format(study, stored)
-    chosen = choose(study_records(search), top)
+    chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
     machine = replace(
         machine,
         device=stored["device"] if machine.device == "auto" else machine.device,
@@ -62,7 +84,7 @@ def confirm_study(
     identity = Identity(
         **{
             **stored,
-            "space": f"confirm:{study}",
+            "space": confirming_space(study),
             "space_digest": "",
             "objective": RUNS_OBJECTIVE,
             "device": find_device(machine.device).type,
@@ -76,13 +98,79 @@ def confirm_study(
     goal = PlannedRuns(
         keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
     )
-    task = Task(machine=machine, study=f"{study}-confirm", identity=identity, goal=goal)
-    run_planned(task, runs, beats, console)
-    return study_records(load_study(storage, task.study)), chosen
+    task = Task(machine=machine, study=confirming_name(study), identity=identity, goal=goal)
+    try:
+        run_planned(task, runs, beats, console)
+    finally:  # what is trained so far stays found
+        keep_confirmation(machine.storage, task.study, chosen)
+    found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
+    assert found is not None
+    return found
 
 
-def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
+def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]]) -> None:
+    """Store which configurations a study confirms, and their ensembles, as its attribute.
+
+    Those of earlier confirmations of the same search are kept: all that was tried is one family
+    of tests.
+
+    Args:
+        url: of the database.
+        name: of the study that confirms; nothing is stored where there is none.
+        chosen: as `choose` returns them.
+    """
+    storage = open_storage(url)
+    with study_lock(storage, name):
+        if name not in optuna.get_all_study_names(storage):
+            return
+        study = load_study(storage, name)
+        kept = dict(study.user_attrs.get(CONFIRMATION, {"chosen": {}})["chosen"])
+        kept |= {label: one for label, one in chosen.items() if one not in kept.values()}
+        found = {
+            label: find_ensemble(study, fields, artifact_folder(url))
+            for label, fields in kept.items()
+        }
+        ensembles = {label: ensemble for label, ensemble in found.items() if ensemble}
+        study.set_user_attr(CONFIRMATION, {"chosen": kept, "ensembles": ensembles})
+
+
+def find_ensemble(
+    study: optuna.Study, fields: Mapping[str, Any], folder: Path
+) -> dict[str, Any] | None:
+    """Return what the mean of the seeds' probabilities predicts on the test part.
+
+    Args:
+        study: that confirms.
+        fields: of the configuration, without its seed.
+        folder: of the artifacts.
+
+    Returns:
+        The number of `runs` and the `confusion` matrix; None for fewer than two runs whose
+        probabilities are kept.
+    """
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    mine = {
+        trial.user_attrs[PLANNED]["repeat"]: trial
+        for trial in complete
+        if without_seed(trial.user_attrs["config"]) == dict(fields)
+    }
+    read = [read_test_predictions(trial, folder) for trial in mine.values()]
+    found = [one for one in read if one is not None]
+    if len(found) < 2:
+        return None
+    labels = found[0][1]
+    mean = np.mean([one.astype(np.float64) for one, _ in found], axis=0)
+    confusion = np.zeros((len(CLASSES), len(CLASSES)), dtype=np.int64)
+    np.add.at(confusion, (labels, mean.argmax(axis=1)), 1)
+    return {"runs": len(found), "confusion": confusion.tolist()}
+
+
+def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
     """Return the baseline and the `top` best distinct configurations of a search.
+
+    Args:
+        rows: trials of the search, with their attribute `config`; those without one are left out.
+        top: number of configurations beside the baseline.
 
     Returns:
         `TrainConfig` fields, seed left out, by a name such as "trial 7"; "baseline" first.
@@ -90,19 +178,14 @@ def choose(records: pd.DataFrame, top: int) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: the baseline is not complete.
     """
-    complete = records[records["state"] == "complete"].sort_values("value", ascending=False)
-    baseline = complete[complete["baseline"].astype(bool)]
-    if baseline.empty:
+    trained = [row for row in rows if "config" in row]
+    baseline = baseline_row(trained)
+    if baseline is None:
         raise UsageError("the baseline trial of this study is not complete; run the study on")
-    chosen = {"baseline": _fields(baseline.iloc[0])}
-    for _, record in complete.iterrows():
-        fields = _fields(record)
+    chosen = {BASELINE: without_seed(baseline["config"])}
+    complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
+    for row in sorted(complete, key=lambda row: -row["value"]):
+        fields = without_seed(row["config"])
         if fields not in chosen.values() and len(chosen) <= top:
-            chosen[f"trial {record['number']}"] = fields
+            chosen[f"trial {row['number']}"] = fields
     return chosen
-
-
-def _fields(record: pd.Series) -> dict[str, Any]:
-    fields: dict[str, Any] = dict(record["config"])
-    fields.pop("seed")
-    return fields

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
+from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
+from study.storage.studies import check_name
 from study.trials.pruning import PruningPolicy
 from study.trials.task import SAMPLERS, check_range
 
@@ -26,6 +28,7 @@ class RunOptions:
     timeout: float | None = None
     study: str | None = None
     split: str = "intra-patient"
+    resplit: bool = False
     budget: str | None = None
     seed: int = 0
     sampler: str = "tpe"
@@ -37,6 +40,8 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""
+        if self.study is not None:
+            check_name(self.study)
         check_range("trials", self.trials, 1)
         check_range("timeout", self.timeout, 0)
         check_range("seeds", self.seeds, 1, MOST_SEEDS)
@@ -46,6 +51,17 @@ class RunOptions:
             raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
+        if self.resplit and self.split != "intra-patient":
+            raise UsageError(
+                "--resplit draws the split intra-patient anew. Use --split intra-patient"
+            )
+        if self.resplit and not self.tables:
+            raise UsageError(
+                "--resplit draws another split for every seed, so it is for the published tables. "
+                "A search compares its trials on one split"
+            )
+        if self.split == REDRAWN:
+            raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
         _ = self.pruning  # checks itself
 
     @property
@@ -54,6 +70,11 @@ class RunOptions:
         if self.space == ALL_TABLES:
             return tuple(TABLES)
         return (self.space,) if self.space in TABLES else ()
+
+    @property
+    def split_name(self) -> str:
+        """The name of the split that the study has."""
+        return REDRAWN if self.resplit else self.split
 
     @property
     def pruning(self) -> PruningPolicy:

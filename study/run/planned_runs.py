@@ -92,10 +92,7 @@ def plan_run(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> Pla
         seed: of the study.
     """
     derived = derive_seed("repeat", seed, repeat) % 2**31
-    return PlannedRun(
-        config.within(budget).replace(seed=derived),
-        repeat,
-    )
+    return PlannedRun(config.within(budget).replace(seed=derived), repeat)
 
 
 def queue_missing(study: optuna.Study, runs: Sequence[PlannedRun]) -> int:

@@ -121,16 +121,23 @@ def claim(
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
         if not waiting and goal.only_queued:
             return None
-        number = waiting[0].number if waiting else len(trials)
+        chosen = next((one for one in waiting if _set_running(storage, one)), None)
+        if waiting and chosen is None:  # another program takes trials of this study
+            return None
+        number = chosen.number if chosen else len(trials)
         study.sampler = make_sampler(goal.sampler, task.identity.seed, number)
-        if waiting:
-            storage.set_trial_state_values(trial_id(waiting[0]), TrialState.RUNNING)
-            trial = optuna.Trial(study, trial_id(waiting[0]))
-        else:
-            trial = study.ask()
+        trial = optuna.Trial(study, trial_id(chosen)) if chosen else study.ask()
         storage.record_heartbeat(trial_id(trial))
         trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
         return trial
+
+
+def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
+    """Take a queued trial; return whether it was still there to take."""
+    try:
+        return storage.set_trial_state_values(trial_id(trial), TrialState.RUNNING)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        return False
 
 
 def is_exhausted(goal: Search | PlannedRuns, study: optuna.Study) -> bool:

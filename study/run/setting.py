@@ -50,11 +50,11 @@ def resolve(
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
     machine, beats = load_data(machine, console)
     kind = ALL_TABLES if space is None else space.name
-    split = options.records.split if options.records else options.split
+    split = options.records.split if options.records else options.split_name
     name = options.study or default_name(kind, beats.source, split, budget.name)
     stored = read_identity(machine.storage, name)
     records = options.records or _stored_records(stored, options.split)
-    split = check_split(options.split, beats, records, console)
+    split = check_split(options.split_name, beats, records, console)
     machine = resolve_means(machine, stored, console)
     identity = Identity(
         space=kind,

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import optuna
@@ -18,8 +19,8 @@ from ecg import sources
 from ecg.budget import find_budget
 from ecg.errors import EcgError
 from ecg.heartbeats import Heartbeats
-from ecg.splits import make_split
-from ecg.training import find_device, make_part, training_data
+from ecg.splits import REDRAWN, make_split
+from ecg.training import Part, TrainingData, find_device, make_part, training_data
 from search_spaces import find_space
 from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
 from study.storage.database import hide_password, reason_of
@@ -119,7 +120,13 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         StorageError: the storage failed for long.
         EcgError: the study was deleted.
     """
-    storage = open_storage(task.machine.storage, create=False, lean=True)
+    storage = open_storage(
+        task.machine.storage,
+        create=False,
+        lean=True,
+        waits=is_outage,
+        say=lambda text: emit(Notice(text)),
+    )
     bench = _prepare(task, emit, beats)
     pruner = task.goal.pruning.build(find_budget(task.identity.budget).max_epochs)
     watch = Watch()
@@ -212,15 +219,17 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
         beats = sources.load(machine.data)
     if beats.fingerprint != identity.data:
         raise EcgError(f"the data in {machine.data} changed while the study was being opened")
-    split = make_split(identity.split, beats, identity.record_lists)
-    device = find_device(machine.device)
-    return Bench(
-        task=task,
-        emit=emit,
-        space=space,
-        data=training_data(beats, split, find_budget(identity.budget), device),
-        test=make_part(beats, split.test, device) if space is None else None,
-    )
+    device, budget = find_device(machine.device), find_budget(identity.budget)
+
+    @lru_cache(maxsize=1)  # the runs of one repeat follow one another
+    def drawn(draw: int) -> tuple[TrainingData, Part | None]:
+        split = make_split(identity.split, beats, identity.record_lists, draw=draw)
+        test = make_part(beats, split.test, device) if space is None else None
+        return training_data(beats, split, budget, device), test
+
+    data, test = drawn(0)
+    redraw = drawn if identity.split == REDRAWN else None
+    return Bench(task=task, emit=emit, space=space, data=data, test=test, redraw=redraw)
 
 
 def _outlast(action: Callable[[], T], bench: Bench) -> T:

@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import logging
 import socket
 import threading
 import webbrowser
@@ -13,30 +14,46 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
 import pandas as pd
-import sqlalchemy
 from optuna.storages import RDBStorage
 
-from ecg.errors import UsageError
+from ecg.errors import EcgError, UsageError
 from study.plots import PLOTS
-from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background
-from study.show.sentences import tell_caution, tell_test_reads, tell_trials, tell_winner
+from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
+from study.show.dashboard_hosts import Application, only_for
+from study.show.sentences import (
+    tell_caution,
+    tell_confirmation,
+    tell_test_reads,
+    tell_trials,
+    tell_winner,
+)
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
+from study.storage.copied_notes import place_notes
 from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
 from study.storage.database import hide_password
-from study.storage.ids import storage_of, study_id, trial_id_of
+from study.storage.ids import database_of, storage_of, study_id, trial_id_of
 from study.storage.notes import failure_note, study_note
+from study.storage.outage import STORAGE_ERRORS
 from study.storage.reading import count_states
-from study.storage.studies import open_storage
+from study.storage.studies import (
+    find_identity,
+    is_writable,
+    open_storage,
+    open_unlocked,
+    own_studies,
+)
 from study.storage.trials_table import study_records
+from study.wording import say_limits, warn_of_limits
 
 DEFAULT_PORT = 8080
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
 SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
 
+logger = logging.getLogger(__name__)
+
 Say = Callable[[str], None]
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -72,17 +89,22 @@ def serve_dashboard(
         UsageError: there is no such storage, or host or port cannot be listened on.
         StorageError: the storage cannot be read.
     """
-    opened = open_storage(storage, create=False)
+    opened = open_storage(storage, create=False, write=False)
     if warning := exposure(host):
         say(warning)
-    server = make_dashboard(storage, host=host, port=port)
-    refresh_all(opened)
+    server = make_dashboard(opened, host=host, port=port)
+    is_shown_only = not is_writable(opened)
+    if is_shown_only:
+        say("warning: the database can only be read. Notes and figures are shown as stored.")
+    else:
+        refresh_all(opened)
     address = f"http://{_in_url(host)}:{server.server_port}/"
     say(f"dashboard of {hide_password(storage)}: {address}\nCtrl-C ends it")
     if open_browser:
         webbrowser.open(address)
     ended = threading.Event()
-    threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True).start()
+    if not is_shown_only:
+        threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -92,19 +114,19 @@ def serve_dashboard(
         server.server_close()
 
 
-def make_dashboard(storage: str, *, host: str, port: int | None) -> WSGIServer:
+def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIServer:
     """Return the server of the dashboard, listening; see `serve_dashboard`."""
     from optuna_dashboard import wsgi
 
-    folder = artifact_folder(storage)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = artifact_folder(storage.url)
+    if is_writable(storage):
+        folder.mkdir(parents=True, exist_ok=True)
     # Without the rules of `open_storage`: a page that is being read must not hold the lock
     # that the workers write under.
-    arguments = {"timeout": 60} if sqlalchemy.make_url(storage).drivername == "sqlite" else {}
-    plain = RDBStorage(storage, engine_kwargs={"connect_args": arguments})
+    plain = open_unlocked(storage)
     serialize_each_trial_once()
     app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain, make_file))
-    return _listen(_with_style(app), host, port)
+    return _listen(only_for(_with_style(app), host), host, port)
 
 
 def exposure(host: str) -> str | None:
@@ -122,9 +144,12 @@ def exposure(host: str) -> str | None:
 
 
 def refresh_all(storage: RDBStorage) -> None:
-    """Bring notes and figures of every study up to date."""
-    for name in optuna.get_all_study_names(storage):
-        refresh(optuna.load_study(storage=storage, study_name=name))
+    """Bring notes and figures of every study of this project up to date."""
+    for study in own_studies(storage):
+        try:
+            refresh(study)
+        except (EcgError, *STORAGE_ERRORS) as error:  # such as a role that may only read
+            logger.warning("study '%s' is shown as it was: %s", study.study_name, error)
 
 
 def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
@@ -138,9 +163,11 @@ def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
     while not ended.wait(REFRESH_SECONDS):
         try:
             found = count_states(storage)
-            for name in [name for name in found if found[name] != shown.get(name)]:
-                refresh(optuna.load_study(storage=storage, study_name=name))
-                shown[name] = found[name]
+            for study in own_studies(storage):
+                name = study.study_name
+                if name in found and found[name] != shown.get(name):
+                    refresh(study)
+                    shown[name] = found[name]
         except Exception as error:  # a study deleted meanwhile, a busy storage: next time
             optuna.logging.get_logger("study").debug("not brought up to date: %s", error)
 
@@ -151,12 +178,19 @@ def refresh(study: optuna.Study) -> None:
     A note that a person has written over is left alone.
 
     Args:
-        study: whoever made it.
+        study: of this project; in a study of another tool nothing is written.
     """
+    if not find_identity(study):
+        return
     records = study_records(study, curves=False)
-    as_of = {str(state): int(n) for state, n in records["state"].value_counts().items()}
+    as_of: dict[str, Any] = {str(s): int(n) for s, n in records["state"].value_counts().items()}
+    as_of["study"] = study.study_name  # a copy has the note of its original
+    if (confirmation := records.attrs.get("confirmation")) is not None:
+        as_of["confirmed"] = sum(map(len, confirmation.runs.values()))
     storage, key = storage_of(study), study_id(study)
     system = storage.get_study_system_attrs(key)
+    if (database := database_of(study)) is not None and place_notes(database, key, system):
+        system = storage.get_study_system_attrs(key)
     if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
         return
     if system.get("dashboard:note_ver", OUR_NOTE) == OUR_NOTE:
@@ -177,6 +211,8 @@ def describe_study(records: pd.DataFrame) -> str:
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),
+        warn_of_limits(records.attrs["identity"]),
+        tell_confirmation(records.attrs.get("confirmation")),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]
@@ -187,6 +223,7 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
     """Save the figures that the dashboard has not itself."""
     from optuna_dashboard import save_plotly_graph_object
 
+    limits = say_limits(records.attrs["identity"])
     for plot in PLOTS:
         if not plot.on_dashboard:
             continue
@@ -194,7 +231,10 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
             figure = on_any_background(plot.draw(records))
         except NothingToDrawError:
             continue
-        figure.update_layout(title={"text": plot.title, "x": 0.02, "y": 0.97, "font": {"size": 14}})
+        title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
+        figure.update_layout(
+            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.97, "font": {"size": 14}}
+        )
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from study.comparison import differences_from_protocol, say_caution
 from study.plots import PLOTS, Plot
 from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError, baseline_of, best_of
+from study.show.confirmation import confirmation_section
 from study.show.report_table import trials_table
 from study.show.sentences import (
     tell_caution,
@@ -25,6 +27,7 @@ from study.show.sentences import (
 )
 from study.storage.attributes import PLANNED
 from study.storage.files import write_text
+from study.wording import warn_of_limits
 
 PAIRS = (("confusion", "shares"),)  # drawn side by side where there is room
 
@@ -121,8 +124,13 @@ def _study(records: pd.DataFrame, anchor: str, figures: _Figures) -> Iterator[st
         else:
             yield from drawn
     if not is_search:
+        reasons = differences_from_protocol(records.attrs["identity"])
+        note = say_caution(reasons) or "ours beside the published figures"
         for title, figure in published_tables(records).items():
-            yield _section(title, figures.place(figure), "ours beside the published figures")
+            yield _section(title, figures.place(figure), note)
+    if (confirmation := records.attrs.get("confirmation")) is not None:
+        title = f"Confirmed on the test part (study {confirmation.study})"
+        yield _section(title, confirmation_section(confirmation))
     if missing:
         yield "<h3>Not drawn</h3><ul class='soft'>"
         yield from (f"<li>{html.escape(reason)}</li>" for reason in missing)
@@ -141,6 +149,8 @@ def _story(records: pd.DataFrame) -> Iterator[str]:
         baseline = None if best is None else baseline_of(records)
         paragraphs.append(tell_winner(records, best, baseline))
     paragraphs.append(tell_test_reads(records))
+    if limits := warn_of_limits(records.attrs["identity"]):
+        yield f'<p class="caution">{html.escape(limits)}</p>'
     yield from (f"<p>{html.escape(text)}</p>" for text in paragraphs)
     if is_search and (caution := tell_caution(best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'

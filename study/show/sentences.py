@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from ecg.metrics import bootstrap_interval, scores_of_many
+from ecg.metrics import bootstrap_interval, difference_interval
+from study.comparison import (
+    COMPARED,
+    compare_confirmed,
+    conclude,
+    confirmed_scores,
+)
+from study.storage.confirmation import BASELINE, Confirmation
 from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
 
-DRAWS = 2000
-SEED = 20110801
 STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
           "waiting": "queued"}  # fmt: skip
 
@@ -82,6 +85,23 @@ def tell_caution(best: pd.Series | None) -> str:
     )
 
 
+def tell_confirmation(confirmation: Confirmation | None) -> str:
+    """Return what `confirm` found on the test part, "" for nothing."""
+    if confirmation is None:
+        return ""
+    means = (
+        f"{one.label} {one.mean:.4f} (95% interval {one.interval[0]:.4f} to "
+        f"{one.interval[1]:.4f}, n = {one.runs})"
+        for one in confirmed_scores(confirmation)
+        if one.score == COMPARED[0]
+    )
+    concluded = conclude(compare_confirmed(confirmation), BASELINE, what="configurations")
+    return (
+        f"Confirmed on the test part by the study {confirmation.study}, "
+        f"{score_title(COMPARED[0])}: {'; '.join(means)}. {concluded}"
+    )
+
+
 def tell_test_reads(records: pd.DataFrame) -> str:
     """Return how often the test part was read, and why."""
     reads = records["test_read"].dropna() if "test_read" in records else pd.Series(dtype=object)
@@ -89,29 +109,3 @@ def tell_test_reads(records: pd.DataFrame) -> str:
         return "The test part was never read."
     reasons = ", ".join(sorted({str(read["reason"]) for read in reads}))
     return f"The test part was read {len(reads)} times, once a trial: {reasons}."
-
-
-def difference_interval(
-    one: ArrayLike, other: ArrayLike, score: str, *, draws: int = DRAWS, seed: int = SEED
-) -> tuple[float, float]:
-    """95% bootstrap interval of the difference of a score between two confusion matrices.
-
-    The two are resampled independently: which beats both got right is not on record. For two
-    models measured on the same beats the interval is therefore rather too wide.
-
-    Args:
-        one: (5, 5) counts.
-        other: (5, 5) counts, subtracted.
-        score: one of `ecg.metrics.SCORES`.
-        draws: number of resampled pairs.
-        seed: of the draws.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for confusion in (one, other):
-        matrix = np.asarray(confusion, dtype=np.int64)
-        total = int(matrix.sum())
-        counts = rng.multinomial(total, matrix.ravel() / total, size=draws)
-        drawn.append(scores_of_many(counts.reshape(draws, *matrix.shape))[score])
-    low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
-    return float(low), float(high)

@@ -1,28 +1,34 @@
 """What a study found, in a few lines for a terminal: `list`, `show`, and the end of `run`."""
 
+import json
+import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
-from study.storage.reading import Row, StudyRows, best_row
+from study.storage.confirmation import CONFIRMATION
+from study.storage.reading import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
     counted,
     format_seconds,
+    one_line,
     parameters_of,
     say_identity,
     say_parameters,
     score_title,
+    warn_of_limits,
 )
 
 # Attributes of trials that are read for a line a study, and for one study.
-LISTED = ("baseline",)
+LISTED = ("baseline", "best_epoch")
 SHOWN = (
-    *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "best_epoch",
-    "last_epoch", "seconds", "weights",
+    *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "last_epoch",
+    "seconds", "weights", CONFIRMATION,
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
@@ -38,50 +44,127 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     """
     identity = study.identity
     parts: list[RenderableType] = [
-        Text(f"study {study.name}", style="bold"),
-        Text(f"space {identity.get('space')}, {say_identity(identity)}"),
-        Text(_describe_states(study.rows)),
-        Text(_describe_test_reads(study.rows, readings)),
-        Text(_describe_weights(study.rows)),
+        Text(f"study {one_line(study.name)}", style="bold"),
+        _text(f"space {identity.get('space')}, {say_identity(identity)}"),
+        _text(_describe_states(study)),
+        _text(_describe_test_reads(study.rows, readings)),
+        _text(_describe_weights(study.rows)),
     ]
-    best = best_row(study.rows)
+    if limits := warn_of_limits(identity):
+        parts.append(Text(limits))
+    best = study.best
     if best is None:
-        return Group(*parts, Text("no trial is complete yet"))
-    compared = _compare(best, _find_baseline(study.rows))
-    return Group(*parts, compared, _per_class(best), _best_trials(study.rows, trials))
+        parts.append(Text("no trial is complete yet"))
+        return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
+    parts += [_compare(best, study.baseline), _per_class(best), _best_trials(study.rows, trials)]
+    if study.confirmation is not None:
+        # Its statistics take longer to import than most studies to read.
+        from study.show.confirmation import show_confirmation
+
+        parts.append(show_confirmation(study.confirmation))
+    return Group(*parts)
 
 
 def list_studies(studies: Sequence[StudyRows]) -> Table:
     """Draw one row a study, of which the attributes `LISTED` are needed."""
     table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
-    for column in (
-        "study", "data", "split", "budget", "device", "precision", "finished", "best", "baseline"
-    ):  # fmt: skip
+    for column in ("study", "state", "last active", "best", "baseline", "finished", "workers",
+                   *SETTINGS):  # fmt: skip
         table.add_column(column, no_wrap=True)
     for study in studies:
-        finished = sum(row["state"] in ("complete", "pruned") for row in study.rows)
-        found = (best_row(study.rows), _find_baseline(study.rows))
         table.add_row(
-            Text(study.name),
-            *(Text(str(study.identity.get(key, "?"))) for key in SETTINGS),
-            f"{finished}/{len(study.rows)}",
-            *("-" if row is None else f"{row['value']:.4f}" for row in found),
+            _text(study.name),
+            state_of(study),
+            "-" if study.active is None else study.active.strftime("%Y-%m-%d %H:%M"),
+            *("-" if r is None else f"{r['value']:.4f}" for r in (study.best, study.baseline)),
+            f"{_count_finished(study)}/{len(study.rows)}",
+            str(study.workers),
+            *(_text(study.identity.get(key, "?")) for key in SETTINGS),
         )
-    table.caption = "finished: complete or pruned; best and baseline on validation"
+    table.caption = (
+        "interrupted: has trials that are queued, or running without a worker; finished: complete "
+        "or pruned trials; best and baseline on validation"
+    )
     return table
 
 
-def _find_baseline(rows: Sequence[Row]) -> Row | None:
-    """Return the complete baseline trial, None where there is none."""
-    return next((row for row in rows if row["baseline"] and row["state"] == "complete"), None)
+def state_of(study: StudyRows) -> str:
+    """Return in a word or two how a study stands."""
+    if study.damage:
+        return "damaged"
+    if study.workers:
+        return "running"
+    if any(row["state"] in ("running", "waiting") for row in study.rows):
+        return "interrupted"
+    return "stopped" if study.rows else "empty"
 
 
-def _describe_states(rows: Sequence[Row]) -> str:
-    """Return "12 trials: 9 complete, 3 pruned; 5 min of training"."""
+def study_facts(study: StudyRows) -> dict[str, Any]:
+    """Return what `list` says of a study as values that JSON can hold."""
+    return {
+        "study": study.name,
+        "state": state_of(study),
+        "made_by_this_project": study.is_ours,
+        "damage": study.damage or None,
+        "last_active": None if study.active is None else study.active.isoformat(timespec="seconds"),
+        "workers": study.workers,
+        "trials": dict(Counter(row["state"] for row in study.rows)),
+        "directions": list(study.directions),
+        "best": _trial_facts(study.best),
+        "baseline": _trial_facts(study.baseline),
+        "identity": dict(study.identity),
+    }
+
+
+def shown_facts(study: StudyRows, *, trials: int = 10) -> dict[str, Any]:
+    """Return what `show` says of a study as values that JSON can hold, see `show_study`."""
+    best = [_trial_facts(row) for row in _ended(study.rows)[:trials]]
+    return study_facts(study) | {"best_trials": best}
+
+
+def as_json(facts: Any) -> str:
+    """Return facts as JSON that every reader takes: what is not finite is a text."""
+    return json.dumps(_finite(facts), indent=2, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _trial_facts(row: Row | None) -> dict[str, Any] | None:
+    """Return a trial: number, state, value, parameters, and what is known of its training."""
+    if row is None:
+        return None
+    plain = ("number", "state", "value", "stop_reason", "best_epoch", "last_epoch", "seconds")
+    return {
+        **{name: row[name] for name in plain if name in row},
+        "parameters": parameters_of(row.items()),
+        "added_by_hand": not is_trained(row),
+        **{name: row[name] for name in row if str(name).startswith(("validation_", "test_f1"))},
+    }
+
+
+def _count_finished(study: StudyRows) -> int:
+    return sum(row["state"] in ("complete", "pruned") for row in study.rows)
+
+
+def _text(text: object) -> Text:
+    """Return text from outside, as it is and in one line."""
+    return Text(one_line(text))
+
+
+def _describe_states(study: StudyRows) -> str:
+    """Return "12 trials: 9 complete, 3 pruned; 5 min of training; 2 workers"."""
+    rows = study.rows
     counts = Counter(row["state"] for row in rows).most_common()
     states = ", ".join(f"{count} {state}" for state, count in counts)
     spent = sum(row.get("seconds", 0) for row in rows)
-    return f"{len(rows)} trials: {states or 'none'}; {format_seconds(spent)} of training"
+    told = f"{len(rows)} trials: {states or 'none'}; {format_seconds(spent)} of training"
+    return f"{told}; {counted(study.workers, 'worker')} now" if study.workers else told
 
 
 def _describe_test_reads(rows: Sequence[Row], readings: int) -> str:
@@ -116,7 +199,7 @@ def _compare(best: Row, baseline: Row | None) -> RenderableType:
         pairs = zip(figures["best"], figures["baseline"], strict=True)
         table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
     lines = [
-        Text(f"{title}: {say_parameters(parameters_of(row.items()))}")
+        _text(f"{title}: {say_parameters(parameters_of(row.items()))}")
         for title, row in chosen.items()
     ]
     return Group(*lines, table)
@@ -126,7 +209,7 @@ def _per_class(best: Row) -> Table:
     table = Table(title=f"trial {best['number']} per class (validation)", title_justify="left")
     figures = best["per_class"]
     for column in ("class", *figures, "beats"):
-        table.add_column(column)
+        table.add_column(_text(column))
     for index, title in enumerate(CLASS_TITLES):
         values = [f"{figures[figure][index]:.4f}" for figure in figures]
         beats = sum(best["confusion"][index])
@@ -134,21 +217,27 @@ def _per_class(best: Row) -> Table:
     return table
 
 
+def _ended(rows: Sequence[Row]) -> list[Row]:
+    """Return the complete and pruned trials, complete ones first, the best value first."""
+    return sorted(finished_rows(rows), key=lambda row: (row["state"], -row["value"]))
+
+
 def _best_trials(rows: Sequence[Row], number: int) -> Table:
-    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
-    finished = [row for row in ended if row["value"] is not None]
-    finished.sort(key=lambda row: (row["state"], -row["value"]))
-    table = Table(title=f"the best {len(finished[:number])} finished trials", title_justify="left")
+    chosen = _ended(rows)[:number]
+    table = Table(title=f"the best {len(chosen)} finished trials", title_justify="left")
     for column in ("trial", "value", "stopped by", "epochs", "time", "parameters"):
         table.add_column(column, overflow="fold")
-    for row in finished[:number]:
+    for row in chosen:
+        trained = is_trained(row)
         table.add_row(
             str(row["number"]),
             f"{row['value']:.4f}",
-            str(row["stop_reason"]),
-            f"{row['best_epoch']}/{row['last_epoch']}",
-            format_seconds(row["seconds"]),
-            say_parameters(parameters_of(row.items())),
+            _text(row["stop_reason"] if trained else "added by hand"),
+            f"{row['best_epoch']}/{row['last_epoch']}" if trained else "-",
+            format_seconds(row["seconds"]) if trained else "-",
+            _text(say_parameters(parameters_of(row.items()))),
         )
     table.caption = "epochs: best/last"
+    if not all(map(is_trained, chosen)):
+        table.caption += "; a trial added by hand was not trained here and is never the winner"
     return table

@@ -8,6 +8,7 @@ from typing import Any
 
 from ecg.heartbeats import CLASS_TITLES, CLASSES
 from ecg.metrics import per_class
+from study.wording import say_limits
 
 _DRAWING = threading.Lock()  # Matplotlib draws one figure at a time
 
@@ -25,10 +26,13 @@ def make_file(name: str, facts: Mapping[str, Any], objective: str) -> bytes:
     # Matplotlib takes a second to import, so only a process that draws does it.
     from study.show.trial_images import confusion_image, curves_image
 
+    limits = say_limits(facts)
     with _DRAWING:
         if name == "confusion.png":
-            return confusion_image(facts["confusion"])
-        return curves_image(facts["curves"], objective, facts["best_epoch"], facts["stop_reason"])
+            return confusion_image(facts["confusion"], limits)
+        return curves_image(
+            facts["curves"], objective, facts["best_epoch"], facts["stop_reason"], limits
+        )
 
 
 def predictions_csv(confusion: Sequence[Sequence[int]]) -> str:

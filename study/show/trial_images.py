@@ -20,11 +20,12 @@ DPI = 110
 SIZE = (5.6, 4.8)  # inches
 
 
-def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
+def confusion_image(confusion: Sequence[Sequence[int]], limits: str = "") -> bytes:
     """Draw a confusion matrix: counts, coloured by the share of each true class.
 
     Args:
         confusion: (5, 5) counts, rows true, columns predicted.
+        limits: what a reader must know, see `study.wording.say_limits`.
 
     Returns:
         PNG.
@@ -46,11 +47,15 @@ def confusion_image(confusion: Sequence[Sequence[int]]) -> bytes:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title("validation, best epoch: beats and share of the true class", fontsize=9)
-    return _png(figure)
+    return _png(figure, limits)
 
 
 def curves_image(
-    curves: Mapping[str, Sequence[Any]], objective: str, best_epoch: int, stop_reason: str
+    curves: Mapping[str, Sequence[Any]],
+    objective: str,
+    best_epoch: int,
+    stop_reason: str,
+    limits: str = "",
 ) -> bytes:
     """Draw the losses and the objective epoch by epoch, the best epoch marked.
 
@@ -59,6 +64,7 @@ def curves_image(
         objective: name of the curve that the study maximises; left out where it is not there.
         best_epoch: counted from 1.
         stop_reason: for the title.
+        limits: what a reader must know, see `study.wording.say_limits`.
 
     Returns:
         PNG.
@@ -79,7 +85,7 @@ def curves_image(
         axes.grid(alpha=0.3)
     above.legend(fontsize=8)
     above.set_title(f"{len(epochs)} epochs, ended by {stop_reason}", fontsize=9)
-    return _png(figure)
+    return _png(figure, limits)
 
 
 def _figure(**margins: float) -> Figure:
@@ -89,7 +95,8 @@ def _figure(**margins: float) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure, limits: str) -> bytes:
+    figure.text(0.99, 0.99, limits, ha="right", va="top", fontsize=7, color="#D55E00")
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")

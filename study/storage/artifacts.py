@@ -11,22 +11,30 @@ import logging
 import mimetypes
 import shutil
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
+import numpy as np
 import optuna
 import sqlalchemy
+from numpy.typing import NDArray
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialModel, TrialSystemAttributeModel
+from optuna.trial import FrozenTrial
 
+from ecg.errors import DataError
 from ecg.files import replacing
+from study.storage.copied_notes import NUMBER
+from study.storage.database import folder_beside
+from study.storage.facts import IDENTITY_KEY
 from study.storage.ids import storage_of, study_id, trial_id_of
-from study.storage.studies import IDENTITY_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +44,8 @@ FOLDER = "artifacts"
 ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
 MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
-PREDICTIONS = "validation.npz"
+VALIDATION_PREDICTIONS = "validation.npz"
+TEST_PREDICTIONS = "test.npz"  # of a run that `confirm` made
 OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 
 
@@ -82,12 +91,17 @@ class TrialFiles(WholeFiles):
             )
             with self._storage.engine.connect() as connection:
                 found = connection.execute(owner).first()
-            entry = json.loads(json.loads(found.value_json)) if found else None
-            if found is None or not entry or entry["filename"] not in MADE_ON_DEMAND:
+            if found is None:
                 raise
-            identity = self._storage.get_study_user_attrs(found.study_id).get(IDENTITY_KEY, {})
-            facts = self._storage.get_trial(found.trial_id).user_attrs
-            return io.BytesIO(self._make(entry["filename"], facts, identity.get("objective", "")))
+            try:
+                name = json.loads(json.loads(found.value_json))["filename"]
+                if name not in MADE_ON_DEMAND:
+                    raise
+                identity = self._storage.get_study_user_attrs(found.study_id)[IDENTITY_KEY]
+                facts = self._storage.get_trial(found.trial_id).user_attrs
+                return io.BytesIO(self._make(name, facts, identity["objective"]))
+            except (ValueError, TypeError, LookupError) as error:  # damaged, see `read_facts`
+                raise ArtifactNotFound(f"it cannot be made: {error}") from error
 
     def remove(self, artifact_id: str) -> None:
         """Remove a file, if there is one: a study with its trials can be deleted without."""
@@ -97,9 +111,7 @@ class TrialFiles(WholeFiles):
 
 def artifact_folder(storage: str) -> Path:
     """Return the folder of a storage's artifacts: beside an SQLite file, else in results/."""
-    url = sqlalchemy.make_url(storage)
-    beside = url.get_backend_name() == "sqlite" and url.database
-    return (Path(str(url.database)).parent if beside else Path("results")) / FOLDER
+    return folder_beside(storage) / FOLDER
 
 
 def keep_files(
@@ -117,20 +129,56 @@ def keep_files(
         stored with the trial. And the names of the files that were written.
     """
     entries, written = entries_on_demand(), set[str]()
-    try:
-        for name, content in contents.items():
-            key = str(uuid.uuid4())
+    for name, content in contents.items():
+        key = str(uuid.uuid4())
+        try:
             with replacing(folder / key) as beside:
                 beside.write_bytes(content)
-            entries |= dict([_entry(name, key)])
-            written.add(name)
-    except OSError as error:
-        logger.warning(
-            "trial %d is kept without its %s: %s cannot be written (%s)",
-            trial.number, " and ".join(name for name in contents if name not in written), folder,
-            error.strerror or error,
-        )  # fmt: skip
+        except OSError as error:
+            logger.warning(
+                "trial %d is kept without its %s: %s cannot be written (%s)",
+                trial.number, name, folder, error.strerror or error,
+            )  # fmt: skip
+            continue
+        entries |= dict([_entry(name, key)])
+        written.add(name)
     return entries, written
+
+
+def file_of(trial: FrozenTrial, name: str) -> str | None:
+    """Return where a file of a trial is kept in the folder of artifacts, None where it is not."""
+    for key, text in trial.system_attrs.items():
+        if key.startswith(ENTRY) and (json.loads(text) or {}).get("filename") == name:
+            return key.removeprefix(ENTRY)
+    return None
+
+
+def read_test_predictions(
+    trial: FrozenTrial, folder: Path
+) -> tuple[NDArray[np.float16], NDArray[np.int8]] | None:
+    """Return the (n, 5) probabilities and (n,) labels of a run on the test part.
+
+    Args:
+        trial: of a confirmation.
+        folder: of the artifacts.
+
+    Returns:
+        None where they were not kept, or are not on this machine.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    name = file_of(trial, TEST_PREDICTIONS)
+    if name is None or not (path := folder / name).is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return found["probability"], found["label"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"the predictions of trial {trial.number} in {path} are damaged ({error}). Delete "
+            "the file to leave this run out of its ensemble."
+        ) from None
 
 
 def entries_on_demand() -> dict[str, str]:
@@ -145,7 +193,7 @@ def _entry(filename: str, key: str) -> tuple[str, str]:
     return f"{ENTRY}{key}", json.dumps(asdict(meta))
 
 
-def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
+def note_attributes(trial_id: int | None, text: str, number: int = 0) -> dict[str, str | int]:
     """Return a note as the study's system attributes under which the dashboard looks for it.
 
     `optuna_dashboard.save_note` reads all notes of the study to write one, and takes seconds
@@ -154,9 +202,13 @@ def note_attributes(trial_id: int | None, text: str) -> dict[str, str | int]:
     Args:
         trial_id: in the storage, None for the study itself.
         text: markdown.
+        number: of the trial, by which a copy of the study finds it again.
     """
-    prefix = "dashboard" if trial_id is None else f"dashboard:{trial_id}"
-    return {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
+    if trial_id is None:
+        return {"dashboard:note_str:0": text, "dashboard:note_ver": OUR_NOTE}
+    prefix = f"dashboard:{trial_id}"
+    note: dict[str, str | int] = {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
+    return note | {f"{prefix}:{NUMBER}": number}
 
 
 def save_note(study: optuna.Study, number: int | None, text: str) -> None:
@@ -168,5 +220,5 @@ def save_note(study: optuna.Study, number: int | None, text: str) -> None:
         text: markdown.
     """
     trial = None if number is None else trial_id_of(study, number)
-    for name, value in note_attributes(trial, text).items():
+    for name, value in note_attributes(trial, text, number or 0).items():
         storage_of(study).set_study_system_attr(study_id(study), name, value)

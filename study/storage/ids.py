@@ -1,13 +1,19 @@
 """How Optuna's storage knows a study and a trial: its private names, behind names of ours."""
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
     """Return the storage of a study."""
     return study._storage
+
+
+def database_of(study: optuna.Study) -> RDBStorage | None:
+    """Return the database of a study, behind Optuna's cache; None where it has none."""
+    backend = getattr(study._storage, "_backend", study._storage)
+    return backend if isinstance(backend, RDBStorage) else None
 
 
 def study_id(study: optuna.Study) -> int:

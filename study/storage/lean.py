@@ -1,13 +1,12 @@
-"""Optuna's storage as a worker uses it: trials are read by plain SQL, without what is large.
+"""Optuna's storage, whose trials are read by plain SQL: for workers without what is large.
 
 A worker keeps every trial of its study in memory and looks at all of them several times a trial,
 but needs little of each. Optuna makes an object of every row: to read 5,000 trials takes it four
 seconds and half a gigabyte in each worker.
 """
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -15,12 +14,19 @@ from typing import Any
 from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, select
 
+from study.storage.engines import READING
+from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, tell
+from study.wording import one_line
+
 # Attributes that no worker needs of the trials of others.
 LARGE = ("curves", "examples", "confusion", "per_class", "validation", "versions")
-READING = {"ecg_reading": True}  # a connection that takes no lock to write, see `open_storage`
+# What reading something can end with that Optuna did not write.
+DAMAGES = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+DAMAGED = object()  # in place of what cannot be read
 TOGETHER = 500  # trials asked for in one statement: databases limit its variables
 
 _TRIAL = models.TrialModel
@@ -30,17 +36,75 @@ _STEP = models.TrialIntermediateValueModel
 _USER = models.TrialUserAttributeModel
 _SYSTEM = models.TrialSystemAttributeModel
 _COLUMN = _TRIAL.__table__.c  # the model's own times are properties
-_TRIALS = select(
-    *(_COLUMN[name] for name in ("trial_id", "number", "state")),
-    *(_COLUMN[name] for name in ("datetime_start", "datetime_complete")),
-).order_by(_COLUMN.trial_id)
+_TRIALS = (
+    select(
+        _COLUMN.trial_id, models.StudyModel.study_name, _COLUMN.number, _COLUMN.state,
+        _COLUMN.datetime_start, _COLUMN.datetime_complete,
+    )
+    .join(models.StudyModel, models.StudyModel.study_id == _COLUMN.study_id)
+    .order_by(_COLUMN.trial_id)
+)  # fmt: skip
 
 
-class LeanStorage(RDBStorage):
-    """Optuna's storage, which reads the same trials without their `LARGE` attributes.
+class PlainStorage(RDBStorage):
+    """Optuna's storage, which reads the same trials, a damaged one as failed, see `read_facts`.
 
-    `get_attribute` reads one of those. Everything else, writing included, is Optuna's.
+    Writing is Optuna's.
+
+    Args:
+        url: of SQLAlchemy.
+        without: attributes that trials are read without; `get_attribute` reads one of those.
+        options: see RDBStorage.
     """
+
+    def __init__(self, url: str, *, without: Collection[str] = (), **options: Any) -> None:
+        """Open it."""
+        super().__init__(url, **options)
+        self._without = frozenset(without)
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Read what all studies are, with those of their attributes that can be read."""
+        study, direction = models.StudyModel, models.StudyDirectionModel
+        aims: dict[int, list[Any]] = defaultdict(list)
+        with self._reading() as connection:
+            found = connection.execute(select(study.study_id, study.study_name)).all()
+            wanted = select(direction.study_id, direction.direction).order_by(direction.objective)
+            for key, aim in connection.execute(wanted):
+                aims[key].append(aim)
+        return [
+            FrozenStudy(
+                name, None, self.get_study_user_attrs(key), self.get_study_system_attrs(key), key,
+                directions=aims[key],
+            )
+            for key, name in found
+        ]  # fmt: skip
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        """Read the attributes of a study, those that can be read."""
+        return self._study_attributes(models.StudyUserAttributeModel, study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        """Read Optuna's attributes of a study, those that can be read."""
+        return self._study_attributes(models.StudySystemAttributeModel, study_id)
+
+    def _study_attributes(self, table: Any, study_id: int) -> dict[str, Any]:
+        name = select(models.StudyModel.study_name).where(models.StudyModel.study_id == study_id)
+        with self._reading() as connection:
+            study = connection.scalar(name)
+            if study is None:
+                raise KeyError(f"there is no study of the key {study_id}")
+            wanted = select(table.key, table.value_json).where(table.study_id == study_id)
+            rows = connection.execute(wanted).all()
+        found = {}
+        for key, text in rows:
+            try:
+                found[key] = load_json(text)
+            except ValueError as error:
+                if key == IDENTITY_KEY:
+                    found[key] = None  # not the same as none at all
+                damage = f"the attribute '{one_line(key)}' is damaged ({one_line(error)})"
+                tell(study, None, damage, "it is left out")
+        return found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Read a trial.
@@ -49,7 +113,7 @@ class LeanStorage(RDBStorage):
             KeyError: there is none.
         """
         with self._reading() as connection:
-            found = list(_read(connection, _TRIAL.trial_id == trial_id))
+            found = list(_read(connection, _TRIAL.trial_id == trial_id, self._without))
         if not found:
             raise KeyError(f"there is no trial of the key {trial_id}")
         return found[0]
@@ -71,8 +135,9 @@ class LeanStorage(RDBStorage):
             found: list[FrozenTrial] = []
             for begin in range(0, len(known), TOGETHER):
                 some = _TRIAL.trial_id.in_(known[begin : begin + TOGETHER])
-                found += _read(connection, mine & some)
-            found += _read(connection, mine & (_TRIAL.trial_id > trial_id_greater_than))
+                found += _read(connection, mine & some, self._without)
+            newer = _TRIAL.trial_id > trial_id_greater_than
+            found += _read(connection, mine & newer, self._without)
         return [trial for trial in found if states is None or trial.state in states]
 
     def _reading(self) -> Connection:
@@ -85,29 +150,53 @@ def find_distribution(text: str) -> BaseDistribution:
     return json_to_distribution(text)
 
 
-def _read(connection: Connection, wanted: ColumnElement[bool]) -> Iterator[FrozenTrial]:
+def _read(
+    connection: Connection, wanted: ColumnElement[bool], without: Collection[str]
+) -> Iterator[FrozenTrial]:
     """Yield trials in the order of their keys; each table is read in one statement."""
     trials = connection.execute(_TRIALS.where(wanted)).all()
     if not trials:
         return
-    values, params, steps, user, system = (
+    user = _by_trial(
+        connection, _ATTRIBUTES.where(wanted, _USER.key.not_in(sorted(without))), lambda text: text
+    )
+    values, params, steps, system = (
         _by_trial(connection, part.where(wanted), read) for part, read in _PARTS
     )
-    for key, number, state, started, ended in trials:
+    asked = frozenset(TRAINED) - frozenset(without)
+    for key, study, number, state, started, ended in trials:
+        has_ended = state in (TrialState.COMPLETE, TrialState.PRUNED)
+        those = asked if has_ended else ()
+        facts, damage = read_facts(study, number, user[key].items(), those)
+        damage = damage or _drop_damaged(values[key], "value", study, number)
+        damage = damage or _drop_damaged(params[key], "parameter", study, number)
+        _drop_damaged(system[key], "system attribute", study, number)
+        _drop_damaged(steps[key], "reported value", study, number)
+        failed = bool(damage) and has_ended
         yield FrozenTrial(
             number=number,
-            state=state,
+            state=TrialState.FAIL if failed else state,
             value=None,
-            values=list(values[key].values()) or None,
-            datetime_start=_here(started),
-            datetime_complete=_here(ended),
+            values=None if failed else list(values[key].values()) or None,
+            datetime_start=here(started),
+            datetime_complete=here(ended),
             params={name: value for name, (_, value) in params[key].items()},
             distributions={name: found for name, (found, _) in params[key].items()},
-            user_attrs=user[key],
+            user_attrs=facts | ({"failure": damage} if failed else {}),
             system_attrs=system[key],
             intermediate_values=steps[key],
             trial_id=key,
         )
+
+
+def _drop_damaged(found: dict[Any, Any], what: str, study: str, number: int) -> str:
+    """Drop what cannot be read, and say what is dropped; empty for nothing."""
+    said = ""
+    for name in [name for name, value in found.items() if value is DAMAGED]:
+        del found[name]
+        said = f"the {what} '{one_line(name)}' is damaged"
+        tell(study, number, said, "it is left out")
+    return said
 
 
 def _by_trial(
@@ -121,7 +210,10 @@ def _by_trial(
     found: dict[int, dict[Any, Any]] = defaultdict(dict)
     for rows in connection.execute(part).partitions(TOGETHER):
         for key, name, *content in rows:
-            found[key][name] = read(*content)
+            try:
+                found[key][name] = read(*content)
+            except DAMAGES:
+                found[key][name] = DAMAGED
     return found
 
 
@@ -151,16 +243,11 @@ _PARTS: tuple[tuple[Select[Any], Callable[..., Any]], ...] = (
         ).join(_TRIAL),
         _STEP.stored_repr_to_intermediate_value,
     ),
-    (
-        select(_USER.trial_id, _USER.key, _USER.value_json)
-        .join(_TRIAL)
-        .where(_USER.key.not_in(LARGE)),
-        json.loads,
-    ),
-    (select(_SYSTEM.trial_id, _SYSTEM.key, _SYSTEM.value_json).join(_TRIAL), json.loads),
+    (select(_SYSTEM.trial_id, _SYSTEM.key, _SYSTEM.value_json).join(_TRIAL), load_json),
 )
+_ATTRIBUTES = select(_USER.trial_id, _USER.key, _USER.value_json).join(_TRIAL)
 
 
-def _here(stored: datetime | None) -> datetime | None:
+def here(stored: datetime | None) -> datetime | None:
     """Return a time as the clock here shows it; Optuna stores UTC without saying so."""
     return stored and stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecg.heartbeats import CLASS_TITLES
-from study.wording import SCORE_TITLES, say_identity, say_value
+from study.wording import SCORE_TITLES, say_identity, say_value, warn_of_limits
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~&:@/^])")
 REASONS = {
@@ -46,6 +46,8 @@ def trial_note(facts: Mapping[str, Any], params: Mapping[str, Any], objective: s
         f"{facts['seconds']:.1f} s{trained_on}",
         "",
     ]
+    if limits := warn_of_limits(facts):
+        lines += [escape(limits), ""]
     if params:
         lines += [", ".join(f"{escape(k)} = {_number(v)}" for k, v in params.items()), ""]
     lines += [*_class_table(facts["per_class"], facts["confusion"]), ""]

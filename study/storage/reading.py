@@ -6,26 +6,51 @@ or locked, and nothing is read that was not asked for.
 """
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.trial import TrialState
 from sqlalchemy import Connection, Select
 
 from ecg.errors import UsageError
 from study.storage.attributes import PLANNED
-from study.storage.database import SQLITE_WAIT_SECONDS, check_sqlite_file, parse_url, storage_errors
-from study.storage.lean import find_distribution
-from study.storage.studies import IDENTITY_KEY, foreign_study, unknown_study
+from study.storage.confirmation import (
+    CONFIRMATION,
+    NEEDED,
+    Confirmation,
+    confirming_name,
+    confirming_space,
+    make_confirmation,
+)
+from study.storage.database import check_sqlite_file, parse_url, storage_errors
+from study.storage.engines import engine_options
+from study.storage.facts import (
+    IDENTITY_KEY,
+    TRAINED,
+    DamageError,
+    check_examples,
+    check_stored_identity,
+    load_json,
+    read_facts,
+    tell,
+)
+from study.storage.lean import DAMAGES, find_distribution, here
+from study.storage.schema import has_studies
+from study.storage.studies import GRACE_SECONDS, foreign_study, unknown_study
+from study.wording import one_line
 
 BASELINE = "baseline"
 CURVES = "curves"
 EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
+NONE = "none"  # what a choice of None is shown as
 MAPPINGS = ("validation", "test")  # attributes whose items get keys of their own
 # Attributes kept under their own name.
 PLAIN = (
@@ -50,12 +75,50 @@ class StudyRows:
         rows: `number`, `state` (lower case), `value` (the objective), `baseline`, `param_*`,
             `validation_*` and `test_*` figures, and the attributes that were asked for; a
             trial has no key for what it does not have.
+        directions: "maximize" or "minimize" for each objective.
+        active: when a trial began or ended last, None where none has.
+        workers: that run a trial and were heard of lately.
+        damage: of the identity, for which nothing else is known; empty for none.
+        confirmation: what `confirm` found of this search, or in this study of its own; None for
+            nothing. Read where `CONFIRMATION` is asked for.
     """
 
     name: str
     identity: Mapping[str, Any]
     distributions: Mapping[str, str]
     rows: list[Row]
+    directions: Sequence[str] = ("maximize",)
+    active: datetime | None = None
+    workers: int = 0
+    damage: str = ""
+    confirmation: Confirmation | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this project made the study, so that its trials were trained by it."""
+        return bool(self.identity)
+
+    @property
+    def best(self) -> Row | None:
+        """The complete trial with the best objective, the first of several; None for none.
+
+        In a study of this project only trials count that were trained: a value that somebody
+        added by hand was not measured. With several objectives no trial is the best.
+        """
+        if len(self.directions) != 1:
+            return None
+        rows = [row for row in self.rows if is_trained(row) or not self.is_ours]
+        return best_row(rows, minimize=self.directions[0] == "minimize")
+
+    @property
+    def baseline(self) -> Row | None:
+        """The complete baseline trial, None where there is none."""
+        return baseline_row(filter(is_trained, self.rows))
+
+
+def is_trained(row: Row) -> bool:
+    """Whether a trial was trained by this project, and not added by hand."""
+    return "best_epoch" in row
 
 
 def read_study(
@@ -75,7 +138,7 @@ def read_study(
         StorageError: the storage cannot be read.
     """
     with _reading(url) as connection:
-        known = _known_studies(connection)
+        known = _known_studies(connection, url)
         if name not in known:
             raise unknown_study(name, known)
         study = _read(connection, name, known[name], attributes)
@@ -84,11 +147,25 @@ def read_study(
     return study
 
 
-def read_studies(url: str, attributes: Collection[str] = ATTRIBUTES) -> list[StudyRows]:
-    """Read every study of a storage, sorted by name; see `read_study`."""
+def read_studies(
+    url: str, attributes: Collection[str] = ATTRIBUTES, *, foreign: bool = True
+) -> list[StudyRows]:
+    """Read every study of a storage, sorted by name; see `read_study`.
+
+    A study whose identity is damaged has no rows; where only own ones are asked for it is named
+    and left out.
+    """
+    studies = []
     with _reading(url) as connection:
-        known = sorted(_known_studies(connection).items())
-        return [_read(connection, name, key, attributes) for name, key in known]
+        for name, key in sorted(_known_studies(connection, url).items()):
+            try:
+                studies.append(_read(connection, name, key, attributes))
+            except DamageError as error:
+                if foreign:
+                    studies.append(StudyRows(name, {}, {}, [], damage=str(error)))
+                else:
+                    tell(name, None, error.damage, "the study is left out")
+    return studies if foreign else [study for study in studies if study.is_ours]
 
 
 def read_identity(url: str, name: str) -> dict[str, Any]:
@@ -96,10 +173,11 @@ def read_identity(url: str, name: str) -> dict[str, Any]:
 
     Raises:
         StorageError: the storage cannot be read.
+        DamageError: the identity is damaged.
     """
     with suppress(UsageError), _reading(url) as connection:
-        known = _known_studies(connection)
-        return _read_identity(connection, known[name]) if name in known else {}
+        known = _known_studies(connection, url)
+        return _read_identity(connection, name, known[name]) if name in known else {}
     return {}
 
 
@@ -117,7 +195,7 @@ def read_files(url: str, name: str, filename: str) -> dict[int, str]:
     """
     trial, system = models.TrialModel, models.TrialSystemAttributeModel
     with _reading(url) as connection:
-        known = _known_studies(connection)
+        known = _known_studies(connection, url)
         if name not in known:
             raise unknown_study(name, known)
         found = connection.execute(
@@ -143,16 +221,41 @@ def make_row(
     """Return the row of a trial, see `StudyRows`."""
     row: Row = {"number": number, "state": state, "value": value}
     row[BASELINE] = bool(attributes.get(BASELINE, False))
-    row |= {f"param_{name}": value for name, value in params.items()}
+    row |= parameter_columns(params)
     for mapping in MAPPINGS:
         row |= {f"{mapping}_{name}": v for name, v in attributes.get(mapping, {}).items()}
     return row | {name: attributes[name] for name in PLAIN if name in attributes}
 
 
-def best_row(rows: Collection[Row]) -> Row | None:
+def parameter_columns(params: Mapping[str, Any]) -> Row:
+    """Return the parameters of a trial as `param_*`.
+
+    A choice of None is the text "none": a value like others, where a parameter that the trial does
+    not have has no column.
+    """
+    return {f"param_{name}": NONE if value is None else value for name, value in params.items()}
+
+
+def finished_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the complete and pruned trials that have a value."""
+    ended = [row for row in rows if row["state"] in ("complete", "pruned")]
+    return [row for row in ended if not _is_nothing(row["value"])]
+
+
+def best_row(rows: Iterable[Row], *, minimize: bool = False) -> Row | None:
     """Return the complete trial with the best objective, the first of several; None for none."""
-    complete = [r for r in rows if r["state"] == "complete" and r["value"] is not None]
-    return max(complete, key=lambda row: row["value"], default=None)
+    complete = [row for row in finished_rows(rows) if row["state"] == "complete"]
+    sign = -1 if minimize else 1
+    return max(complete, key=lambda row: sign * row["value"], default=None)
+
+
+def baseline_row(rows: Iterable[Row]) -> Row | None:
+    """Return the complete baseline trial, None where there is none."""
+    return next((row for row in rows if row[BASELINE] and row["state"] == "complete"), None)
+
+
+def _is_nothing(value: float | None) -> bool:
+    return value is None or math.isnan(value)
 
 
 def number_of_training(row: Row) -> int:
@@ -163,14 +266,14 @@ def number_of_training(row: Row) -> int:
 @contextmanager
 def _reading(url: str) -> Iterator[Connection]:
     """Connect to a storage that exists, and see it as it is at this moment."""
-    is_sqlite = parse_url(url).get_backend_name() == "sqlite"
-    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
-    if is_sqlite:
-        options = {"connect_args": {"timeout": SQLITE_WAIT_SECONDS}}
+    place = parse_url(url)
+    is_sqlite = place.get_backend_name() == "sqlite"
+    write = is_sqlite and check_sqlite_file(url, create=False, write=False)
+    options = engine_options(place, write=write)
+    if not is_sqlite:
+        options["isolation_level"] = "REPEATABLE READ"
     with storage_errors(url):
-        if is_sqlite:
-            check_sqlite_file(url, create=False)
-        engine = sqlalchemy.create_engine(url, **options)
+        engine = sqlalchemy.create_engine(place, **options)
         try:
             with engine.connect() as connection:
                 if is_sqlite:  # whose driver would begin a transaction only to write
@@ -180,44 +283,121 @@ def _reading(url: str) -> Iterator[Connection]:
             engine.dispose()
 
 
-def _known_studies(connection: Connection) -> dict[str, int]:
+def _known_studies(connection: Connection, url: str) -> dict[str, int]:
     """Return the keys of the studies by name; a database without tables has none."""
-    study = models.StudyModel
-    if not sqlalchemy.inspect(connection).has_table(study.__tablename__):
+    if not has_studies(connection, url):
         return {}
+    study = models.StudyModel
     found = connection.execute(sqlalchemy.select(study.study_name, study.study_id))
     return {row.study_name: row.study_id for row in found}
 
 
 def _read(connection: Connection, name: str, key: int, wanted: Collection[str]) -> StudyRows:
-    trial, value = models.TrialModel, models.TrialValueModel
+    identity = _read_identity(connection, name, key)
+    trial, value = models.TrialModel.__table__.c, models.TrialValueModel
     mine = sqlalchemy.select(trial.trial_id).where(trial.study_id == key)
     found = connection.execute(
-        sqlalchemy.select(trial.trial_id, trial.number, trial.state)
+        sqlalchemy.select(
+            trial.trial_id, trial.number, trial.state, trial.datetime_start, trial.datetime_complete
+        )
         .where(trial.study_id == key)
         .order_by(trial.number)
     ).all()
+    numbers = {row.trial_id: row.number for row in found}
     values = connection.execute(
         sqlalchemy.select(value.trial_id, value.value, value.value_type).where(
             value.trial_id.in_(mine), value.objective == 0
         )
     )
     objectives = {of: value.stored_repr_to_value(number, kind) for of, number, kind in values}
-    params, distributions = _read_params(connection, mine)
-    attributes = _read_attributes(connection, mine, wanted)
-    rows = [
-        make_row(number, state.name.lower(), objectives.get(of), params[of], attributes[of])
-        for of, number, state in found
-    ]
-    if EXAMPLES in wanted and (best := best_row(rows)) is not None:
-        best |= _read_examples(connection, key, number_of_training(best))
-    return StudyRows(name, _read_identity(connection, key), distributions, rows)
+    params, distributions, damage = _read_params(connection, mine)
+    stored = _read_attributes(connection, mine, wanted)
+    asked = frozenset(TRAINED) & frozenset(wanted)
+    rows = []
+    for of, number, stored_state, *_ in found:
+        state = stored_state
+        if not identity:  # whatever another tool keeps under these names
+            rows.append(make_row(number, state.name.lower(), objectives.get(of), params[of], {}))
+            continue
+        ended = state in (TrialState.COMPLETE, TrialState.PRUNED)
+        facts, damaged = read_facts(name, number, stored[of], asked if ended else ())
+        if of in damage and not damaged:
+            damaged = damage[of]
+            tell(name, number, damaged, "it counts as failed")
+        if damaged and ended:
+            state = TrialState.FAIL
+            facts["failure"] = damaged
+        rows.append(make_row(number, state.name.lower(), objectives.get(of), params[of], facts))
+    times = [time for row in found for time in row[3:] if time is not None]
+    study = StudyRows(
+        name,
+        identity,
+        distributions,
+        rows,
+        directions=_read_directions(connection, key),
+        active=here(max(times, default=None)),
+        workers=_count_workers(connection, key),
+        confirmation=_read_confirmation(connection, name) if CONFIRMATION in wanted else None,
+    )
+    if EXAMPLES in wanted and (best := study.best) is not None and is_trained(best):
+        of = {number: key for key, number in numbers.items()}.get(number_of_training(best))
+        best |= {} if of is None else _read_examples(connection, name, of, best["number"])
+    return study
+
+
+def _read_directions(connection: Connection, key: int) -> tuple[str, ...]:
+    direction = models.StudyDirectionModel
+    found = connection.scalars(
+        sqlalchemy.select(direction.direction)
+        .where(direction.study_id == key)
+        .order_by(direction.objective)
+    )
+    return tuple(one.name.lower() for one in found)
+
+
+def _count_workers(connection: Connection, key: int) -> int:
+    """Count the running trials whose worker was heard of lately, by the database's own clock."""
+    trial, beat = models.TrialModel, models.TrialHeartbeatModel
+    heard = connection.execute(
+        sqlalchemy.select(beat.heartbeat, sqlalchemy.func.current_timestamp())
+        .join(trial, trial.trial_id == beat.trial_id)
+        .where(trial.study_id == key, trial.state == TrialState.RUNNING)
+    )
+    return sum(_utc(now) - _utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
+
+
+def _utc(time: datetime | str) -> datetime:
+    """Return a time as it comes from a driver: SQLite has texts, and neither says the zone."""
+    found = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
+    """Return what `confirm` found of a search, whether the search or its confirmation is named."""
+    for study in (name, confirming_name(name)):
+        key = connection.scalar(
+            sqlalchemy.select(models.StudyModel.study_id).where(
+                models.StudyModel.study_name == study
+            )
+        )
+        text = None if key is None else _read_study_text(connection, key, CONFIRMATION)
+        if key is None or text is None:
+            continue
+        identity = _read_identity(connection, study, key)
+        if study != name and identity.get("space") != confirming_space(name):
+            continue
+        try:
+            rows = _read(connection, study, key, NEEDED).rows
+            return make_confirmation(study, identity, load_json(text), rows)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is not shown")
+    return None
 
 
 def _read_params(
     connection: Connection, trials: Select[tuple[int]]
-) -> tuple[dict[int, dict[str, Any]], dict[str, str]]:
-    """Return the parameters by the trial's key, and the distribution of each parameter."""
+) -> tuple[dict[int, dict[str, Any]], dict[str, str], dict[int, str]]:
+    """Return the parameters by the trial's key, the distribution of each, and what is damaged."""
     param = models.TrialParamModel
     found = connection.execute(
         sqlalchemy.select(
@@ -228,45 +408,70 @@ def _read_params(
     )
     params: dict[int, dict[str, Any]] = defaultdict(dict)
     distributions: dict[str, str] = {}
+    damage: dict[int, str] = {}
     for of, name, number, distribution in found:
-        params[of][name] = find_distribution(distribution).to_external_repr(number)
-        distributions[name] = distribution
-    return params, distributions
+        try:
+            params[of][name] = find_distribution(distribution).to_external_repr(number)
+        except DAMAGES:
+            damage[of] = f"the parameter '{one_line(name)}' is damaged"
+        else:
+            distributions[name] = distribution
+    return params, distributions, damage
 
 
 def _read_attributes(
     connection: Connection, trials: Select[tuple[int]], wanted: Collection[str]
-) -> dict[int, dict[str, Any]]:
-    """Return the wanted attributes by the trial's key; `EXAMPLES` are read of one trial only."""
+) -> dict[int, list[tuple[str, str | None]]]:
+    """Return the texts of the wanted attributes by the trial's key, but for `EXAMPLES`."""
     attribute = models.TrialUserAttributeModel
     found = connection.execute(
         sqlalchemy.select(attribute.trial_id, attribute.key, attribute.value_json).where(
             attribute.trial_id.in_(trials), attribute.key.in_(sorted({*wanted} - {EXAMPLES}))
         )
     )
-    attributes: dict[int, dict[str, Any]] = defaultdict(dict)
+    attributes: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
     for of, name, text in found:
-        attributes[of][name] = json.loads(text)
+        attributes[of].append((name, text))
     return attributes
 
 
-def _read_identity(connection: Connection, key: int) -> dict[str, Any]:
+def _read_identity(connection: Connection, name: str, key: int) -> dict[str, Any]:
+    text = _read_study_text(connection, key, IDENTITY_KEY)
+    if text is None:
+        return {}
+    try:
+        value = load_json(text)
+    except ValueError:
+        value = None
+    return check_stored_identity(name, value)
+
+
+def _read_study_text(connection: Connection, key: int, attribute: str) -> str | None:
     model = models.StudyUserAttributeModel
-    text = connection.scalar(
-        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == IDENTITY_KEY)
+    found: str | None = connection.scalar(
+        sqlalchemy.select(model.value_json).where(model.study_id == key, model.key == attribute)
     )
-    return json.loads(text) if text else {}
+    return found
 
 
-def _read_examples(connection: Connection, key: int, number: int) -> dict[str, Any]:
+def _read_examples(connection: Connection, study: str, key: int, number: int) -> dict[str, Any]:
     """Return the examples of one trial, under their name, where it has any."""
-    trial, attribute = models.TrialModel, models.TrialUserAttributeModel
+    attribute = models.TrialUserAttributeModel
     text = connection.scalar(
-        sqlalchemy.select(attribute.value_json)
-        .join(trial, attribute.trial_id == trial.trial_id)
-        .where(trial.study_id == key, trial.number == number, attribute.key == EXAMPLES)
+        sqlalchemy.select(attribute.value_json).where(
+            attribute.trial_id == key, attribute.key == EXAMPLES
+        )
     )
-    return {EXAMPLES: json.loads(text)} if text else {}
+    if text is None:
+        return {}
+    try:
+        examples = load_json(text)
+        check_examples(examples)
+    except ValueError as error:
+        damage = f"the attribute '{EXAMPLES}' is damaged ({one_line(error)})"
+        tell(study, number, damage, "they are not drawn")
+        return {}
+    return {EXAMPLES: examples}
 
 
 def count_states(storage: RDBStorage) -> dict[str, dict[str, int]]:

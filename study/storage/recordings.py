@@ -24,6 +24,7 @@ from search_spaces import Space
 from search_spaces.space import Choice, Real
 from study.storage.attributes import key_of
 from study.storage.files import write_text
+from study.storage.reading import parameter_columns
 from study.storage.results_checks import check_confusion
 from study.storage.studies import find_identity
 
@@ -266,7 +267,7 @@ def _row(number: int, trial: RecordedTrial, objective: str) -> dict[str, Any]:
         "state": "complete",
         "value": best.scores[objective],
         "baseline": number == 0,
-        **{f"param_{name}": value for name, value in trial.params.items()},
+        **parameter_columns(trial.params),
         **{f"validation_{name}": value for name, value in best.scores.items()},
         "confusion": [list(row) for row in best.confusion],
         "per_class": {k: v.tolist() for k, v in per_class(best.confusion).items()},

@@ -213,9 +213,9 @@ def _cell(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
     planned = attributes[PLANNED]
     cell = {name: planned[name] for name in ("configuration", "repeat")}
-    cell["seed"] = planned["fields"]["seed"]
+    cell["seed"] = planned.get("fields", {}).get("seed")
     cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
-    cell |= {f"config_{name}": value for name, value in planned["fields"].items()}
+    cell |= {f"config_{name}": value for name, value in planned.get("fields", {}).items()}
     cell |= {name: attributes[name] for name in LAST if name in attributes}
     for part in ("validation", "test"):
         figures = attributes.get(part) or {}

@@ -64,6 +64,11 @@ def shared_value(table: "pd.DataFrame", column: str) -> str | None:
     return None if found.empty else str(found.iloc[0])
 
 
+def shared_identity(table: "pd.DataFrame") -> dict[str, str | None]:
+    """Return what all cells of a table share, by the columns of `SHARED`."""
+    return {column: shared_value(table, column) for column in SHARED}
+
+
 def _check_cell(cell: dict[str, Any]) -> None:
     if cell["configuration"] is None or cell["repeat"] is None:
         raise ValueError("a cell needs its configuration and its repeat")

@@ -1,42 +1,40 @@
 """Opening a storage, locking a study, and checking that it is the one asked for."""
 
-import sqlite3
-import tempfile
+import json
+import sys
 import warnings
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
-from filelock import FileLock, Timeout
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
 
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists, from_text
-from study.storage.database import (
-    SQLITE_WAIT_SECONDS,
-    StorageError,
-    check_sqlite_file,
-    hide_password,
-    parse_url,
-    storage_errors,
-)
-from study.storage.lean import READING, LeanStorage
+from study.storage.database import check_sqlite_file, hide_password, parse_url, storage_errors
+from study.storage.engines import engine_options, leave_sqlite, set_up_sqlite
+from study.storage.facts import IDENTITY_KEY, DamageError, check_stored_identity, tell
+from study.storage.file_systems import network_file_system
+from study.storage.lean import LARGE, PlainStorage
+from study.storage.locks import held
+from study.storage.outage import is_busy, outlast
+from study.storage.schema import has_studies
+from study.wording import one_line
 
 # Raised when a study of an older version can no longer be continued.
 # 2: the precision, the kind of device and the protocol are part of what a study is.
 FORMAT = 2
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is taken for dead
-LOCK_SECONDS = 300
 LONGEST_NAME = 512  # of a study, in Optuna's tables
-IDENTITY_KEY = "identity"
+MOST_NAMED = 10  # studies in a message
 
 
 @dataclass(frozen=True)
@@ -96,42 +94,132 @@ def default_name(kind: str, source: str, split: str, budget: str) -> str:
     return "-".join((kind, source.replace(" ", "-"), split, budget))
 
 
-def open_storage(url: str, *, create: bool = True, lean: bool = False) -> RDBStorage:
+def _print_error(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def open_storage(
+    url: str,
+    *,
+    create: bool = True,
+    write: bool = True,
+    lean: bool = False,
+    waits: Callable[[BaseException], bool] = is_busy,
+    say: Callable[[str], None] = _print_error,
+) -> RDBStorage:
     """Open an Optuna storage in which several processes can work at once.
 
     SQLite has no row locks, so every transaction takes the write lock when it begins
-    (BEGIN IMMEDIATE) and waits for others; readers do not block (WAL).
+    (BEGIN IMMEDIATE) and waits for others; readers do not block (WAL). When the last process
+    that has it open ends, the file is one plain file again.
 
     Args:
         url: of SQLAlchemy, such as sqlite:///results/study.db.
         create: make the database where there is none.
-        lean: read trials without their large attributes, see `LeanStorage`.
+        write: without, the database may be one that cannot be written.
+        lean: read trials without their large attributes, see `PlainStorage`.
+        waits: for which errors of a database to try again, see `study.storage.outage.outlast`.
+        say: tells the person that it does.
 
     Raises:
-        UsageError: the URL is malformed, its driver is missing, or there is no database.
-        StorageError: the database cannot be reached, read or written.
+        UsageError: the URL is malformed, its driver is missing, there is no database, or it is
+            another program's.
+        StorageError: the database cannot be reached, read or written, or is an older Optuna's.
     """
-    is_sqlite = parse_url(url).get_backend_name() == "sqlite"
+    place = parse_url(url)
+    is_sqlite = place.get_backend_name() == "sqlite"
     if is_sqlite:
-        check_sqlite_file(url, create=create)
-    arguments = {"timeout": SQLITE_WAIT_SECONDS} if is_sqlite else {}
-    with storage_errors(url), warnings.catch_warnings(), _lock_file(url, "open"):
+        write &= check_sqlite_file(url, create=create, write=write)
+
+    def open_once() -> RDBStorage:
+        options = engine_options(place, write=write)
+        with _opening(place, options, write=write) as connection:
+            exists = has_studies(connection, url)
+            if not exists and not (create and write):
+                raise no_study_yet()
+            connection.rollback()  # the tables are made by another connection
+            return PlainStorage(
+                # Optuna fills its version in between braces.
+                place.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
+                engine_kwargs=options,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+                skip_table_creation=exists,
+                without=LARGE if lean else (),
+            )
+
+    with storage_errors(url), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = (LeanStorage if lean else RDBStorage)(
-            url,
-            engine_kwargs={"connect_args": arguments, "pool_pre_ping": not is_sqlite},
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-        )
+        storage = outlast(open_once, hide_password(url), say, waits)
         if is_sqlite:
-            _set_up_sqlite(storage.engine)
+            kind = network_file_system(Path(str(place.database))) if write else None
+            if kind is not None and create:  # not every worker says so again
+                say(
+                    f"warning: {hide_password(url)} is on a network file system ({kind}), where "
+                    "SQLite is slow and its locks may not hold. Use a local disk, or PostgreSQL "
+                    "for several machines."
+                )
+            set_up_sqlite(storage.engine, write=write, wal=kind is None)
+            if write:
+                weakref.finalize(storage, leave_sqlite, storage.engine)
     return storage
 
 
+def is_writable(storage: RDBStorage) -> bool:
+    """Whether an opened SQLite file can be written; a server says so itself, when it refuses."""
+    return "creator" not in storage.engine_kwargs
+
+
+def open_unlocked(storage: RDBStorage) -> RDBStorage:
+    """Open a storage that is open once more, so that reading it never takes the write lock."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        options = {
+            k: v for k, v in storage.engine_kwargs.items() if k not in ("pool_size", "max_overflow")
+        }
+        url = storage.url.replace("{", "{{").replace("}", "}}")
+        opened = PlainStorage(url, engine_kwargs=options, skip_table_creation=True)
+    if opened.engine.dialect.name == "sqlite" and is_writable(storage):
+        weakref.finalize(opened, leave_sqlite, opened.engine)
+    return opened
+
+
+@contextmanager
+def _opening(
+    place: sqlalchemy.URL, options: dict[str, Any], *, write: bool
+) -> Iterator[sqlalchemy.Connection]:
+    """Connect for a first look; who may write does so alone, and may make the tables."""
+    engine = sqlalchemy.create_engine(place, **options)
+    try:
+        with held(engine, "open") if write else nullcontext(), engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 def find_identity(study: optuna.Study) -> dict[str, Any]:
-    """Return the stored identity of a study, empty for one that this project did not make."""
-    identity: dict[str, Any] = study.user_attrs.get(IDENTITY_KEY, {})
-    return identity
+    """Return the stored identity of a study, empty for one that this project did not make.
+
+    Raises:
+        DamageError: it is damaged.
+    """
+    attributes = study.user_attrs
+    if IDENTITY_KEY not in attributes:
+        return {}
+    return check_stored_identity(study.study_name, attributes[IDENTITY_KEY])
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no study can have.
+
+    Raises:
+        UsageError: says what names may be.
+    """
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(
+            f"{name!r:.80} cannot be the name of a study; use 1 to {LONGEST_NAME} printable "
+            "characters"
+        )
 
 
 def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optuna.Study, bool]:
@@ -144,26 +232,34 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         UsageError: a study of this name exists and is another one; the message says in what. Or
             it is no name for a study.
     """
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-        raise UsageError(
-            f"{name!r:.80} cannot be the name of a study; use 1 to {LONGEST_NAME} printable "
-            "characters"
-        )
+    check_name(name)
     try:
         study = optuna.load_study(storage=storage, study_name=name)
     except KeyError:
-        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-        study.set_user_attr(IDENTITY_KEY, asdict(identity))
-        return study, True
+        _make_study(storage, name, identity)
+        return optuna.load_study(storage=storage, study_name=name), True
     stored = find_identity(study)
-    if not stored and not study.get_trials(deepcopy=False) and not study.user_attrs:
-        # Whoever made it died before it could say what it is.
-        study.set_user_attr(IDENTITY_KEY, asdict(identity))
-        return study, True
     if not stored:
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
     check_identity(name, stored, identity)
     return study, False
+
+
+def _make_study(storage: RDBStorage, name: str, identity: Identity) -> None:
+    """Make a study that says what it is, in one transaction: nobody finds one that does not."""
+    with storage.engine.begin() as connection:
+        made = connection.execute(sqlalchemy.insert(models.StudyModel).values(study_name=name))
+        (key,) = made.inserted_primary_key or (None,)
+        connection.execute(
+            sqlalchemy.insert(models.StudyDirectionModel).values(
+                study_id=key, direction=StudyDirection.MAXIMIZE, objective=0
+            )
+        )
+        connection.execute(
+            sqlalchemy.insert(models.StudyUserAttributeModel).values(
+                study_id=key, key=IDENTITY_KEY, value_json=json.dumps(asdict(identity))
+            )
+        )
 
 
 def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> None:
@@ -218,18 +314,41 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
         UsageError: there is none of that name (the message names the nearest ones), or it is
             not of this project.
     """
-    # Asked for by name: listing all studies reads all their notes.
+    study = None
     with suppress(KeyError, UnicodeError):
         study = optuna.load_study(storage=storage, study_name=name)
+    if study is not None:
         if not find_identity(study):
             raise foreign_study(name)
         return study
-    raise unknown_study(name, optuna.get_all_study_names(storage))
+    raise unknown_study(name, study_names(storage))
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Return the names of all studies; Optuna reads all their notes to do so."""
+    with storage.engine.connect() as connection:
+        return list(connection.scalars(sqlalchemy.select(models.StudyModel.study_name)))
+
+
+def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
+    """Yield the studies of this project, sorted by name; a damaged one is named and left out."""
+    for name in sorted(study_names(storage)):
+        study = optuna.load_study(storage=storage, study_name=name)
+        try:
+            if find_identity(study):
+                yield study
+        except DamageError as error:
+            tell(name, None, error.damage, "the study is left out")
 
 
 def foreign_study(name: str) -> UsageError:
     """Return the error that a study is not of this project."""
-    return UsageError(f"the study '{name}' was not made by this tool")
+    return UsageError(f"the study '{one_line(name)}' was not made by this tool")
+
+
+def no_study_yet() -> UsageError:
+    """Return the error that a database has no study."""
+    return UsageError("the storage holds no study yet; begin one with: python -m study run")
 
 
 def unknown_study(name: str, known: Collection[str]) -> UsageError:
@@ -237,86 +356,18 @@ def unknown_study(name: str, known: Collection[str]) -> UsageError:
     import difflib
 
     if not known:
-        return UsageError("the storage holds no study yet; begin one with: python -m study run")
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)
-    return UsageError(f"no study is named '{name}'; did you mean: {', '.join(near)}?")
+        return no_study_yet()
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:MOST_NAMED]
+    shown = ", ".join(one_line(other) for other in near)
+    return UsageError(f"no study is named '{one_line(name)}'; did you mean: {shown}?")
 
 
 @contextmanager
 def study_lock(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Hold the study for oneself, among all processes that use the storage.
-
-    PostgreSQL: an advisory lock, let go by the server when its holder dies. Else: a lock on a
-    file beside the database, let go by the operating system.
+    """Hold the study for oneself, among all processes that use the storage, see `held`.
 
     Raises:
         StorageError: the lock could not be had for five minutes.
     """
-    if storage.engine.dialect.name != "postgresql":
-        with _lock_file(storage.url, name):
-            yield
-        return
-    key = int.from_bytes(sha256(name.encode()).digest()[:8], "big", signed=True)
-    with storage.engine.connect() as connection:
-        connection.execute(sqlalchemy.text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
-        try:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
-        except OperationalError as error:
-            if error.connection_invalidated:
-                raise
-            raise _not_locked(hide_password(storage.url), error) from None
-        connection.commit()
-        try:
-            yield
-        finally:
-            with suppress(OperationalError):  # a server that is gone has let the lock go
-                unlock = sqlalchemy.text("SELECT pg_advisory_unlock(:key)")
-                connection.execute(unlock, {"key": key})
-                connection.commit()
-
-
-def _not_locked(what: str, error: Exception) -> StorageError:
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return StorageError(
-        f"another process holds {what} and did not let go within {LOCK_SECONDS:g} s ({reason}); "
-        "end it, then run the same command again"
-    )
-
-
-@contextmanager
-def _lock_file(url: str, name: str) -> Iterator[None]:
-    parsed = sqlalchemy.make_url(url)
-    tag = sha256(f"{url}\x1f{name}".encode()).hexdigest()[:12]
-    if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-        path = Path(f"{parsed.database}-{tag}.lock")
-    else:
-        path = Path(tempfile.gettempdir()) / f"ecg-study-{tag}.lock"
-    lock = FileLock(path, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise _not_locked(str(path), error) from None
-    except OSError as error:  # as a database says it that cannot be written
-        raise OperationalError("the study's lock", None, error) from None
-    try:
+    with held(storage.engine, name):
         yield
-    finally:
-        lock.release()
-
-
-def _set_up_sqlite(engine: sqlalchemy.Engine) -> None:
-    def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        connection.execute("PRAGMA journal_mode = WAL")
-        # A commit is not forced to the disk: that would be most of its cost. A process may die
-        # at any moment all the same; a power cut can take back the last seconds, never a part
-        # of a transaction, and trials lost to it are run again with the same result.
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    def begun(connection: sqlalchemy.Connection) -> None:
-        reads = READING.items() <= connection.get_execution_options().items()
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    sqlalchemy.event.listen(engine, "connect", connected)
-    sqlalchemy.event.listen(engine, "begin", begun)
-    engine.dispose()  # connections from before do not know these rules

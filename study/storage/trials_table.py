@@ -5,12 +5,12 @@ import pandas as pd
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 
+from study.storage.confirmation import CONFIRMATION
 from study.storage.reading import (
     ATTRIBUTES,
     CURVES,
     EXAMPLES,
     StudyRows,
-    best_row,
     make_row,
     number_of_training,
     read_studies,
@@ -38,8 +38,8 @@ def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFra
 
 
 def load_all_records(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
-    """Read the trials of every study of a storage, sorted by name; see `load_records`."""
-    return [_as_table(study) for study in read_studies(storage, _wanted(curves))]
+    """Read the trials of every study of this project, sorted by name; see `load_records`."""
+    return [_as_table(study) for study in read_studies(storage, _wanted(curves), foreign=False)]
 
 
 def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
@@ -51,13 +51,14 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
     Returns:
         One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective), `param_*`, `validation_*` (figures at the best epoch), `test_*`, and
-        `seed`, `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`,
-        `last_epoch`, `stop_reason`, `seconds`, `device_name`, `failure`, `imported` (the file a
-        trial came from), `config`, `confusion` (5, 5), `curves` and
+        (the objective), `param_*` (a choice of None is the text "none"), `validation_*` (figures
+        at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
+        `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
+        `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
         `per_class` (mappings of lists), and `examples` of the best complete trial (see
         `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
-        of the study, its identity, and the distributions of its parameters (JSON).
+        of the study, its identity, the distributions of its parameters (JSON), and its
+        confirmation (`study.storage.confirmation.Confirmation`, None for none).
     """
     backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
     if isinstance(backend, RDBStorage):
@@ -66,7 +67,8 @@ def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
 
 def _wanted(curves: bool) -> frozenset[str]:
-    return ATTRIBUTES | {EXAMPLES} if curves else ATTRIBUTES - {CURVES}
+    wanted = ATTRIBUTES | {CONFIRMATION}
+    return wanted | {EXAMPLES} if curves else wanted - {CURVES}
 
 
 def _as_table(study: StudyRows) -> pd.DataFrame:
@@ -75,6 +77,7 @@ def _as_table(study: StudyRows) -> pd.DataFrame:
     table.attrs["study"] = study.name
     table.attrs["identity"] = dict(study.identity)
     table.attrs["distributions"] = dict(study.distributions)
+    table.attrs["confirmation"] = study.confirmation
     return table
 
 
@@ -87,12 +90,19 @@ def _from_optuna(study: optuna.Study, wanted: frozenset[str]) -> StudyRows:
     }
     rows = [
         make_row(
-            trial.number, trial.state.name.lower(), trial.value, trial.params,
+            trial.number, trial.state.name.lower(), (trial.values or [None])[0], trial.params,
             {name: value for name, value in trial.user_attrs.items() if name in wanted},
         )
         for trial in trials
     ]  # fmt: skip
-    if EXAMPLES in wanted and (best := best_row(rows)) is not None:
+    found = StudyRows(
+        study.study_name,
+        find_identity(study),
+        distributions,
+        rows,
+        directions=[direction.name.lower() for direction in study.directions],
+    )
+    if EXAMPLES in wanted and (best := found.best) is not None:
         seen = trials[number_of_training(best)].user_attrs
         best |= {EXAMPLES: seen[EXAMPLES]} if EXAMPLES in seen else {}
-    return StudyRows(study.study_name, find_identity(study), distributions, rows)
+    return found

@@ -1,6 +1,5 @@
 """Which trials keep their weights: all, or the best ten and the baseline."""
 
-import json
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from optuna.storages._rdb.models import TrialSystemAttributeModel, TrialUserAttr
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
-from study.storage.artifacts import ENTRY, WEIGHTS, artifact_folder
+from study.storage.artifacts import ENTRY, WEIGHTS, artifact_folder, file_of
 from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import counted
 
@@ -77,14 +76,6 @@ def kept_trials(keep: str, trials: Iterable[FrozenTrial]) -> set[int]:
     return {trial.number for trial in trained[:BEST_KEPT]} | baselines
 
 
-def weights_of(trial: FrozenTrial) -> str | None:
-    """Return the name of the file of a trial's weights in the folder of artifacts, if any."""
-    for name, text in trial.system_attrs.items():
-        if name.startswith(ENTRY) and (json.loads(text) or {}).get("filename") == WEIGHTS:
-            return name.removeprefix(ENTRY)
-    return None
-
-
 def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
     """Remove the weights that a study does not keep.
 
@@ -104,7 +95,9 @@ def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
     with study_lock(storage, name):
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         kept = kept_trials(keep or study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0]), trials)
-        files = {trial.number: file for trial in trials if (file := weights_of(trial)) is not None}
+        files = {
+            trial.number: file for trial in trials if (file := file_of(trial, WEIGHTS)) is not None
+        }
         gone = [trial for trial in trials if trial.number in files.keys() - kept]
         freed = sum(_remove(folder / files[trial.number]) for trial in gone)
         _forget(storage, gone)
@@ -151,7 +144,7 @@ def _forget(storage: RDBStorage, gone: Collection[FrozenTrial]) -> None:
             connection.execute(
                 sqlalchemy.delete(system).where(
                     system.trial_id == trial._trial_id,
-                    system.key == f"{ENTRY}{weights_of(trial)}",
+                    system.key == f"{ENTRY}{file_of(trial, WEIGHTS)}",
                 )
             )
             connection.execute(

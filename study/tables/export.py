@@ -9,7 +9,9 @@ from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from search_spaces.tables import ALL_TABLES
-from study.storage.files import write_text
+from study.storage.confirmation import CONFIRMATION
+from study.storage.files import file_name, write_text
+from study.storage.reading import read_study
 from study.storage.recordings import write_trials
 from study.storage.results import (
     CURVES_FILE,
@@ -20,7 +22,14 @@ from study.storage.results import (
     write_results,
 )
 from study.storage.results_checks import SHARED, shared_value
-from study.storage.studies import check_format, find_identity, load_study, open_storage
+from study.storage.studies import (
+    check_format,
+    find_identity,
+    load_study,
+    open_storage,
+    own_studies,
+)
+from study.tables.confirmation import render_confirmation
 from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
 
@@ -52,13 +61,10 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
         UsageError: there is no such storage or study, it has no cells, or another version of
             this project made it.
     """
-    opened = open_storage(storage, create=False)
-    named = [load_study(opened, name) for name in names]
-    every = [
-        optuna.load_study(storage=opened, study_name=name)
-        for name in sorted(optuna.get_all_study_names(opened))
+    opened = open_storage(storage, create=False, write=False)
+    found = [load_study(opened, name) for name in names] or [
+        study for study in own_studies(opened) if find_identity(study).get("space") == ALL_TABLES
     ]
-    found = named or [s for s in every if find_identity(s).get("space") == ALL_TABLES]
     if not found:
         raise UsageError(
             "the storage holds no study of the published tables; "
@@ -94,7 +100,7 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
     paths = []
     for study in studies:
         table, trials = cells_of_study(study), trials_of_cells(study)
-        results = folder / study.study_name / RESULTS_FILE
+        results = folder / file_name(study.study_name) / RESULTS_FILE
         write_results(table, results)
         keys = zip(table["configuration"], table["repeat"], strict=True)
         complete = [trials[key] for key in keys if trials[key].state == TrialState.COMPLETE]
@@ -125,7 +131,7 @@ def export_table_files(
     paths = []
     for name, table in cells.items():
         paths += export_tables(
-            table, folder / name, published=published, formats=formats, digits=digits,
+            table, folder / file_name(name), published=published, formats=formats, digits=digits,
             with_tf=with_tf,
         )  # fmt: skip
     if (pair := _both_splits(list(cells.values()))) is not None:
@@ -134,6 +140,38 @@ def export_table_files(
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths
+
+
+def export_confirmations(
+    storage: str, studies: Sequence[str], folder: Path, *, formats: Sequence[str], digits: int
+) -> tuple[list[Path], list[str]]:
+    """Write what `confirm` found of each named search to `FOLDER/STUDY/confirmation.md`.
+
+    Args:
+        storage: URL.
+        studies: names. A search and the study that confirms it stand for the same.
+        folder: of the folders.
+        formats: of `study.tables.formats.FORMATS`.
+        digits: behind the point.
+
+    Returns:
+        The files, and the names of the studies that have no confirmation.
+
+    Raises:
+        UsageError: there is no such study, or a format is not known.
+        OutputError: a file cannot be written.
+    """
+    paths, others = [], []
+    for name in studies:
+        found = read_study(storage, name, {CONFIRMATION}).confirmation
+        if found is None:
+            others.append(name)
+            continue
+        for fmt in formats:
+            text = render_confirmation(found, fmt=fmt, digits=digits)
+            paths.append(folder / found.study / f"confirmation{suffix(fmt)}")
+            write_text(paths[-1], text)
+    return paths, others
 
 
 def _both_splits(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -10,22 +10,20 @@ from ecg.errors import DataError, UsageError
 from ecg.inter_patient import inter_patient_scores
 from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
 from search_spaces.tables import find_table as find_published
+from study.comparison import COMPARED, differences_from_protocol, say_caution
 from study.storage.files import write_text
-from study.storage.results_checks import check_one_kind, shared_value
+from study.storage.results_checks import check_one_kind, shared_identity, shared_value
 from study.tables.formats import NOTHING, Again, Cell, Document, Figure, Grid, suffix, write
 from study.tables.notes import (
-    COMPARED,
     OUTSIDE,
-    compare_with_baseline,
+    compare_rows,
     comparison_grid,
-    comparison_note,
-    differences_from_protocol,
+    comparison_notes,
     failure_notes,
     interval_note,
     is_outside,
     provenance_notes,
     published_note,
-    warn,
 )
 from study.tables.rows import RowCells, cells_of_rows, figure_of
 
@@ -160,7 +158,7 @@ def compare_splits(
         body.append(tuple(line))
     reasons = [
         reason
-        for reason in differences_from_protocol(intra_patient_records)
+        for reason in differences_from_protocol(shared_identity(intra_patient_records))
         if "split" not in reason
     ]
     notes = [
@@ -172,7 +170,7 @@ def compare_splits(
     ]  # fmt: skip
     document = Document(
         title="Both splits side by side",
-        warnings=warn(reasons),
+        warnings=_warnings(reasons),
         grids=(Grid("", tuple(header), tuple(body)),),
         notes=tuple(notes),
     )
@@ -182,9 +180,9 @@ def compare_splits(
 def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: int) -> Document:
     rows = cells_of_rows(records, table.rows)
     baseline = next(row for row in rows if row.row is table.baseline)
-    reasons = differences_from_protocol(records)
+    reasons = differences_from_protocol(shared_identity(records))
     beside = published and not reasons
-    comparisons = compare_with_baseline(rows, baseline)
+    comparisons = compare_rows(rows, baseline)
 
     grids = [_figures(table, rows, beside=beside, digits=digits)]
     grids += [_published_figures(table)] if published and not beside else []
@@ -195,11 +193,11 @@ def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: i
     if beside:
         notes += [interval_note(rows)] if any(row.confusions for row in rows) else []
         notes.append(published_note(table, rows))
-    notes.append(comparison_note(table, comparisons))
+    notes += comparison_notes(table, rows, comparisons, published=beside)
     notes += failure_notes(rows) + provenance_notes(rows)
     if published:
         notes.append(CONTRADICTION)
-    return Document(table.title, warn(reasons), tuple(grids), tuple(notes))
+    return Document(table.title, _warnings(reasons), tuple(grids), tuple(notes))
 
 
 def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: int) -> Grid:
@@ -217,6 +215,9 @@ def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: in
         if not row.finished.empty:
             intervals = (row.interval(score, digits) for score in table.columns)
             body.append((*again, "95% interval", *intervals, ""))
+        if len(row.finished) > 1:
+            next_run = (row.prediction(score, digits) for score in table.columns)
+            body.append((*again, "95% of one more run", *next_run, ""))
         if theirs:
             body.append((*again, "published", *_published_cells(theirs, row), "1"))
         if theirs and not row.finished.empty:
@@ -264,9 +265,13 @@ def _titles(table: Table) -> tuple[str, ...]:
 
 def _published_cells(theirs: Mapping[str, float], row: RowCells) -> tuple[Cell, ...]:
     return tuple(
-        Figure(value, mark=OUTSIDE if is_outside(value, row.bounds(score)) else "")
+        Figure(value, mark=OUTSIDE if is_outside(value, row.next_run(score)) else "")
         for score, value in theirs.items()
     )
+
+
+def _warnings(reasons: Sequence[str]) -> tuple[str, ...]:
+    return (say_caution(reasons),) if reasons else ()
 
 
 def _check_digits(digits: int) -> None:

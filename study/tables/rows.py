@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecg.errors import DataError
-from ecg.statistics import interval_of_runs
+from ecg.statistics import interval_of_next_run, interval_of_runs
 from search_spaces.tables import Row
 from study.storage.results import rows_of_records
 from study.tables.formats import NOTHING, Cell, Figure, Interval
@@ -49,6 +49,11 @@ class RowCells:
         """Return the test figure of each complete cell, by repeat."""
         return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
 
+    def by_repeat(self, score: str) -> dict[int, float]:
+        """Return the test figure of each complete cell by its repeat."""
+        repeats = self.finished["repeat"].tolist()
+        return dict(zip(repeats, self.finished[f"test_{score}"].tolist(), strict=True))
+
     def mean(self, score: str) -> float:
         """Return the mean test figure of the complete cells, of which there must be one."""
         return float(self.values(score).mean())
@@ -66,6 +71,17 @@ class RowCells:
     def interval(self, score: str, digits: int) -> Cell:
         """Return the 95% interval as a table prints it."""
         bounds = self.bounds(score)
+        return NOTHING if bounds is None else Interval(*bounds, digits)
+
+    def next_run(self, score: str) -> tuple[float, float] | None:
+        """Return where one more run lies (95%), None below two complete cells."""
+        if len(self.confusions) < 2:
+            return None
+        return interval_of_next_run(self.values(score))
+
+    def prediction(self, score: str, digits: int) -> Cell:
+        """Return the interval of one more run as a table prints it."""
+        bounds = self.next_run(score)
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def difference(self, score: str, published: float, digits: int) -> Cell:

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import uuid
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,13 +36,17 @@ def describe_device(device: str) -> str:
 
 
 def worker_name() -> str:
-    """Return host and process number: who runs a trial."""
+    """Return machine, PID namespace and process number: who runs a trial."""
     return f"{_host()}:{os.getpid()}"
 
 
-def is_dead(worker: str) -> bool:
-    """Whether a worker of this host is certainly gone (a reused number counts as alive)."""
-    host, _, pid = worker.rpartition(":")
+def is_dead(worker: object) -> bool:
+    """Whether a worker is certainly gone: of this machine and namespace, where it runs no more.
+
+    A number that another process has by now counts as alive, and so does whoever cannot be seen
+    from here, such as a worker in another container: its heartbeats tell.
+    """
+    host, _, pid = str(worker).rpartition(":")
     if host != _host() or not pid.isdecimal():
         return False
     try:
@@ -55,12 +60,19 @@ def is_dead(worker: str) -> bool:
 
 @cache
 def _host() -> str:
-    """Return a name of this machine since it was started: hosts may share a plain name."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    except OSError:
-        boot = ""
-    return f"{platform.node()}/{boot}"
+    """Return a name of this machine since it was started, and of the PID namespace in it.
+
+    Machines may share a plain name, and containers a machine: a process number means something
+    in its own namespace only. Where neither can be told, the name is this process's alone.
+    """
+    if platform.system() == "Linux":
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+            namespace = Path("/proc/self/ns/pid").stat().st_ino
+        except OSError:
+            return f"{platform.node()}/{uuid.uuid4().hex}"
+        return f"{platform.node()}/{boot}/{namespace}"
+    return f"{platform.node()}/{uuid.getnode():x}"
 
 
 @cache

@@ -3,14 +3,17 @@
 Plain values, so that they can cross processes.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
 from ecg.errors import UsageError
 from study.storage.attributes import key_of
-from study.storage.database import parse_url
+from study.storage.database import folder_beside, parse_url
 from study.storage.studies import Identity
 from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
@@ -60,9 +63,7 @@ class Machine:
     @property
     def checkpoints(self) -> Path:
         """The folder of the running trials' checkpoints: beside an SQLite file, else results/."""
-        url = parse_url(self.storage)
-        beside = url.get_backend_name() == "sqlite" and url.database
-        return (Path(str(url.database)).parent if beside else Path("results")) / "checkpoints"
+        return folder_beside(self.storage) / "checkpoints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Search:
         sampler: of new trials, one of `SAMPLERS`.
         pruning: when trials are pruned.
         replay: recording whose curves stand in for training, None to train.
+        points: of a grid, see `point_of`; None where all trials count.
     """
 
     space: str
@@ -82,15 +84,22 @@ class Search:
     sampler: str = "tpe"
     pruning: PruningPolicy = field(default_factory=PruningPolicy)
     replay: Path | None = None
+    points: frozenset[str] | None = None
 
     @property
     def only_queued(self) -> bool:
         """Whether all trials are queued beforehand, none sampled."""
         return self.sampler == "grid"
 
-    def accepts(self, _: FrozenTrial) -> bool:
-        """Whether the trial counts towards the goal: all do."""
-        return True
+    def accepts(self, trial: FrozenTrial) -> bool:
+        """Whether the trial counts towards the goal; of a grid its points do."""
+        fixed = trial.system_attrs.get("fixed_params", trial.params)
+        return self.points is None or point_of(fixed) in self.points
+
+
+def point_of(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as one text, equal for equal ones."""
+    return json.dumps(dict(parameters), sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -27,8 +27,16 @@ from ecg.training import (
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, PREDICTIONS, WEIGHTS, keep_files, note_attributes
+from study.storage.artifacts import (
+    FOLDER,
+    TEST_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+    WEIGHTS,
+    keep_files,
+    note_attributes,
+)
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
+from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
@@ -56,6 +64,7 @@ class Bench:
         data: training and validation parts on the device; None for a replay.
         test: the test part, for planned runs; a search never has it.
         recording: curves that stand in for training, None to train.
+        redraw: returns `data` and `test` of a repeat, where every repeat draws its own split.
     """
 
     task: Task
@@ -64,6 +73,14 @@ class Bench:
     data: TrainingData | None = None
     test: Part | None = None
     recording: Recording | None = None
+    redraw: Callable[[int], tuple[TrainingData, Part | None]] | None = None
+
+    def of_repeat(self, repeat: int) -> "Bench":
+        """Return this with the data of a repeat of a planned run."""
+        if self.redraw is None:
+            return self
+        data, test = self.redraw(repeat)
+        return replace(self, data=data, test=test)
 
     @property
     def identity(self) -> Identity:
@@ -93,6 +110,8 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
     """
     config = _configure(trial, bench)
+    if bench.space is None:
+        bench = bench.of_repeat(trial.user_attrs[PLANNED]["repeat"])
     set_attributes(trial, describe_start(config, bench))
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
@@ -147,13 +166,16 @@ def _train(
     found, files = describe_result(result), dict[str, bytes]()
     if bench.test is not None:
         found |= describe_test(result, bench)
+        if is_confirming(bench.identity.space):
+            answers = predict(config, result.weights, bench.test, bench.precision)
+            files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
     if result.weights and result.stop_reason != "pruned":
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
         if _keeps_weights(trial, result, bench):
             files[WEIGHTS] = weights_file(result)
-        files[PREDICTIONS] = predictions_file(bench.data.validation, predicted)
+        files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
     _keep(trial, result, found, bench, files)
     checkpoint.remove()
     return result
@@ -178,7 +200,9 @@ def _keep(
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Store what a training run found: attributes, files by name, and a note."""
-    means = {"device": bench.identity.device, "precision": bench.identity.precision}
+    means = {
+        name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
+    }
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
     folder = bench.task.machine.checkpoints.parent / FOLDER
@@ -187,7 +211,7 @@ def _keep(
         trial,
         found | {KEPT_ATTRIBUTE: WEIGHTS in written},
         system=entries,
-        of_study=note_attributes(trial_id(trial), note),
+        of_study=note_attributes(trial_id(trial), note, trial.number),
     )
 
 

@@ -28,7 +28,10 @@ def beats_at(*records: list[float]) -> Heartbeats:
     samples = [round(360 * second) for record in records for second in record]
     number = [100 + i for i, record in enumerate(records) for _ in record]
     flat = flat_heartbeats(np.zeros(len(samples), dtype=np.int64), record=np.array(number))
-    return dataclasses.replace(flat, sample=np.array(samples, dtype=np.int32))
+    lasting = np.diff(samples) / 360
+    lasting[np.diff(number) != 0] = np.nan
+    rr = np.stack([[np.nan, *lasting], [*lasting, np.nan]], axis=1).astype(np.float32)
+    return dataclasses.replace(flat, sample=np.array(samples, dtype=np.int32), rr=rr)
 
 
 def test_intervals_are_logarithms_per_usual_interval_and_per_mean() -> None:
@@ -66,7 +69,11 @@ def test_rhythm_follows_its_beats_in_any_order_and_is_bounded(samples: list, ran
     order = list(range(len(beats)))
     random.shuffle(order)
     shuffled = dataclasses.replace(
-        beats, record=beats.record[order], sample=beats.sample[order], labels=beats.labels[order]
+        beats,
+        record=beats.record[order],
+        sample=beats.sample[order],
+        labels=beats.labels[order],
+        rr=beats.rr[order],
     )
     found = rhythm(beats)
     np.testing.assert_array_equal(rhythm(shuffled), found[order])
@@ -95,14 +102,14 @@ def test_a_part_has_the_rhythm_of_whole_records_whatever_its_rows() -> None:
     assert inputs(TrainConfig(), part) is part
 
 
-@pytest.mark.parametrize("missing", ["record", "sample"])
+@pytest.mark.parametrize("missing", ["record", "sample", "rr"])
 def test_beats_of_unknown_records_have_no_rhythm(missing: str) -> None:
     beats = toy_heartbeats(20)
-    gone = np.array([-1, *getattr(beats, missing)[1:]], dtype=np.int32)
+    gone = None if missing == "rr" else np.array([-1, *getattr(beats, missing)[1:]], np.int32)
     beats = dataclasses.replace(beats, **{missing: gone})
     assert not has_rhythm(beats)
     assert make_part(beats, np.arange(20), CPU).rhythm is None
-    with pytest.raises(UsageError, match="needs the record and sample of every beat"):
+    with pytest.raises(UsageError, match="needs the RR intervals of every beat"):
         rhythm(beats)
 
 

@@ -14,6 +14,7 @@ from ecg.splits import (
     DS2,
     PUBLISHED_COUNTS,
     PUBLISHED_TEST_COUNTS,
+    REDRAWN,
     SPLITS,
     LeakError,
     Split,
@@ -88,6 +89,26 @@ def test_paper_draws_a_fifth_of_a_set_of_another_size() -> None:
     beats = toy_heartbeats(400)
     split = make_split("intra-patient", beats)
     assert counts(beats, split.test) == [int(0.2 * n) for n in beats.class_counts()]
+
+
+def test_another_draw_keeps_the_published_counts(published: Heartbeats) -> None:
+    # The seed of the split is the repeat; the project's own split is none of the draws.
+    splits = [make_split(REDRAWN, published, draw=draw) for draw in (0, 1, 1)]
+    for split in splits:
+        assert split.name == REDRAWN
+        assert counts(published, split.test) == list(PUBLISHED_TEST_COUNTS)
+        assert_parts_are_a_partition(split, len(published))
+    own = make_split("intra-patient", published)
+    assert np.array_equal(splits[1].test, splits[2].test)
+    assert np.array_equal(splits[1].validation, splits[2].validation)
+    for one, other in ((own, splits[0]), (splits[0], splits[1])):
+        shared = len(np.intersect1d(one.test, other.test)) / len(one.test)
+        assert shared == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_test_part_of_the_source_is_not_drawn_anew() -> None:
+    with pytest.raises(UsageError, match="has a test part of its own"):
+        make_split(REDRAWN, toy_heartbeats(400, in_test=True))
 
 
 def assert_parts_are_a_partition(split: Split, n: int) -> None:

@@ -44,6 +44,7 @@ TEXTS = (
     "", " ", "\t", "\x01\x1b[31m\x7f", "\n", "\r\n", "é", "心電図", "\U0001f493", "\u202e",
     "[/]", "[bold]", "[/bold]", "[red]x", "<script>alert(1)</script>", "</script>", "%s{0}{x}",
     "\udcff", "a" * 600, "~nobody-of-this-name/x", "~", "'; DROP TABLE studies; --", "$HOME", "*",
+    "..", "../../x", "/x", "a/b", "a\nb", "con", "nul.txt", "~/x", "lab[/b]2", "\x1b]0;x\x07", "-x",
 )  # fmt: skip
 # A NUL cannot be in the words of a command: the operating system ends a word there.
 anything = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=12)

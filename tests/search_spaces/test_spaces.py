@@ -159,7 +159,7 @@ def test_the_rhythm_is_searched_only_where_records_are_known() -> None:
         space.check(told)
         if name != "rhythm":
             space.check(untold)
-    with pytest.raises(UsageError, match="space 'rhythm': the rhythm needs the record and sample"):
+    with pytest.raises(UsageError, match="space 'rhythm': the rhythm needs the RR intervals"):
         find_space("rhythm").check(untold)
 
 

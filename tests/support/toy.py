@@ -57,6 +57,8 @@ def toy_heartbeats(n: int = 600, *, seed: int = 0, in_test: bool = False) -> Hea
     raw = np.choose(labels[:, None], shapes) + rng.normal(0, 0.03, size=(n, len(time)))
     low, high = raw.min(1, keepdims=True), raw.max(1, keepdims=True)
     signals = np.pad((raw - low) / (high - low), ((0, 0), (0, SILENCE)))
+    rr = np.full((n, 2), 300 / 360, dtype=np.float32)
+    rr[: len(RECORDS), 0] = rr[-len(RECORDS) :, 1] = np.nan  # the ends of the records
     return Heartbeats(
         signals=signals.astype(np.float32),
         labels=labels.astype(np.int64),
@@ -65,6 +67,7 @@ def toy_heartbeats(n: int = 600, *, seed: int = 0, in_test: bool = False) -> Hea
         symbol=np.array(["N", "A", "V", "F", "/"])[labels],
         in_test=np.arange(n) % 5 == 0 if in_test else None,
         source="synthetic",
+        rr=rr,
     )
 
 

@@ -56,12 +56,12 @@ def _zip(path: Path, source: Path) -> Path:
     return path
 
 
-def test_the_second_load_of_real_data_takes_at_most_a_second(mitdb: Path) -> None:
-    # Hashing 104 MB included; 0.4 s on two cores, and a busy machine gets twice the limit.
+def test_the_second_load_of_real_data_takes_little_of_a_core(mitdb: Path) -> None:
+    # Hashing 104 MB included; 0.4 s of one core, which a busy machine does not stretch much.
     first = load(mitdb)
-    start = time.perf_counter()
+    start = time.process_time()
     second = load(mitdb)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert second.fingerprint == first.fingerprint
     sizes = [path.stat().st_size for path in Path(os.environ["ECG_CACHE"]).glob("*.npz")]
     assert 20e6 < max(sizes) < 40e6

@@ -49,10 +49,12 @@ def test_the_best_trial_is_written_with_all_that_is_known_of_it(
     )  # fmt: skip
     assert facts["data"] == toy_heartbeats(1500).fingerprint
     # The network is the trial's: it counts the same beats.
-    from study.storage.artifacts import PREDICTIONS, artifact_folder
+    from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder
     from study.storage.reading import read_files
 
-    path = artifact_folder(searched) / read_files(searched, NAME, PREDICTIONS)[best.number]
+    path = (
+        artifact_folder(searched) / read_files(searched, NAME, VALIDATION_PREDICTIONS)[best.number]
+    )
     with np.load(path, allow_pickle=False) as kept:
         rows, labels, kept_probability = kept["row"], kept["label"], kept["probability"]
     beats = toy_heartbeats(1500)

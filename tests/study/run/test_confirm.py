@@ -1,35 +1,36 @@
 """The winners of a search, on fresh seeds and the test part."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from rich.console import Console
 
 from ecg.errors import UsageError
 from ecg.metrics import scores
-from study.run.confirm import choose
+from ecg.statistics import interval_of_mean
+from study.run.confirm import choose, find_ensemble
+from study.show.confirmation import show_confirmation
+from study.show.report import render_report
+from study.storage.artifacts import artifact_folder, read_test_predictions
+from study.storage.confirmation import Confirmation, make_confirmation
+from study.storage.studies import load_study, open_storage
 from study.storage.trials_table import load_records
-from study.tables.confirmation import compare_configurations
-from tests.support.setting import Typed
+from study.tables.confirmation import render_confirmation
+from study.tables.formats import FORMATS
+from tests.support.setting import IDENTITY, Typed
 
 NAME = "tiny-synthetic-intra-patient-smoke"
 SHARED = ("--data", "synthetic", "--storage")
 
 
-def drawn(records: pd.DataFrame, chosen: dict[str, dict[str, object]]) -> str:
-    """Return a comparison as text."""
-    console = Console(width=150, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
-    console.print(compare_configurations(records, chosen))
-    return console.export_text()
-
-
-def cells(seeds: int, gain: float) -> tuple[pd.DataFrame, dict[str, dict[str, object]]]:
-    """Return records of a baseline and of a configuration that is better by about `gain`."""
+def confirmation(seeds: int, gain: float = 0.2, winners: int = 1) -> Confirmation:
+    """Return a baseline and configurations that are better by about `gain` on every seed."""
     rng = np.random.default_rng(0)
-    chosen = {"baseline": {"alpha": 0.0}, "trial 3": {"alpha": 0.5}}
+    chosen = {"baseline": {"alpha": 0.0}}
+    chosen |= {f"trial {number}": {"alpha": 0.1 * number} for number in range(3, 3 + winners)}
     rows = []
     for name, fields in chosen.items():
         for repeat in range(seeds):
@@ -44,31 +45,56 @@ def cells(seeds: int, gain: float) -> tuple[pd.DataFrame, dict[str, dict[str, ob
                     **{f"test_{k}": v for k, v in scores(confusion).items()},
                 }
             )
-    complete = {"model": "m", "optimizer": "o", "learning_rate": 1e-3, "weight_decay": 0.0,
-                "scheduler_factor": None, "ratio": None}  # fmt: skip
-    chosen = {name: {**complete, **fields} for name, fields in chosen.items()}
-    for row in rows:
-        row["config"] = {**complete, **row["config"]}
-    return pd.DataFrame(rows), chosen
+    return make_confirmation("s-confirm", asdict(IDENTITY), {"chosen": chosen}, rows)
 
 
-def test_below_six_seeds_no_p_value_is_printed() -> None:
-    # Five pairs reach p = 0.0625 at best.
-    text = drawn(*cells(5, gain=0.2))
-    assert "no significance can be reached with 5 seeds" in text
-    assert "0.0625" in text.splitlines()[-2] + text.splitlines()[-1]
-    assert "Wilcoxon signed-rank test against" not in text
+def drawn(found: Confirmation) -> str:
+    """Return a comparison as a terminal shows it."""
+    console = Console(width=400, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(show_confirmation(found))
+    return console.export_text()
+
+
+@pytest.mark.parametrize(("seeds", "reached"), [(6, "0.188"), (7, "0.0938")])
+def test_three_winners_say_what_p_can_be_reached(seeds: int, reached: str) -> None:
+    text = drawn(confirmation(seeds, winners=3))
+    assert "no difference can be significant at the 5% level" in text
+    assert f"can reach is {reached} after Holm's correction over 6 tests" in text
+    assert "Use 8 seeds or more." in text
+    assert "that differ at the" not in text
+
+
+def test_three_winners_that_are_better_on_eight_seeds_differ() -> None:
+    text = drawn(confirmation(8, winners=3))
+    assert text.count("0.0469") == 6
+    assert "F1(M): trial 3, trial 4, trial 5; F1(W): trial 3, trial 4, trial 5" in text
 
 
 def test_six_seeds_that_all_agree_are_corrected_for_two_tests() -> None:
-    # p = 2 * 0.5**6 of each of the two figures; Holm doubles the smaller one.
-    text = drawn(*cells(6, gain=0.2))
-    assert text.count("0.0625") == 2
+    # p = 2 * 0.5**6 of each of the two scores; Holm doubles the smaller one.
+    text = drawn(confirmation(6))
+    assert text.count("0.0625") == 3  # twice in the table, once in what can be reached
     assert "0.0312" not in text
 
 
+def test_intervals_of_a_confirmation_are_of_student_and_its_draw_is_told() -> None:
+    found = confirmation(3)
+    values = [run["test_f1_macro"] for run in found.runs["trial 3"]]
+    low, high = interval_of_mean(values)
+    text = drawn(found)
+    assert f"{low:.4f} to {high:.4f}" in text
+    assert "do not cover that draw, which alone scatters F1(M) by" in text
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_a_confirmation_of_a_small_budget_is_exported_with_the_caution(fmt: str) -> None:
+    text = render_confirmation(confirmation(3), fmt=fmt)
+    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert text == render_confirmation(confirmation(3), fmt=fmt)
+
+
 def test_a_confirmation_reads_the_test_part_once_a_run(
-    typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
+    typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
     # Every reading is on record with time and reason; the search itself never reads it.
     search = ("run", "--space", tiny, "--budget", "smoke", "--trials", 2, *SHARED, sqlite_url)
@@ -76,7 +102,7 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
     confirm = ("confirm", NAME, "--top", 1, "--seeds", 2, *SHARED, sqlite_url)
     found = typed(*confirm)
     assert (found.code, found.err) == (0, "")
-    assert "no significance can be reached with 2 seeds" in found.out
+    assert "no difference can be significant" in " ".join(found.out.split())
     assert "the test part was never read" in typed("show", NAME, "--storage", sqlite_url).out
 
     records = load_records(sqlite_url, f"{NAME}-confirm")
@@ -88,6 +114,23 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
     assert not set(records["seed"]) & set(searched["seed"])
     shown = typed("show", f"{NAME}-confirm", "--storage", sqlite_url).out
     assert f"the test part was read {len(records)} times" in shown
+
+    # What was found stays found: in `show` and report of the search and of its confirmation.
+    for name in (NAME, f"{NAME}-confirm"):
+        text = typed("show", name, "--storage", sqlite_url).out
+        assert "confirmed on the test part" in text
+        assert "baseline, ensemble" in text
+        page = render_report([load_records(sqlite_url, name)])
+        assert "Confirmed on the test part" in page
+        assert "They are not single runs" in page
+    folder = tmp_path / "tables"
+    exported = typed(
+        "export-tables", f"{NAME}-confirm", "--output", folder, "--storage", sqlite_url
+    )
+    assert (exported.code, exported.err) == (0, "")
+    table = (folder / f"{NAME}-confirm" / "confirmation.md").read_text(encoding="utf-8")
+    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in table
+    assert table.index("| baseline") < table.index("Ensembles") < table.index("baseline, ens")
 
     # The same command reads nothing again, more seeds only the new ones.
     assert typed(*confirm).code == 0
@@ -112,6 +155,37 @@ def test_other_data_is_refused(
 
 def test_the_baseline_must_be_complete() -> None:
     # Nothing can be compared with a baseline that is not there.
-    records = pd.DataFrame({"state": ["running"], "baseline": [True], "value": [None]})
+    rows = [{"number": 0, "state": "running", "baseline": True, "value": None, "config": {}}]
     with pytest.raises(UsageError, match="baseline trial of this study is not complete"):
-        choose(records, 3)
+        choose(rows, 3)
+
+
+def test_an_ensemble_is_the_mean_of_the_probabilities(
+    typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
+) -> None:
+    # Rule: what each run alone predicts is what it was measured by; their mean is the ensemble.
+    search = ("run", "--space", tiny, "--budget", "smoke", "--trials", 1, *SHARED, sqlite_url)
+    assert typed(*search).code == 0
+    assert typed("confirm", NAME, "--seeds", 3, *SHARED, sqlite_url).code == 0
+    study = load_study(open_storage(sqlite_url), f"{NAME}-confirm")
+    folder = artifact_folder(sqlite_url)
+    trials = study.get_trials()
+    total = np.zeros(())
+    for trial in trials:
+        found = read_test_predictions(trial, folder)
+        assert found is not None
+        probabilities, labels = found
+        assert probabilities.dtype == np.float16
+        confusion = np.zeros((5, 5), dtype=int)
+        np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+        assert confusion.tolist() == trial.user_attrs["test_confusion"]
+        total = total + probabilities.astype(float)
+    confusion = np.zeros((5, 5), dtype=int)
+    np.add.at(confusion, (labels, total.argmax(axis=1)), 1)
+    fields = {k: v for k, v in trials[0].user_attrs["config"].items() if k != "seed"}
+    expected = {"runs": 3, "confusion": confusion.tolist()}
+    assert find_ensemble(study, fields, folder) == expected
+    assert study.user_attrs["confirmation"]["ensembles"] == {"baseline": expected}
+    for path in folder.iterdir():
+        path.unlink()
+    assert find_ensemble(study, fields, folder) is None

@@ -140,3 +140,26 @@ def test_classes_without_beats_are_said_before_a_study_starts(run: Command, lab:
     ended = run()
     assert ended.code == 0
     assert "caution: the validation part has no beat of Q; macro scores of it" in ended.out
+
+
+def test_results_of_listed_records_are_imported_and_continued(
+    typed: Command, lab: Path, small_table: str, tmp_path: Path, sqlite_url: str
+) -> None:
+    # A results file has the split's name; the lists come with the command that continues.
+    lists = write_lists(tmp_path / "split.toml")
+
+    def train(storage: str, seeds: int) -> Typed:
+        return typed(
+            "run", "--space", small_table, "--data", lab, "--budget", "smoke", "--seeds", seeds,
+            "--split", "inter-patient", "--records-file", lists, "--storage", storage,
+        )  # fmt: skip
+
+    assert train(sqlite_url, 1).code == 0
+    ended = typed("export-results", "--output", tmp_path / "out", "--storage", sqlite_url)
+    assert ended.code == 0, ended.err
+    (results,) = (tmp_path / "out").rglob("results.csv")
+    other = f"sqlite:///{tmp_path}/other.db"
+    assert typed("import-results", results, "--storage", other).code == 0
+    ended = train(other, 2)
+    assert ended.code == 0, ended.err
+    assert "2 newly queued" in ended.out

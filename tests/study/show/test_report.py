@@ -11,10 +11,10 @@ import optuna
 import pytest
 from markdown_it import MarkdownIt
 
+from ecg.metrics import difference_interval
 from study.plots import PLOTS, NothingToDrawError, published_table
 from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
-from study.show.sentences import difference_interval
 from study.storage.dashboard_speed import index_by_trial
 from study.storage.trials_table import study_records
 from tests.support.fake_cells import fake_confusion

@@ -12,7 +12,7 @@ from optuna.artifacts import get_all_artifact_meta
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from study.show.trial_files import make_file, predictions_csv
-from study.storage.artifacts import MADE_ON_DEMAND, PREDICTIONS, WEIGHTS, TrialFiles
+from study.storage.artifacts import MADE_ON_DEMAND, VALIDATION_PREDICTIONS, WEIGHTS, TrialFiles
 from study.storage.studies import open_storage
 from tests.support.load import RECORDING
 from tests.support.setting import REPOSITORY, Typed
@@ -43,7 +43,9 @@ def test_trial_has_files_and_a_note(
         "weights.safetensors": "application", "validation.npz": "application",
     }  # fmt: skip
     written = {path.name for path in (tmp_path / "artifacts").iterdir()}
-    assert written == {e.artifact_id for e in entries if e.filename in (WEIGHTS, PREDICTIONS)}
+    assert written == {
+        e.artifact_id for e in entries if e.filename in (WEIGHTS, VALIDATION_PREDICTIONS)
+    }
     files = opened(sqlite_url, tmp_path / "artifacts")
     for name, content in files.items():
         assert content.startswith(b"\x89PNG") == name.endswith(".png")

@@ -4,13 +4,14 @@ import optuna
 import pytest
 import sqlalchemy
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 
 from study.storage.attributes import get_attribute, set_attributes
 from study.storage.lean import LARGE
 from study.storage.studies import load_study, open_storage
 from tests.support.setting import open_new, taken
 
-ATTRIBUTES = {"figures": {"f1": [0.25, None]}, "text": "N ≥ 1", "seconds": 1.5, "none": None}
+ATTRIBUTES = {"figures": {"f1": [0.25, None]}, "text": "N ≥ 1", "waited": 1.5, "none": None}
 
 
 def test_attributes_are_stored_as_optuna_does(url: str) -> None:
@@ -72,4 +73,4 @@ def test_a_worker_reads_no_large_attribute(url: str) -> None:
     assert (trial.value, trial.number) == (0.5, 0)
     assert {name: get_attribute(seen, trial, name) for name in LARGE} == large
     assert get_attribute(seen, trial, "no such") is None
-    assert load_study(open_storage(url), "s").trials[0].user_attrs == ATTRIBUTES | large
+    assert RDBStorage(url).get_all_trials(study._study_id)[0].user_attrs == ATTRIBUTES | large

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 
@@ -56,11 +57,11 @@ def without_large(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 def test_trials_are_those_that_optuna_reads(url: str) -> None:
     # Rule: of every state, all together, by state and one by one, parameters in their order;
     # another study's trials are not among them.
-    study, plain = open_new(url)
+    study, _ = open_new(url)
     open_new(url, "other")[0].add_trials(some_trials())
     study.add_trials(some_trials())
     storage = open_storage(url, lean=True)
-    expected = without_large(plain.get_all_trials(study._study_id))
+    expected = without_large(RDBStorage(url).get_all_trials(study._study_id))
     assert storage.get_all_trials(study._study_id) == expected
     assert [storage.get_trial(trial._trial_id) for trial in expected] == expected
     assert list(storage.get_all_trials(study._study_id)[0].params) == list(DISTRIBUTIONS)

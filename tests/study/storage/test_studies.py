@@ -16,7 +16,7 @@ import sqlalchemy
 from ecg.errors import UsageError
 from ecg.training.config import PROTOCOL
 from study.cli import app
-from study.storage import studies as storage_module
+from study.storage import locks
 from study.storage.database import StorageError, hide_password
 from study.storage.studies import (
     FORMAT,
@@ -113,13 +113,18 @@ def test_a_name_that_no_study_can_have_is_refused(sqlite_url: str, name: str) ->
         load_study(storage, name)
 
 
-def test_a_study_whose_maker_died_at_once_is_adopted(sqlite_url: str) -> None:
-    # Rule: one without identity, trial or attribute is what `kill -9` leaves between two writes.
+def test_a_study_that_another_tool_just_made_is_left_alone(sqlite_url: str) -> None:
+    # Rule: one without identity, trial or attribute is another tool's too: ours has its
+    # identity from its first moment.
     storage = open_storage(sqlite_url)
-    optuna.create_study(storage=storage, study_name="s", direction="maximize")
-    study, is_new = open_study(storage, "s", IDENTITY)
+    optuna.create_study(storage=storage, study_name="s", direction="minimize")
+    with pytest.raises(UsageError, match="not made by this tool"):
+        open_study(storage, "s", IDENTITY)
+    assert optuna.load_study(storage=storage, study_name="s").user_attrs == {}
+    _, is_new = open_study(storage, "ours", IDENTITY)
+    made = optuna.load_study(storage=storage, study_name="ours")
     assert is_new
-    assert study.user_attrs["identity"] == asdict(IDENTITY)
+    assert (made.user_attrs, made.direction.name) == ({"identity": asdict(IDENTITY)}, "MAXIMIZE")
 
 
 def test_the_same_study_is_continued(url: str) -> None:
@@ -175,12 +180,23 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("study.db", "is not a database URL; use one such as sqlite:///"),
-        ("nosuchthing://host/x", "no such kind of database"),
+        ("study.db", r"is not a database URL; use one such as sqlite:///study\.db or"),
+        ("nosuchthing://host/x", "in no other kind of database"),
         ("postgresql+nosuchdriver://host/x", "no such kind of database"),
-        ("mysql+pymysql://host/x", "the driver for .* is not installed"),
+        ("mysql+pymysql://host/x", "in no other kind of database"),
+        ("mysql://host/x", "in no other kind of database"),
         ("sqlite://", "in memory only; name a file"),
         ("sqlite:///:memory:", "in memory only; name a file"),
+        ("sqlite://x.db", "three slashes come before it. Write sqlite:///x.db"),
+        ("sqlite://results/x.db", "three slashes come before it. Write sqlite:///results/x.db"),
+        ("sqlite+aiosqlite:///x.db", "write sqlite:/// in place of sqlite.aiosqlite:///"),
+        ("sqlite:///file:x.db?uri=true", "Write a plain path: sqlite:///x.db"),
+        ("sqlite:///file:x.db?mode=ro&uri=true", "Write a plain path: sqlite:///x.db"),
+        ("sqlite:///~nobody-of-this-name/x.db", "there is no home folder for ~nobody-of"),
+        ("sqlite:///a\udcffb.db", "is not UTF-8 text"),
+        ("postgres://user@host/x", r"write postgresql\+psycopg:// in place of postgres://"),
+        ("postgresql+psycopg2://u@host/x", r"psycopg2 is not installed. Write postgresql\+psycopg"),
+        ("postgresql+asyncpg://u@host/x", "asyncpg is not installed"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, words: str) -> None:
@@ -221,6 +237,7 @@ COMMANDS = {
     "export-tables": (),
     "list": (),
     "show": ("s",),
+    "delete": ("s", "--yes"),
     "dashboard": (),
     "report": ("-o", "out"),
     "plots": ("s",),
@@ -356,7 +373,7 @@ def test_a_study_is_held_by_one_process(url: str, monkeypatch: pytest.MonkeyPatc
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        monkeypatch.setattr(storage_module, "LOCK_SECONDS", 1)
+        monkeypatch.setattr(locks, "LOCK_SECONDS", 1)
         with (
             pytest.raises(StorageError, match=r"another process holds .* within 1 s"),
             study_lock(storage, "s"),
@@ -364,7 +381,7 @@ def test_a_study_is_held_by_one_process(url: str, monkeypatch: pytest.MonkeyPatc
             pytest.fail("two processes hold the study")
         with study_lock(storage, "another"):
             pass
-        monkeypatch.setattr(storage_module, "LOCK_SECONDS", 30)
+        monkeypatch.setattr(locks, "LOCK_SECONDS", 30)
         holder.send_signal(signal.SIGKILL)
         with study_lock(storage, "s"):
             pass

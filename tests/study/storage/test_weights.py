@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState, create_trial
 
-from study.storage.artifacts import PREDICTIONS, WEIGHTS, artifact_folder
+from study.storage.artifacts import VALIDATION_PREDICTIONS, WEIGHTS, artifact_folder
 from study.storage.reading import read_files
 from study.storage.studies import load_study, open_storage
 from study.storage.weights import BEST_KEPT, is_kept, kept_trials
@@ -86,7 +86,7 @@ def test_clean_removes_what_is_not_kept(
     assert f"removed the weights of {6 - len(expected)} trials" in done.out
     assert done.out.rstrip().endswith(", ".join(map(str, sorted(expected))))
     assert set(files(sqlite_url, WEIGHTS)) == expected
-    assert set(files(sqlite_url, PREDICTIONS)) == set(range(6))
+    assert set(files(sqlite_url, VALIDATION_PREDICTIONS)) == set(range(6))
     kept = [t.user_attrs["weights"] for t in load_study(open_storage(sqlite_url), NAME).trials]
     assert {n for n, one in enumerate(kept) if one} == expected
     assert "weights kept of 3 of 6 complete trials" in typed("show", NAME, *common).out

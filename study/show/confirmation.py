@@ -1,0 +1,60 @@
+"""What `confirm` found, for a terminal and for the report."""
+
+import html
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from study.comparison import (
+    CONFIRMED_COLUMNS,
+    ENSEMBLE_CAPTION,
+    ConfirmedScore,
+    confirmation_notes,
+    confirmed_scores,
+    describe_chosen,
+    ensemble_scores,
+)
+from study.storage.confirmation import Confirmation
+
+
+def show_confirmation(confirmation: Confirmation) -> RenderableType:
+    """Draw what `confirm` found for a terminal."""
+    parts: list[RenderableType] = [Text(line) for line in describe_chosen(confirmation)]
+    title = f"confirmed on the test part (study {confirmation.study})"
+    parts.append(_table(title, confirmed_scores(confirmation)))
+    if confirmation.ensembles:
+        parts += [_table("ensembles", ensemble_scores(confirmation)), Text(f"{ENSEMBLE_CAPTION}.")]
+    return Group(*parts, *map(Text, confirmation_notes(confirmation)))
+
+
+def confirmation_section(confirmation: Confirmation) -> str:
+    """Return what `confirm` found as HTML; all text of users is shown as text."""
+    parts = [f"<p>{html.escape(line)}</p>" for line in describe_chosen(confirmation)]
+    parts.append(_html_table(confirmed_scores(confirmation)))
+    if confirmation.ensembles:
+        parts.append(f"<p>{html.escape(ENSEMBLE_CAPTION)}.</p>")
+        parts.append(_html_table(ensemble_scores(confirmation)))
+    parts += [f'<p class="soft">{html.escape(n)}</p>' for n in confirmation_notes(confirmation)]
+    return "".join(parts)
+
+
+def _table(title: str, found: Iterable[ConfirmedScore]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in CONFIRMED_COLUMNS:
+        table.add_column(column, overflow="fold")
+    for one in found:
+        table.add_row(*map(Text, one.cells()))
+    return table
+
+
+def _html_table(found: Iterable[ConfirmedScore]) -> str:
+    head = "".join(f'<th class="text">{html.escape(title)}</th>' for title in CONFIRMED_COLUMNS)
+    rows = (
+        "".join(f'<td class="text">{html.escape(cell)}</td>' for cell in one.cells())
+        for one in found
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="table">{table}</div>'

@@ -1,0 +1,83 @@
+"""What `confirm` found, kept with its study: which configurations, their runs, their ensembles."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from study.storage.attributes import PLANNED
+
+CONFIRMATION = "confirmation"  # attribute of the study that confirms
+BASELINE = "baseline"  # label of the configuration that the others are compared with
+# Attributes of trials that a confirmation is read from.
+NEEDED = ("test", "test_confusion", "config", PLANNED)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The winners of a search beside its baseline, on fresh seeds and the test part.
+
+    Attributes:
+        study: name of the study that holds the runs.
+        identity: of that study.
+        chosen: `TrainConfig` fields without the seed, by label; "baseline" is among them.
+        runs: complete runs by label, one per repeat: `repeat`, `test_*` and `test_confusion`.
+        ensembles: by label: the number of `runs` and the `confusion` of their mean
+            probabilities on the test part.
+    """
+
+    study: str
+    identity: Mapping[str, Any]
+    chosen: Mapping[str, Mapping[str, Any]]
+    runs: Mapping[str, list[dict[str, Any]]]
+    ensembles: Mapping[str, Mapping[str, Any]]
+
+
+def confirming_name(study: str) -> str:
+    """Return the name of the study that confirms a search."""
+    return f"{study}-confirm"
+
+
+def confirming_space(study: str) -> str:
+    """Return the kind of the study that confirms a search, its "space"."""
+    return f"confirm:{study}"
+
+
+def is_confirming(space: str) -> bool:
+    """Whether a study of this kind confirms a search."""
+    return space.startswith(confirming_space(""))
+
+
+def make_confirmation(
+    study: str, identity: Mapping[str, Any], kept: Mapping[str, Any], rows: Iterable[Row]
+) -> Confirmation:
+    """Sort the runs of a confirming study by configuration.
+
+    Args:
+        study: name of the study that confirms.
+        identity: of it.
+        kept: its attribute `CONFIRMATION`.
+        rows: its trials, with the attributes `NEEDED`; see `study.storage.reading.StudyRows`.
+    """
+    complete = [row for row in rows if row["state"] == "complete" and "test_confusion" in row]
+    chosen: Mapping[str, Mapping[str, Any]] = kept["chosen"]
+    runs = {label: _runs(complete, fields) for label, fields in chosen.items()}
+    return Confirmation(study, dict(identity), chosen, runs, kept.get("ensembles", {}))
+
+
+def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration whatever its seed."""
+    return {name: value for name, value in config.items() if name != "seed"}
+
+
+def _runs(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the runs of a configuration, one per repeat, in the order of their repeats."""
+    found: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        if without_seed(row["config"]) == dict(fields):
+            repeat = int(row[PLANNED]["repeat"])
+            measured = {name: row[name] for name in row if str(name).startswith("test_")}
+            measured.pop("test_read", None)
+            found.setdefault(repeat, {"repeat": repeat, **measured})
+    return [found[repeat] for repeat in sorted(found)]

@@ -1,0 +1,129 @@
+"""Nothing dressed up: no output sets anything but the full protocol beside published scores."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from search_spaces.tables import TABLES
+from study.comparison import differences_from_protocol
+from study.plots import PLOTS, NothingToDrawError, published_table
+from study.show.dashboard import describe_study
+from study.show.report import render_report
+from study.show.trial_files import make_file
+from study.storage.studies import open_storage
+from study.storage.trials_table import load_records, study_records
+from tests.support.fake_cells import fake_cell
+from tests.support.fake_study import fake_trial, fill
+from tests.support.setting import IDENTITY, Typed
+
+FULL = replace(IDENTITY, space="tables", source="mitdb", budget="paper")
+OTHERS = {
+    "simulated": {"source": "synthetic"},
+    "reduced": {"budget": "quick"},
+    "other patients": {"split": "inter-patient"},
+    "older protocol": {"protocol": 1},
+}
+
+
+def tables_study(url: str, **changes: Any) -> optuna.Study:
+    """Make a study of two rows of table 2."""
+    study = optuna.create_study(storage=open_storage(url), study_name="t", direction="maximize")
+    study.set_user_attr("identity", asdict(replace(FULL, **changes)))
+    for row in TABLES["table2"].rows:
+        cell = fake_cell(row, 0)
+        config = {k.removeprefix("config_"): v for k, v in cell.items() if "config_" in k}
+        scores = {k.removeprefix("test_"): v for k, v in cell.items() if k.startswith("test_")}
+        attributes = fake_trial(0).user_attrs | {
+            "config": config, "test": scores, "test_confusion": cell["test_confusion"],
+            "confusion": cell["confusion"], "stop_reason": "max-epochs",
+            "cell": {"configuration": cell["configuration"], "repeat": 0, "fields": config},
+        }  # fmt: skip
+        study.add_trial(optuna.create_trial(value=0.5, user_attrs=attributes))
+    return study
+
+
+def names(figure: Any) -> set[str]:
+    return {trace.name for trace in figure.data}
+
+
+@pytest.mark.parametrize("changes", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("space", ["tables", "confirm:s"])  # whose configurations match rows
+def test_published_scores_are_left_out_beside_anything_else(
+    sqlite_url: str, changes: dict[str, Any], space: str
+) -> None:
+    records = study_records(tables_study(sqlite_url, space=space, **changes))
+    drawn = published_table(records, TABLES["table2"])
+    assert names(drawn) == {"ours, 95% interval"}
+    assert "not comparable with published figures" in drawn.layout.title.text
+    assert "0.9201" not in json.dumps(drawn.to_plotly_json(), default=list)
+
+
+def test_published_scores_stand_beside_the_full_protocol(sqlite_url: str) -> None:
+    study = tables_study(sqlite_url)
+    drawn = published_table(study_records(study), TABLES["table2"])
+    assert names(drawn) == {"published (one run)", "ours, 95% interval"}
+    assert drawn.layout.title.text is None
+    assert "NOT COMPARABLE" not in render_report([study_records(study)])
+
+
+def test_a_configuration_that_differs_in_a_field_of_no_table_matches_no_row(
+    sqlite_url: str,
+) -> None:
+    records = study_records(tables_study(sqlite_url, space="confirm:s"))
+    records["config"] = [{**config, "batch_size": 256} for config in records["config"]]
+    with pytest.raises(NothingToDrawError):
+        published_table(records, TABLES["table2"])
+
+
+def test_a_smoke_study_of_simulated_beats_is_reported_with_the_caution(
+    typed: Callable[..., Typed], toy_data: None, sqlite_url: str, tmp_path: Path
+) -> None:
+    study = tables_study(sqlite_url, source="synthetic", budget="smoke")
+    assert study.study_name == "t"
+    page = tmp_path / "report.html"
+    assert typed("report", "t", "--storage", sqlite_url, "-o", page).code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    caution = (
+        "the data source is &#x27;synthetic&#x27;, not MIT-BIH; the budget is &#x27;smoke&#x27;"
+    )
+    assert caution in text
+    assert "published (one run)" not in text
+
+
+MARK = "simulated beats, reduced budget 'smoke'"
+
+
+def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
+    sqlite_url: str, typed: Callable[..., Typed]
+) -> None:
+    study = fill(sqlite_url)
+    study.set_user_attr("identity", asdict(IDENTITY))
+    records = load_records(sqlite_url, study.study_name)
+    for plot in PLOTS:
+        assert MARK in plot.draw(records).layout.title.text, plot.name
+    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
+    assert sentence in render_report([records]).replace("&#x27;", "'")
+    assert "imulated beats, reduced budget 'smoke'" in describe_study(records).replace("\\", "")
+    assert sentence in typed("show", study.study_name, "--storage", sqlite_url).out
+
+
+def test_images_of_a_trial_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("study.show.trial_images._png", lambda _, text: said.append(text) or b"")
+    facts = {"confusion": [[1] * 5] * 5, "source": "synthetic", "budget": "smoke"}
+    make_file("confusion.png", facts, "f1_macro")
+    assert said == [MARK]
+
+
+def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(sqlite_url: str) -> None:
+    assert differences_from_protocol(asdict(FULL)) == []
+    study = fill(sqlite_url)
+    study.set_user_attr("identity", asdict(FULL))
+    records = study_records(study)
+    assert all(plot.draw(records).layout.title.text is None for plot in PLOTS)
