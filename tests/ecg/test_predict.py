@@ -229,7 +229,7 @@ def test_a_network_that_takes_the_rhythm_gets_it(run: Command, tmp_path: Path) -
     assert found[180] == pytest.approx(found[360], abs=0.05 * SCALE)
     np.savez(tmp_path / "table.npz", signals=beats.signals, labels=beats.labels)
     done = run("predict", file, tmp_path / "table.npz", "-o", tmp_path / "beats.csv")
-    assert (done.code, "the rhythm needs the record and sample" in done.err) == (2, True)
+    assert (done.code, "the rhythm needs the RR intervals" in done.err) == (2, True)
 
 
 def test_scores_on_the_training_database_carry_a_caution(run: Command, tmp_path: Path) -> None:
