@@ -23,7 +23,6 @@ from study.show.dashboard_hosts import Application, only_for
 from study.show.sentences import (
     tell_caution,
     tell_confirmation,
-    tell_limits,
     tell_test_reads,
     tell_trials,
     tell_verdict,
@@ -208,13 +207,12 @@ def describe_study(records: pd.DataFrame) -> str:
     except NothingToDrawError:
         best = None
     facts = (
-        tell_limits(records),
+        warn_of_limits(records.attrs["identity"]),
         tell_verdict(records, best, None if best is None else baseline_of(records)),
+        tell_confirmation(records.attrs.get("confirmation")),
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),
-        warn_of_limits(records.attrs["identity"]),
-        tell_confirmation(records.attrs.get("confirmation")),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]
