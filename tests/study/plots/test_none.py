@@ -26,9 +26,9 @@ def decisive(sqlite_url: str) -> str:
     )
     study.set_user_attr("identity", {"budget": "paper", "source": "mitdb"})
     facts = fake_trial(0).user_attrs
-    for number in range(18):
+    for number in range(36):
         factor = FACTORS[number % 3]
-        params = {"scheduler_factor": factor, "noise": (number * 7 % 18) / 18}
+        params = {"scheduler_factor": factor, "noise": (number * 7 % 36) / 36}
         distributions = {
             "scheduler_factor": CategoricalDistribution(FACTORS),
             "noise": FloatDistribution(0, 1),
@@ -62,8 +62,8 @@ def test_none_is_counted_in_importances(decisive: str) -> None:
 def test_none_is_drawn(decisive: str) -> None:
     records = load_records(decisive, "none")
     with_none = int((records["param_scheduler_factor"] == "none").sum())
-    assert with_none == 6
-    assert records["param_scheduler_factor"].isna().sum() == 3
+    assert with_none == 12
+    assert records["param_scheduler_factor"].isna().sum() == 6
     drawn = slices(records)
     axis = list(records.filter(like="param_").columns).index("param_scheduler_factor")
     points = [
