@@ -71,7 +71,7 @@ def test_none_is_drawn(decisive: str) -> None:
         for x in trace.x
     ]  # fmt: skip
     assert points.count("none") == with_none
-    assert len(points) == 15  # nothing of the trials without the parameter
+    assert len(points) == 30  # nothing of the trials without the parameter
     assert drawn.layout["xaxis" if axis == 0 else f"xaxis{axis + 1}"].type == "category"
     texts = [note.text for note in parallel_coordinates(records).layout.annotations]
     assert {"none", "not used"} <= {*texts}
