@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
+from ecg.keras_conventions import with_keras_conventions
 from ecg.networks import MODELS
 from ecg.rhythm import RHYTHM_LENGTH
 
@@ -229,3 +230,9 @@ def _coupled(shape: Shape) -> nn.Sequential:
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),
     )
+
+
+@register("coupled-tf")
+def _coupled_tf(shape: Shape) -> nn.Sequential:
+    """The coupled network as Keras makes it by default; 1,686,725 parameters."""
+    return with_keras_conventions(_coupled(shape))

@@ -14,6 +14,9 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "four-layer": "Four-layer CNN",
         "residual": "Residual CNN",
         "coupled": "Coupled CNN",
+        "coupled-tf": "Coupled CNN, Keras conventions",
     }
 )
 MODELS = tuple(TITLES)
+# Of Adam and AdamW, where it is not PyTorch's 1e-8.
+ADAM_EPSILON: Mapping[str, float] = MappingProxyType({"coupled-tf": 1e-7})

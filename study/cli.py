@@ -101,6 +101,16 @@ Jobs = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
+WithTf = Annotated[
+    bool,
+    typer.Option(
+        "--with-tf", help="In table 1, a row of the Coupled CNN with Keras's conventions too."
+    ),
+]
+Keep = Annotated[
+    str,
+    typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
+]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
 ]
@@ -225,6 +235,8 @@ def run(
         typer.Option(help="So many of the best, for --from and --warm-start.", show_default="8"),
     ] = None,
     checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
+    with_tf: WithTf = False,
     replay: Annotated[
         Path | None,
         typer.Option(
@@ -255,6 +267,7 @@ def run(
         jobs=_as_jobs(jobs),
         threads=threads,
         checkpoint_seconds=checkpoint_every,
+        keep=keep,
         debug=debug,
     )
     typed = {
@@ -278,6 +291,7 @@ def run(
         "warm_start": warm_start,
         "top": top,
         "replay": replay,
+        "with_tf": with_tf or None,
         "records": read_record_lists(records_file) if records_file else None,
     }
     machine, options = continue_settings(machine, typed)
@@ -355,6 +369,7 @@ def confirm(
     jobs: Jobs = "auto",
     threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
     debug: Debug = False,
 ) -> None:
     """Train the winners and the baseline on fresh seeds and measure them on the test part.
@@ -377,6 +392,7 @@ def confirm(
         jobs=_as_jobs(jobs),
         threads=threads,
         checkpoint_seconds=checkpoint_every,
+        keep=keep,
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
@@ -451,6 +467,7 @@ def export_tables(
         list[str] | None,
         typer.Option("--format", help="markdown, csv, latex or html.", show_default="markdown"),
     ] = None,
+    with_tf: WithTf = False,
     published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
     spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
@@ -481,6 +498,7 @@ def export_tables(
             formats=formats,
             digits=metric_digits,
             spread=spread,
+            with_tf=with_tf,
         )
     for path in paths:
         print(path)
@@ -630,6 +648,57 @@ def plots(
         print(path)
 
 
+@app.command("export-model")
+def export_model_command(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Number of the trial.", show_default="the best on validation"),
+    ] = None,
+    confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--confirmed",
+            help="Take the winner of `confirm`: the configuration with the best mean on "
+            "validation, and of its runs the best on validation.",
+        ),
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
+        ),
+    ] = "safetensors",
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
+    from study.models.export import export_model
+
+    print(export_model(storage, study, output, trial=trial, confirmed=confirmed, kind=format_))
+    if format_ == "safetensors":
+        print(f"next: python -m ecg predict {output} DATA -o beats.csv")
+
+
+@app.command()
+def clean(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="best (ten and the baseline) or all.", show_default="as the study was last run"
+        ),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Remove the weights of trials that the study does not keep."""
+    from study.storage.weights import clean_study, say_cleaned
+
+    print(say_cleaned(study, clean_study(storage, study, keep)))
+
+
 @contextmanager
 def _interruptible(console: "Console") -> Iterator[None]:
     """Say how to go on when Ctrl-C ends a study."""
@@ -645,10 +714,14 @@ def _interruptible(console: "Console") -> Iterator[None]:
 
 
 def _print_study(storage: str, name: str, *, trials: int) -> None:
+    from ecg.test_part_log import NAME, readings_of
     from study.show.terminal import SHOWN, show_study
+    from study.storage.artifacts import artifact_folder
     from study.storage.reading import read_study
 
-    _console().print(show_study(read_study(storage, name, SHOWN), trials=trials))
+    study = read_study(storage, name, SHOWN)
+    readings = readings_of(artifact_folder(storage).parent / NAME, name)
+    _console().print(show_study(study, trials=trials, readings=len(readings)))
 
 
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:

@@ -22,6 +22,7 @@ ARROWS = {
     "study.plots": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
     "study.run": {"ecg", "search_spaces", "study.wording", "study.storage", "study.trials"},
     "study.tables": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
+    "study.models": {"ecg", "search_spaces", "study.wording", "study.storage"},
     "study.show": {
         *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
         "study.plots",

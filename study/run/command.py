@@ -40,6 +40,7 @@ from study.storage.attributes import distinct_values
 from study.storage.database import hide_password
 from study.storage.interrupts import taking_interrupts
 from study.storage.studies import keep_settings, open_storage, open_study, study_lock
+from study.storage.weights import remember_keep
 from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
@@ -73,7 +74,7 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
     goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
     if space is None:
-        fields = [row.fields for row in configurations(options.tables)]
+        fields = [row.fields for row in configurations(options.tables, with_tf=options.with_tf)]
         runs = plan_runs(fields, options.seeds, budget, options.seed)
         goal = PlannedRuns(keys=frozenset(run.key for run in runs), reason=TABLES_REASON)
     else:
@@ -122,6 +123,7 @@ def run_planned(
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
         keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
         queued = queue_missing(study, runs)
     header = (
         f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
@@ -149,6 +151,7 @@ def _search(
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
         keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
         queue_first_trials(study, points)
         if isinstance(task.goal, Search) and task.goal.points is not None:
             # A search may have tried a point of the grid twice.

@@ -19,7 +19,7 @@ from study.run.command import run_planned
 from study.run.options import MOST_SEEDS, absolute_data
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
 from study.run.setting import check_split, find_stored_data, load_data, resolve_means
-from study.storage.artifacts import artifact_folder, read_probabilities
+from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
     BASELINE,
@@ -189,7 +189,7 @@ def find_ensemble(
         for trial in complete
         if without_seed(trial.user_attrs["config"]) == dict(fields)
     }
-    read = [read_probabilities(trial, folder) for trial in mine.values()]
+    read = [read_test_predictions(trial, folder) for trial in mine.values()]
     found = [one for one in read if one is not None]
     if len(found) < 2:
         return None

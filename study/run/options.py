@@ -49,6 +49,7 @@ class RunOptions:
     top: int = 8
     replay: Path | None = None
     records: RecordLists | None = None
+    with_tf: bool = False
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""

@@ -296,5 +296,5 @@ FACTS: Mapping[str, Check] = {
 }  # fmt: skip
 CHECKS: Mapping[str, Check] = {
     **FACTS, "baseline": _truth, "failed": _truth, "failure": _text, "imported": _text,
-    "worker": _text, "again": _again,
+    "worker": _text, "again": _again, "weights": _truth,
 }  # fmt: skip

@@ -5,6 +5,7 @@ reported epoch and the curves of thousands of trials take it many seconds. Here 
 or locked, and nothing is read that was not asked for.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,7 +60,7 @@ PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
     "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
-    "test_read", "same_as", "imported",
+    "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
 
@@ -201,6 +202,36 @@ def read_settings(url: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "instead of --study alone"
         )
     return found
+
+
+def read_files(url: str, name: str, filename: str) -> dict[int, str]:
+    """Return the artifacts of that file name in a study, by the number of their trial.
+
+    Args:
+        url: of the storage.
+        name: of the study.
+        filename: such as `study.storage.artifacts.WEIGHTS`.
+
+    Raises:
+        UsageError: there is no such storage or study.
+        StorageError: the storage cannot be read.
+    """
+    trial, system = models.TrialModel, models.TrialSystemAttributeModel
+    with _reading(url) as connection:
+        known = _known_studies(connection, url)
+        if name not in known:
+            raise unknown_study(name, known)
+        found = connection.execute(
+            sqlalchemy.select(trial.number, system.value_json)
+            .join(system, system.trial_id == trial.trial_id)
+            .where(trial.study_id == known[name], system.key.startswith("artifacts:"))
+        ).all()
+    entries = [(number, json.loads(json.loads(text) or "null") or {}) for number, text in found]
+    return {
+        number: entry["artifact_id"]
+        for number, entry in entries
+        if entry.get("filename") == filename
+    }
 
 
 def make_row(

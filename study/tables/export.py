@@ -122,6 +122,7 @@ def export_table_files(
     formats: Sequence[str],
     digits: int,
     spread: bool = True,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -137,6 +138,7 @@ def export_table_files(
             formats=formats,
             digits=digits,
             spread=spread,
+            with_tf=with_tf,
         )
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:

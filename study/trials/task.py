@@ -15,6 +15,7 @@ from ecg.errors import UsageError
 from study.storage.attributes import key_of
 from study.storage.database import folder_beside, parse_url
 from study.storage.studies import Identity
+from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
 
 SAMPLERS = ("tpe", "random", "gp", "grid")
@@ -33,6 +34,7 @@ class Machine:
         jobs: workers, None for as many as the machine takes.
         threads: CPU threads of each worker.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
+        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
         debug: print the traceback of a failed trial.
 
     Raises:
@@ -46,6 +48,7 @@ class Machine:
     jobs: int | None = None
     threads: int = 1
     checkpoint_seconds: float = 30.0
+    keep: str = KEEP[0]
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Machine:
         check_range("jobs", self.jobs, 1, MOST)
         check_range("threads", self.threads, 1, MOST)
         parse_url(self.storage)
+        check_keep(self.keep)
         if not self.checkpoint_seconds >= 0:
             raise UsageError("--checkpoint-every must be 0 or more seconds")
 

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -23,12 +24,18 @@ from ecg.training import (
     TrainResult,
     measure,
     predict,
-    predict_probabilities,
     train,
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, keep_files, note_attributes, pack_probabilities
+from study.storage.artifacts import (
+    FOLDER,
+    TEST_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+    WEIGHTS,
+    keep_files,
+    note_attributes,
+)
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
@@ -36,6 +43,8 @@ from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
+from study.storage.weights import KEPT_ATTRIBUTE, is_kept
+from study.trials.kept_files import predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve
@@ -173,13 +182,12 @@ def _train(
     assert bench.data is not None
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
-    found = describe_result(result)
-    probabilities: bytes | None = None
+    found, files = describe_result(result), dict[str, bytes]()
     if bench.test is not None:
         found |= describe_test(result, bench)
         if is_confirming(bench.identity.space):
-            answers = predict_probabilities(config, result.weights, bench.test, bench.precision)
-            probabilities = pack_probabilities(answers.numpy(), bench.test.labels.cpu().numpy())
+            answers = predict(config, result.weights, bench.test, bench.precision)
+            files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
     checkpoints = [checkpoint]
     if result.weights and result.stop_reason != "pruned":
         again, more = _train_again(trial, config, bench, len(result.epochs))
@@ -187,8 +195,11 @@ def _train(
         found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
-        found["examples"] = pick_examples(bench.data.validation, predicted)
-    _keep(trial, result, found, bench, probabilities)
+        found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
+        if _keeps_weights(trial, result, bench):
+            files[WEIGHTS] = weights_file(result)
+        files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
+    _keep(trial, result, found, bench, files)
     for each in checkpoints:  # kept until all seeds are trained: an interrupted trial goes on
         each.remove()
     return result, found["validation"][objective]
@@ -226,25 +237,36 @@ def _train_again(
     return results, checkpoints
 
 
+def _keeps_weights(trial: optuna.Trial, result: TrainResult, bench: Bench) -> bool:
+    """Whether the trial is among those that keep their weights, as it stands now."""
+    complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return is_kept(
+        bench.task.machine.keep,
+        result.best.scores[bench.identity.objective],
+        (other.value for other in complete if other.value is not None),
+        is_baseline=bool(trial.user_attrs.get("baseline")),
+    )
+
+
 def _keep(
     trial: optuna.Trial,
     result: TrainResult,
     found: dict[str, Any],
     bench: Bench,
-    probabilities: bytes | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Store what a training run found: attributes, files and a note."""
+    """Store what a training run found: attributes, files by name, and a note."""
     means = {
         name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
     }
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
+    folder = bench.task.machine.checkpoints.parent / FOLDER
+    entries, written = keep_files(trial, files, folder)
     set_attributes(
         trial,
-        found,
-        system=keep_files(
-            trial, result, bench.task.machine.checkpoints.parent / FOLDER, probabilities
-        ),
+        found | {KEPT_ATTRIBUTE: WEIGHTS in written},
+        system=entries,
         of_study=note_attributes(trial_id(trial), note, trial.number),
     )
 

@@ -237,6 +237,8 @@ COMMANDS = {
     "export-tables": (),
     "list": (),
     "show": ("s",),
+    "clean": ("s",),
+    "export-model": ("s", "-o", "best.safetensors"),
     "delete": ("s", "--yes"),
     "dashboard": (),
     "report": ("-o", "out"),

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import jk_index
-from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
+from search_spaces.tables import (
+    COLUMN_TITLES,
+    CONTRADICTION,
+    TABLES,
+    TF_ROW,
+    configurations,
+    find_table,
+)
 from study.storage.files import OutputError
 from study.storage.results import read_results, records_of_rows, write_results
 from study.tables.formats import FORMATS, Document, Figure, Grid, write
@@ -535,3 +542,32 @@ def test_splits_of_which_one_is_not_trained_are_compared() -> None:
     (found,) = grids(compare_splits(fake_records(2), some_records()))
     assert found[1][2] == "0"
     assert found[1][4] == found[1][5] == "—"
+
+
+@every_format
+@pytest.mark.parametrize("seeds", [0, 2])
+def test_the_row_of_keras_conventions_stands_beside_no_published_figures(
+    fmt: str, seeds: int
+) -> None:
+    # Rule: only where it is asked for, with our figures alone; the other rows stay as they are.
+    rows = [*configurations(), *([TF_ROW] if seeds else [])]
+    records = fake_records(2, rows)
+    plain = render(records, "table1", fmt=fmt)
+    assert TF_ROW.label not in plain
+    text = render(records, find_table("table1", with_tf=True), fmt=fmt)
+    assert TF_ROW.label in text
+    if fmt == "markdown":
+        first, before = grids(text)[0], grids(plain)[0]
+        assert first[: len(before)] == before
+        mine = first[len(before) :]
+        assert mine[0][:3] == [TF_ROW.label, "1,686,725", "this study"]
+        assert [line[2] for line in mine[1:]] == (
+            ["95% interval", "95% of one more run"] if seeds else []
+        )
+
+
+def test_only_table_1_has_a_row_of_keras_conventions() -> None:
+    added = [row for row in configurations(with_tf=True) if row not in configurations()]
+    assert added == [TF_ROW]
+    for name in TABLES:
+        assert (find_table(name, with_tf=True) == TABLES[name]) == (name != "table1")
