@@ -28,6 +28,7 @@ from study.plots.style import (
 SCORES = ("recall", "precision")
 
 
+@marked
 def confusion_matrix(
     records: pd.DataFrame, *, trial: int | None = None, part: str = "validation"
 ) -> go.Figure:

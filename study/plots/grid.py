@@ -31,7 +31,7 @@ def runs_of_rows(records: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.Dat
     runs = runs.assign(repeat=[planned["repeat"] for planned in runs[PLANNED]])
     found = {}
     for row in rows:
-        mine = runs[[bool(row.matches(config)) for config in runs["config"]]]
+        mine = runs[np.array([row.matches(config) for config in runs["config"]], dtype=bool)]
         found[row.label] = mine.drop_duplicates("repeat", keep="last").set_index("repeat")
     return found
 

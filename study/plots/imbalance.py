@@ -10,6 +10,7 @@ from study.plots.style import (
     NothingToDrawError,
     add_stops,
     baseline_of,
+    best_of,
     by_kind,
     complete,
     descriptions,
@@ -63,7 +64,7 @@ def winners(records: pd.DataFrame) -> go.Figure:
             chosen = whole[whole["number"].isin(rows["number"])]
             if chosen.empty:
                 continue
-            best = chosen.iloc[int(chosen["value"].astype(float).argmax())]
+            best = best_of(chosen)
             value = float(best[f"validation_{score}"])
             low, high = bootstrap_interval(best["confusion"], score)
             text = f"{value:.3f}"

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
 from study.comparison import differences_from_protocol
+from study.plots.grid import runs_of_rows
 from study.plots.style import (
     BLUE,
     VERMILLION,
@@ -17,7 +18,6 @@ from study.plots.style import (
     marked,
     styled,
 )
-from study.storage.attributes import PLANNED
 from study.wording import SCORE_TITLES
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     Raises:
         NothingToDrawError: none of its rows was measured on the test part.
     """
-    runs = {row.label: _runs(records, row) for row in table.rows}
+    runs = runs_of_rows(records, table.rows)
     if not any(map(len, runs.values())):
         raise NothingToDrawError(f"no row of '{table.title}' was measured yet")
     rows = -(-len(table.columns) // COLUMNS)
@@ -102,16 +102,6 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     if reasons:
         mark(figure, "not comparable with published figures, which are left out")
     return figure
-
-
-def _runs(records: pd.DataFrame, row: Any) -> pd.DataFrame:
-    """Return the complete cells of a row, one a repeat."""
-    if PLANNED not in records or "test_f1_macro" not in records:
-        return records.iloc[:0]
-    cells = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
-    cells = cells[[row.matches(config) for config in cells["config"]]]
-    repeats = [planned["repeat"] for planned in cells[PLANNED]]
-    return cells.assign(repeat=repeats).drop_duplicates("repeat", keep="last")
 
 
 def _measured(

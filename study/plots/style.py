@@ -50,7 +50,7 @@ class Kind:
     colour: str
 
 
-DASHBOARD_HEIGHT = 440  # pixels; the dashboard cuts off what is below
+DASHBOARD_HEIGHT = 460  # pixels; the dashboard cuts off what is below
 _TAG = re.compile(r"<(?!(?:/?(?:b|i|sub|sup)|br|extra|/extra)\s*/?>)")
 
 
@@ -337,9 +337,14 @@ def on_any_background(figure: go.Figure) -> go.Figure:
             figure.to_json().replace(INK, GREY).replace("rgba(255,255,255,0.75)", "rgba(0,0,0,0)")
         )
     )
-    figure.update_layout(height=DASHBOARD_HEIGHT, margin={"t": 90, "b": 60})
+    # Below the mode bar and a title of two lines, which the dashboard's card puts above.
     figure.update_layout(
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", font_color=GREY,
+        height=DASHBOARD_HEIGHT, margin={"t": 160, "b": 60},
+        legend={"yref": "container", "yanchor": "top", "y": 0.86},
+    )  # fmt: skip
+    figure.update_layout(
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "size": 11},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
     )  # fmt: skip
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid)

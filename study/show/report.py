@@ -19,6 +19,7 @@ from study.show.report_grid import grid_sections
 from study.show.report_table import comparison_table, trials_table
 from study.show.sentences import (
     tell_caution,
+    tell_confirmation,
     tell_limits,
     tell_setting,
     tell_test_reads,
@@ -167,8 +168,10 @@ def _answer(records: pd.DataFrame, is_search: bool) -> Iterator[str]:
         yield f'<p class="verdict">{html.escape(tell_verdict(records, best, baseline))}</p>'
         if best is not None:
             yield comparison_table(best, baseline)
-        if caution := tell_caution(best):
-            yield f'<p class="caution">{html.escape(caution)}</p>'
+    if found := tell_confirmation(records.attrs.get("confirmation")):
+        yield f"<p>{html.escape(found)}</p>"
+    if is_search and (caution := tell_caution(best)):
+        yield f'<p class="caution">{html.escape(caution)}</p>'
     facts = (
         tell_setting(records.attrs["identity"]),
         tell_trials(records),

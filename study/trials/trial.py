@@ -50,6 +50,7 @@ from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve
 from study.trials.replay import OnEpoch, follow
 from study.trials.task import PlannedRuns, Task
+from study.wording import say_parameters
 
 CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
@@ -142,7 +143,8 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
         return prune
 
     most = bench.identity.repeats * config.max_epochs
-    bench.emit(Progress(trial.number, "running", max_epochs=most))
+    said = say_parameters(trial.params) if trial.params else ""
+    bench.emit(Progress(trial.number, "running", max_epochs=most, message=said))
     result, value = _train(trial, config, bench, on_epoch, checkpoint)
     if result.stop_reason == "pruned":
         return None

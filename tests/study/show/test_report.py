@@ -16,7 +16,7 @@ from study.plots import PLOTS, NothingToDrawError, optimisation_history, publish
 from study.plots.style import BLUE, COLOURS, GREY, log_ticks
 from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
-from study.storage.dashboard_speed import index_by_trial
+from study.storage.dashboard_speed import index_by_trial, spread
 from study.storage.trials_table import study_records
 from tests.support.fake_cells import fake_confusion
 from tests.support.fake_study import EVIL, fill
@@ -202,3 +202,11 @@ def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
     assert IDENTITY.split == "intra-patient"
     with pytest.raises(NothingToDrawError):
         published_table(study_records(fill(sqlite_url)), TABLES["table1"])
+
+
+def test_what_a_study_is_is_listed_one_by_one() -> None:
+    # Rule: no value of the dashboard's table of attributes is a JSON object.
+    attributes = {"identity": {"budget": "quick", "repeats": None, "more": {"a": [1]}}, "x": 1}
+    assert spread(attributes) == {
+        "identity: budget": "quick", "identity: repeats": "none", "identity: more: a": [1], "x": 1,
+    }  # fmt: skip
