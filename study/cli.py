@@ -111,6 +111,15 @@ Keep = Annotated[
     str,
     typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
 ]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE",
+        help="The space file of the study, needed for its own networks.",
+        show_default="none",
+    ),
+]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
 ]
@@ -292,6 +301,7 @@ def confirm(
     threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
     keep: Keep = "best",
+    space: SpaceFile = None,
     debug: Debug = False,
 ) -> None:
     """Train the winners and the baseline on fresh seeds and measure them on the test part.
@@ -317,7 +327,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        found = confirm_study(machine, study, top, seeds, console)
+        found = confirm_study(machine, study, top, seeds, console, space)
     console.print(show_confirmation(found))
 
 
@@ -582,14 +592,19 @@ def export_model_command(
             "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
         ),
     ] = "safetensors",
+    space: SpaceFile = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
     """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
     from study.models.export import export_model
 
-    print(export_model(storage, study, output, trial=trial, confirmed=confirmed, kind=format_))
-    if format_ == "safetensors":
+    print(
+        export_model(
+            storage, study, output, trial=trial, confirmed=confirmed, kind=format_, space=space
+        )
+    )
+    if format_ == "safetensors" and space is None:
         print(f"next: python -m ecg predict {output} DATA -o beats.csv")
 
 

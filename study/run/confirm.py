@@ -29,6 +29,7 @@ from study.storage.confirmation import (
     confirming_space,
     without_seed,
 )
+from study.storage.own_networks import load_networks
 from study.storage.reading import Row, baseline_row, finished_rows, read_study
 from study.storage.studies import (
     Identity,
@@ -44,7 +45,12 @@ SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 
 def confirm_study(
-    machine: Machine, study: str, top: int, seeds: int, console: Console
+    machine: Machine,
+    study: str,
+    top: int,
+    seeds: int,
+    console: Console,
+    space: str | None = None,
 ) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
@@ -54,6 +60,7 @@ def confirm_study(
         top: so many of the best configurations.
         seeds: fresh seeds of each.
         console: where to print on the way.
+        space: file that defines the study's own networks, None where it has none.
 
     Returns:
         What was found so far, by all confirmations of this search together.
@@ -67,6 +74,7 @@ def confirm_study(
     search = load_study(storage, study)
     stored = find_identity(search)
     check_format(study, stored)
+    load_networks(space, study, stored)
     chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
     machine = replace(
         machine,
@@ -96,7 +104,9 @@ def confirm_study(
     check_split(identity.split, beats, identity.record_lists, console)
     runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
     goal = PlannedRuns(
-        keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
+        keys=frozenset(run.key for run in runs),
+        reason=f"confirming the winners of '{study}'",
+        space=space,
     )
     task = Task(machine=machine, study=confirming_name(study), identity=identity, goal=goal)
     try:
