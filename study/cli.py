@@ -116,8 +116,8 @@ SpaceFile = Annotated[
     typer.Option(
         "--space",
         metavar="FILE",
-        help="The space file of the study, needed for its own networks.",
-        show_default="none",
+        help="Space file of the study's own networks.",
+        show_default="where it was",
     ),
 ]
 CheckpointEvery = Annotated[
@@ -128,30 +128,41 @@ CheckpointEvery = Annotated[
 @app.command()
 def run(
     space: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What to search (see `spaces`), the path of a .py file, one of the published "
-            "tables table1 ... table5, or tables for all five."
+            "tables table1 ... table5, or tables for all five.",
+            show_default="imbalance",
         ),
-    ] = "imbalance",
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(help="Stop after this many finished trials.", show_default="by budget"),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds of every configuration of a table.")] = 1,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of every configuration of a table.", show_default="1"),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(help="Start no new trial after this many seconds.", show_default="no limit"),
     ] = None,
     study: Annotated[
         str | None,
-        typer.Option(help="Name of the study.", show_default="SPACE-SOURCE-SPLIT-BUDGET"),
+        typer.Option(
+            help="Name of the study. One that exists keeps its settings where none are typed.",
+            show_default="SPACE-SOURCE-SPLIT-BUDGET",
+        ),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     split: Annotated[
-        str, typer.Option(help="intra-patient (beat by beat) or inter-patient (DS1/DS2).")
-    ] = "intra-patient",
+        str | None,
+        typer.Option(
+            help="intra-patient (beat by beat) or inter-patient (DS1/DS2).",
+            show_default="intra-patient",
+        ),
+    ] = None,
     resplit: Annotated[
         bool,
         typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
@@ -171,15 +182,67 @@ def run(
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    seed: Annotated[int, typer.Option(help="Of the study: sampler and trainings.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the study: sampler and trainings.", show_default="0")
+    ] = None,
     jobs: Jobs = "auto",
     threads: Threads = 1,
-    sampler: Annotated[str, typer.Option(help="tpe, random, gp or grid.")] = "tpe",
-    pruner: Annotated[str, typer.Option(help="median, hyperband or none.")] = "median",
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, random, gp or grid.", show_default="tpe")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="median, hyperband or none.", show_default="median")
+    ] = None,
     prune_patience: Annotated[
-        int,
-        typer.Option(help="Ask the pruner after so many epochs without a better loss; 0: always."),
-    ] = 0,
+        int | None,
+        typer.Option(
+            help="Ask the pruner after so many epochs without a better loss; 0: always.",
+            show_default="1 at short and paper, else 0",
+        ),
+    ] = None,
+    prune_warm_up: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of a trial before the pruner is asked.",
+            show_default="10 % of the budget's, at least 2",
+        ),
+    ] = None,
+    prune_startup: Annotated[
+        int | None,
+        typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="Train each configuration of a search with so many seeds, and compare means.",
+            show_default="1",
+        ),
+    ] = None,
+    stop_after: Annotated[
+        int | None,
+        typer.Option(
+            help="End when so many finished trials in a row brought no gain beyond noise.",
+            show_default="0: do not",
+        ),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Train the best of this study and its baseline at a larger --budget.",
+            show_default="none",
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Try the best of this study of the same space first.", show_default="none"
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="So many of the best, for --from and --warm-start.", show_default="8"),
+    ] = None,
     checkpoint_every: CheckpointEvery = 30.0,
     keep: Keep = "best",
     with_tf: WithTf = False,
@@ -201,8 +264,8 @@ def run(
     """
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
-    from study.run.options import RunOptions
     from study.run.output import lasting_output
+    from study.run.setting import continue_settings
     from study.trials.task import Machine
 
     machine = Machine(
@@ -216,23 +279,31 @@ def run(
         keep=keep,
         debug=debug,
     )
-    options = RunOptions(
-        space=space,
-        trials=trials,
-        seeds=seeds,
-        timeout=timeout,
-        study=study,
-        split=split,
-        resplit=resplit,
-        budget=budget,
-        seed=seed,
-        sampler=sampler,
-        pruner=pruner,
-        prune_patience=prune_patience,
-        replay=replay,
-        with_tf=with_tf,
-        records=read_record_lists(records_file) if records_file else None,
-    )
+    typed = {
+        "space": space,
+        "trials": trials,
+        "seeds": seeds,
+        "timeout": timeout,
+        "study": study,
+        "split": split,
+        "resplit": resplit or None,
+        "budget": budget,
+        "seed": seed,
+        "sampler": sampler,
+        "pruner": pruner,
+        "prune_patience": prune_patience,
+        "prune_warm_up": prune_warm_up,
+        "prune_startup": prune_startup,
+        "repeats": repeats,
+        "stop_after": stop_after,
+        "from_study": from_study,
+        "warm_start": warm_start,
+        "top": top,
+        "replay": replay,
+        "with_tf": with_tf or None,
+        "records": read_record_lists(records_file) if records_file else None,
+    }
+    machine, options = continue_settings(machine, typed)
     console = _console()
     with lasting_output():
         with _interruptible(console):
@@ -293,6 +364,13 @@ def confirm(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
     seeds: Annotated[int, typer.Option(help="Fresh seeds of each.")] = 10,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="smoke, quick, short or paper; checkpoints do not carry over.",
+            show_default="that of the study",
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     device: Device = "auto",
@@ -313,6 +391,7 @@ def confirm(
     from study.run.output import lasting_output
     from study.show.confirmation import show_confirmation
     from study.trials.task import Machine
+    from study.wording import caution_of_budget
 
     console = _console()
     machine = Machine(
@@ -327,8 +406,10 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        found = confirm_study(machine, study, top, seeds, console, space)
+        found = confirm_study(machine, study, top, seeds, console, budget, space)
     console.print(show_confirmation(found))
+    if caution := caution_of_budget(found.identity.get("budget", "paper")):
+        _say(console, caution)
 
 
 Output = Annotated[
@@ -399,6 +480,7 @@ def export_tables(
     with_tf: WithTf = False,
     published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
+    spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
@@ -420,9 +502,14 @@ def export_tables(
     if results or others or not studies:
         cells = read_cells(results) if results else collect_cells(storage, others)
         paths += export_table_files(
-            cells, output, published=published, formats=formats, digits=metric_digits,
+            cells,
+            output,
+            published=published,
+            formats=formats,
+            digits=metric_digits,
             with_tf=with_tf,
-        )  # fmt: skip
+            spread=spread,
+        )
     for path in paths:
         print(path)
 
@@ -462,6 +549,7 @@ def show(
     """Show what a study found: the best configuration beside the baseline."""
     if not as_json:
         _print_study(storage, study, trials=trials)
+        _print_to_continue(storage, study)
         return
     from study.show import terminal
     from study.storage.reading import read_study
@@ -604,7 +692,7 @@ def export_model_command(
             storage, study, output, trial=trial, confirmed=confirmed, kind=format_, space=space
         )
     )
-    if format_ == "safetensors" and space is None:
+    if format_ == "safetensors":
         print(f"next: python -m ecg predict {output} DATA -o beats.csv")
 
 
@@ -654,15 +742,36 @@ def _print_study(storage: str, name: str, *, trials: int) -> None:
 def _print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
     import shlex
 
-    from study.storage.database import hide_password
+    from study.storage.reading import read_identity
+    from study.wording import words_of_study
 
-    at = [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    at = _words_of_storage(storage)
     last = "export-tables" if is_table else "confirm"
-    # Behind "--" a name that begins with a dash is no option.
-    of_study = [*at, "--", name] if name.startswith("-") else [name, *at]
-    commands = (["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study])
+    of_study = words_of_study(name, at)
+    commands = [["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study]]
+    identity = read_identity(storage, name)
+    if not is_table and identity["budget"] != "paper" and "replay" not in identity["source"]:
+        earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
+        commands.insert(3, ["run", *earlier, "--budget", "paper", *at])
     lines = (f"  {_program()} {shlex.join(command)}" for command in commands)
     _say(console, "\n".join(("\nnext:", *lines)))
+
+
+def _print_to_continue(storage: str, name: str) -> None:
+    import shlex
+
+    from study.storage.reading import read_settings
+    from study.wording import words_to_continue
+
+    words = words_to_continue(name, *read_settings(storage, name), _words_of_storage(storage))
+    _say(_console(), f"\nto continue: {_program()} {shlex.join(words)}")
+
+
+def _words_of_storage(storage: str) -> list[str]:
+    """Return the option that names the database, a password hidden."""
+    from study.storage.database import hide_password
+
+    return [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
 
 
 def _retyped() -> str:

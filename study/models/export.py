@@ -20,7 +20,6 @@ from study.storage.reading import (
     StudyRows,
     number_of_training,
     read_files,
-    read_identity,
     read_study,
 )
 from study.wording import parameters_of, say_parameters, score_title
@@ -87,7 +86,7 @@ def export_model(
         confirmed: take it from the study's confirmation: of the configuration with the best mean
             on validation, the run that was best on validation. The test part chooses nothing.
         kind: one of `FORMATS`.
-        space: file that defines the study's own networks, None where it has none.
+        space: file of the study's own networks, None for the one it was run with.
 
     Returns:
         A sentence that says what was written.
@@ -104,7 +103,9 @@ def export_model(
         raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}")
     if confirmed and trial is not None:
         raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
-    load_networks(space, study, read_identity(url, study))
+    rows = read_study(url, study, ("config",)).rows
+    models = [row["config"]["model"] for row in rows if "config" in row]
+    load_networks(url, study, models, space)
     chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
     try:
         _write(chosen, output, kind)

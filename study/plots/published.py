@@ -11,7 +11,7 @@ from ecg.statistics import interval_of_runs
 from study.comparison import differences_from_protocol
 from study.plots.style import (
     BLUE,
-    ORANGE,
+    VERMILLION,
     NothingToDrawError,
     mark,
     marked,
@@ -79,7 +79,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
             figure.add_scatter(
                 x=[figures[index] for figures in table.published.values()],
                 y=list(table.published), mode="markers", name="published (one run)",
-                marker={"color": ORANGE, "symbol": "diamond-open", "size": 11,
+                marker={"color": VERMILLION, "symbol": "diamond-open", "size": 11,
                         "line": {"width": 2}},
                 legendgroup="published", showlegend=index == 0,
                 hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
@@ -91,7 +91,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
                      "color": BLUE},
             text=seeds, hovertemplate="%{y}: %{x:.4f}, %{text}<extra>ours</extra>", **place,
         )  # fmt: skip
-    styled(figure, height=height, min_width=520)
+    styled(figure, height=height, columns=COLUMNS)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[r.label for r in table.rows][::-1]
     )

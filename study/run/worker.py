@@ -142,7 +142,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         if trial is not None:
             _run(trial, study, storage, bench)
             check_failures(study)
-        elif is_exhausted(task.goal, study):
+        elif is_exhausted(task.goal, study, task.identity.objective):
             return True
         else:
             with interrupts_allowed():

@@ -23,9 +23,10 @@ from study.show.dashboard_hosts import Application, only_for
 from study.show.sentences import (
     tell_caution,
     tell_confirmation,
+    tell_limits,
     tell_test_reads,
     tell_trials,
-    tell_winner,
+    tell_verdict,
 )
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
@@ -207,7 +208,8 @@ def describe_study(records: pd.DataFrame) -> str:
     except NothingToDrawError:
         best = None
     facts = (
-        tell_winner(records, best, None if best is None else baseline_of(records)),
+        tell_limits(records),
+        tell_verdict(records, best, None if best is None else baseline_of(records)),
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),

@@ -14,6 +14,7 @@ from ecg.heartbeats import CLASS_TITLES
 from study.storage.confirmation import CONFIRMATION
 from study.storage.reading import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
+    caution_of_budget,
     counted,
     format_seconds,
     one_line,
@@ -56,7 +57,10 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     if best is None:
         parts.append(Text("no trial is complete yet"))
         return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
-    parts += [_compare(best, study.baseline), _per_class(best), _best_trials(study.rows, trials)]
+    parts.append(_compare(best, study.baseline))
+    if caution := caution_of_budget(identity.get("budget", "paper")):
+        parts.append(_text(caution))
+    parts += [_per_class(best), _best_trials(study.rows, trials)]
     if study.confirmation is not None:
         # Its statistics take longer to import than most studies to read.
         from study.show.confirmation import show_confirmation

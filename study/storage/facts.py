@@ -21,6 +21,7 @@ from study.wording import one_line
 logger = logging.getLogger(__name__)
 
 IDENTITY_KEY = "identity"
+SETTINGS_KEY = "settings"  # what the last command of a study asked for
 CURVES = ("train_loss", "validation_loss", "learning_rate")  # that all curves have
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",

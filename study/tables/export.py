@@ -122,6 +122,7 @@ def export_table_files(
     formats: Sequence[str],
     digits: int,
     with_tf: bool = False,
+    spread: bool = True,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -131,12 +132,17 @@ def export_table_files(
     paths = []
     for name, table in cells.items():
         paths += export_tables(
-            table, folder / file_name(name), published=published, formats=formats, digits=digits,
+            table,
+            folder / file_name(name),
+            published=published,
+            formats=formats,
+            digits=digits,
             with_tf=with_tf,
-        )  # fmt: skip
+            spread=spread,
+        )
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:
-            text = compare_splits(*pair, fmt=fmt, digits=digits)
+            text = compare_splits(*pair, fmt=fmt, digits=digits, spread=spread)
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths

@@ -45,6 +45,7 @@ def render(
     published: bool = True,
     fmt: str = "markdown",
     digits: int = 4,
+    spread: bool = True,
 ) -> str:
     """Render one published table from records; equal records give equal bytes.
 
@@ -59,6 +60,7 @@ def render(
         published: set the published figures beside or below.
         fmt: one of `study.tables.formats.FORMATS`.
         digits: behind the point.
+        spread: print standard deviations.
 
     Raises:
         UsageError: table, format or digits are not known.
@@ -67,7 +69,8 @@ def render(
     table = find_published(table) if isinstance(table, str) else table
     _check_digits(digits)
     check_one_kind(records, "the records")
-    return write(_document(records, table, published=published, digits=digits), fmt)
+    document = _document(records, table, published=published, digits=digits)
+    return write(document, fmt, spread=spread)
 
 
 def export_tables(
@@ -79,6 +82,7 @@ def export_tables(
     formats: Sequence[str] = ("markdown",),
     digits: int = 4,
     with_tf: bool = False,
+    spread: bool = True,
 ) -> list[Path]:
     """Write tables into a folder as `table1.md` and so on, each file as a whole or not at all.
 
@@ -90,6 +94,7 @@ def export_tables(
         formats: of `study.tables.formats.FORMATS`.
         digits: see `render`.
         with_tf: see `search_spaces.tables.find_table`.
+        spread: see `render`.
 
     Returns:
         The files, in the order of names and formats.
@@ -102,7 +107,7 @@ def export_tables(
     endings = {fmt: suffix(fmt) for fmt in formats}
     texts = {
         folder / f"{table.name}{ending}": render(
-            records, table, published=published, fmt=fmt, digits=digits
+            records, table, published=published, fmt=fmt, digits=digits, spread=spread
         )
         for table in [find_published(name, with_tf=with_tf) for name in names]
         for fmt, ending in endings.items()
@@ -118,6 +123,7 @@ def compare_splits(
     *,
     fmt: str = "markdown",
     digits: int = 4,
+    spread: bool = True,
 ) -> str:
     """Render both splits side by side: how much a configuration loses on unseen patients.
 
@@ -126,6 +132,7 @@ def compare_splits(
         inter_patient_records: cells of the inter-patient split.
         fmt: see `render`.
         digits: see `render`.
+        spread: see `render`.
 
     Raises:
         UsageError: format or digits are not known.
@@ -174,7 +181,7 @@ def compare_splits(
         grids=(Grid("", tuple(header), tuple(body)),),
         notes=tuple(notes),
     )
-    return write(document, fmt)
+    return write(document, fmt, spread=spread)
 
 
 def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: int) -> Document:

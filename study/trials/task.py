@@ -76,7 +76,9 @@ class Search:
         sampler: of new trials, one of `SAMPLERS`.
         pruning: when trials are pruned.
         replay: recording whose curves stand in for training, None to train.
-        points: of a grid, see `point_of`; None where all trials count.
+        points: of a grid or of an earlier study, see `point_of`; None where all trials count.
+        stop_after: end when so many finished trials in a row brought no gain beyond noise, see
+            `study.run.gain`; 0 for no such end.
     """
 
     space: str
@@ -85,11 +87,12 @@ class Search:
     pruning: PruningPolicy = field(default_factory=PruningPolicy)
     replay: Path | None = None
     points: frozenset[str] | None = None
+    stop_after: int = 0
 
     @property
     def only_queued(self) -> bool:
         """Whether all trials are queued beforehand, none sampled."""
-        return self.sampler == "grid"
+        return self.sampler == "grid" or self.points is not None
 
     def accepts(self, trial: FrozenTrial) -> bool:
         """Whether the trial counts towards the goal; of a grid its points do."""
@@ -119,6 +122,7 @@ class PlannedRuns:
     pruning = PruningPolicy(pruner="none")
     only_queued = True
     replay = None
+    stop_after = 0
 
     @property
     def target(self) -> int:

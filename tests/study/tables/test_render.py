@@ -1,5 +1,7 @@
 import io
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -400,6 +402,39 @@ def test_html_and_latex_are_well_formed(name: str, changes: dict[str, str]) -> N
     records = fake_records(6, changes=changes)
     assert TABLES[name].title in parse_html(render(records, name, fmt="html")).text
     check_latex(render(records, name, fmt="latex"))
+
+
+def test_latex_compiles_and_fits_its_page(tmp_path: Path) -> None:
+    # Rule: every table is at most as wide as the text, and LaTeX alone counts the tables.
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex: apt install texlive-latex-base texlive-latex-recommended")
+    package = subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False)
+    if package.returncode:
+        pytest.skip("no booktabs: apt install texlive-latex-recommended")
+    kinds = {"full": {}, "inter": {"split": "inter-patient"}}
+    text = "".join(
+        render(fake_records(2, changes=changes), name, fmt="latex").replace("{tab:", f"{{{kind}:")
+        + "\\clearpage\n"
+        for kind, changes in kinds.items()
+        for name in TABLES
+    )
+    assert "caption{Table" not in text
+    packages = "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
+    body = f"{packages}\\begin{{document}}\n{text}\\end{{document}}\n"
+    (tmp_path / "tables.tex").write_text(body, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "tables.log").read_text(encoding="latin-1")
+    assert not re.findall(r"Overfull \\hbox.*|.*too large for page.*|.*multiply defined.*", log)
+
+
+@every_format
+def test_spread_is_left_out_on_demand(fmt: str) -> None:
+    records = fake_records(3)
+    assert re.search(r"±|pm|,F1-score\(M\) sd", render(records, "table4", fmt=fmt))
+    first, *_ = render(records, "table4", fmt=fmt, spread=False).split("mean")
+    assert not re.search(r"±|pm|,F1-score\(M\) sd", first)
 
 
 nasty = st.text(st.sampled_from(r"""ab|\*_`[]<>&"'#%$^~{}±—† """), max_size=12)
