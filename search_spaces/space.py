@@ -369,7 +369,7 @@ class Space:
             values = parameter.grid(2)
             usual = self.baseline.get(parameter.name, values[0])
             params[parameter.name] = model if self._field(parameter) == "model" else usual
-        return self.configure(params).to_fields()
+        return self.configure(params).every_field()
 
     def check(self, beats: Heartbeats) -> None:
         """Refuse beats that lack what the space searches.

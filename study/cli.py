@@ -116,7 +116,7 @@ SpaceFile = Annotated[
     typer.Option(
         "--space",
         metavar="FILE",
-        help="Space file of the study's own networks.",
+        help="File of the study's space, if it is another than then.",
         show_default="where it was",
     ),
 ]
@@ -357,6 +357,25 @@ def record(
     opened = open_storage(storage, create=False, write=False)
     number = write_recording(load_study(opened, study), file)
     print(f"{number} trials of '{study}' are recorded in {file}")
+
+
+@app.command()
+def enqueue(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Values, such as model=coupled ratio=0.1.", show_default="the baseline's"
+        ),
+    ] = None,
+    space: SpaceFile = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Queue a configuration of your own in a search, to be trained next."""
+    from study.run.enqueue import enqueue as queue
+
+    print(queue(storage, study, parameters or (), space))
 
 
 @app.command()

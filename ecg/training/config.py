@@ -173,9 +173,13 @@ class TrainConfig:
 
     def to_fields(self) -> dict[str, Any]:
         """Return all fields as plain JSON values, without the `OPTIONS` that are off."""
-        fields = {name: getattr(self, name) for name in self.field_names()}
+        fields = self.every_field()
         off = [name for name in OPTIONS if fields[name] == getattr(type(self), name)]
-        return {name: value for name, value in fields.items() if name not in off} | dict(self.own)
+        return {name: value for name, value in fields.items() if name not in off}
+
+    def every_field(self) -> dict[str, Any]:
+        """Return all fields by name, those of the model's own among them."""
+        return {name: getattr(self, name) for name in self.field_names()} | dict(self.own)
 
     def within(self, budget: Budget) -> Self:
         """Return a copy with the limits of a budget, and its schedule where it has none.

@@ -134,7 +134,7 @@ class Run:
 
 def build_model(config: TrainConfig) -> nn.Module:
     """Build the configured network with freshly drawn weights."""
-    network = models.build(config.model, **config.to_fields())
+    network = models.build(config.model, **config.every_field())
     if not config.logit_adjustment:
         return network
     layers = network if isinstance(network, nn.Sequential) else [network]

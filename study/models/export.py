@@ -14,7 +14,6 @@ from ecg.model_file import save_model
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.files import OutputError
-from study.storage.own_networks import load_networks
 from study.storage.reading import (
     Row,
     StudyRows,
@@ -22,6 +21,7 @@ from study.storage.reading import (
     read_files,
     read_study,
 )
+from study.storage.searched_space import load_networks
 from study.wording import parameters_of, say_parameters, score_title
 
 FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "keras": ".keras"}

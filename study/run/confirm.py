@@ -29,7 +29,6 @@ from study.storage.confirmation import (
     confirming_space,
     without_seed,
 )
-from study.storage.own_networks import load_networks
 from study.storage.reading import (
     Row,
     baseline_row,
@@ -37,6 +36,7 @@ from study.storage.reading import (
     read_settings,
     read_study,
 )
+from study.storage.searched_space import load_networks
 from study.storage.studies import (
     Identity,
     check_format,
