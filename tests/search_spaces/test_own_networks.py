@@ -65,11 +65,8 @@ def test_a_network_may_take_fields_of_the_configuration(tmp_path: Path) -> None:
     taking = TINY.replace("(blocks)", "(blocks, dropout_multiplier, rhythm)").replace(
         "187", "187 + 4 * bool(rhythm)"
     )
-    space = find_space(
-        write(tmp_path, taking, SPACE.replace('4)),', '4), Choice("rhythm", (None, "rr"))),').replace(
-            "2}", '2, "rhythm": None}'
-        ))
-    )  # fmt: skip
+    ranges = SPACE.replace("4)),", '4), Choice("rhythm", (None, "rr"))),')
+    space = find_space(write(tmp_path, taking, ranges.replace("2}", '2, "rhythm": None}')))
     config = space.configure({"model": "tiny", "blocks": 1, "rhythm": "rr"})
     assert build("tiny", **config.to_fields())(torch.zeros(2, 1, 191)).shape == (2, 5)
 
@@ -89,8 +86,8 @@ BROKEN = {
         r"mine\.py:7: the network 'tiny' with blocks = 2 does not train .*ZeroDivisionError",
     ),
     "a fault at an end": (
-        TINY.replace("    return", "    if blocks == 4:\n        raise ValueError('four')\n    return"),
-        r"mine\.py:8: the network 'tiny' with blocks = 4 does not train .*ValueError: four",
+        TINY.replace("    return", "    if blocks == 4:\n        raise ValueError('4')\n    return"),
+        r"mine\.py:8: the network 'tiny' with blocks = 4 does not train .*ValueError: 4",
     ),
     "no module": (
         '@network("tiny")\ndef tiny(blocks):\n    return blocks\n',
