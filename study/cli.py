@@ -526,8 +526,8 @@ def export_tables(
             published=published,
             formats=formats,
             digits=metric_digits,
-            with_tf=with_tf,
             spread=spread,
+            with_tf=with_tf,
         )
     for path in paths:
         print(path)

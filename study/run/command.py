@@ -122,8 +122,8 @@ def run_planned(
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
-        remember_keep(study, task.machine.keep)
         keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
         queued = queue_missing(study, runs)
     header = (
         f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
@@ -150,8 +150,8 @@ def _search(
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
-        remember_keep(study, task.machine.keep)
         keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
         queue_first_trials(study, points)
         if isinstance(task.goal, Search) and task.goal.points is not None:
             # A search may have tried a point of the grid twice.

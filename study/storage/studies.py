@@ -138,7 +138,7 @@ def open_storage(
     place = parse_url(url)
     is_sqlite = place.get_backend_name() == "sqlite"
     if is_sqlite:
-        write &= check_sqlite_file(url, create=create, write=write)
+        write = check_sqlite_file(url, create=create, write=write)
 
     def open_once() -> RDBStorage:
         options = engine_options(place, write=write)

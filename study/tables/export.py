@@ -121,8 +121,8 @@ def export_table_files(
     published: bool,
     formats: Sequence[str],
     digits: int,
-    with_tf: bool = False,
     spread: bool = True,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -137,8 +137,8 @@ def export_table_files(
             published=published,
             formats=formats,
             digits=digits,
-            with_tf=with_tf,
             spread=spread,
+            with_tf=with_tf,
         )
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:

@@ -284,7 +284,7 @@ th, td { border-bottom: 1px solid #ccc; padding: 0.2em 0.8em; text-align: left; 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "—": "---",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "—": "---", "·": r"$\cdot$", "√": r"$\surd$",
     "†": r"\dag{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 

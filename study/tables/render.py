@@ -81,8 +81,8 @@ def export_tables(
     published: bool = True,
     formats: Sequence[str] = ("markdown",),
     digits: int = 4,
-    with_tf: bool = False,
     spread: bool = True,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write tables into a folder as `table1.md` and so on, each file as a whole or not at all.
 
@@ -93,8 +93,8 @@ def export_tables(
         published: see `render`.
         formats: of `study.tables.formats.FORMATS`.
         digits: see `render`.
-        with_tf: see `search_spaces.tables.find_table`.
         spread: see `render`.
+        with_tf: see `search_spaces.tables.find_table`.
 
     Returns:
         The files, in the order of names and formats.

@@ -225,7 +225,7 @@ def test_a_forged_checkpoint_raises_nothing(
     Checkpoint(path, "key").save(half, 1.0)
     path.write_bytes(data.draw(checkpoints(path.read_bytes())))
     with monkeypatch.context() as patch:
-        patch.setattr("ecg.training.checkpoint._digest", AnyDigest)
+        patch.setattr("ecg.training.checkpoint.content_digest", AnyDigest)
         assert isinstance(only_ours(lambda: Checkpoint(path, "key").resume(CONFIG, DATA)), tuple)
 
 

@@ -86,8 +86,8 @@ BROKEN = {
         r"mine\.py:7: the network 'tiny' with blocks = 2 does not train .*ZeroDivisionError",
     ),
     "a fault at an end": (
-        TINY.replace("    return", "    if blocks == 4:\n        raise ValueError('4')\n    return"),
-        r"mine\.py:8: the network 'tiny' with blocks = 4 does not train .*ValueError: 4",
+        TINY.replace("    return", "    if blocks == 4:\n        raise OSError\n    return"),
+        r"mine\.py:8: the network 'tiny' with blocks = 4 does not train .*OSError",
     ),
     "no module": (
         '@network("tiny")\ndef tiny(blocks):\n    return blocks\n',
