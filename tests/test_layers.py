@@ -27,6 +27,10 @@ ARROWS = {
         *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
         "study.plots",
     },
+    "study.commands": {
+        *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
+        *("study.trials", "study.plots", "study.run", "study.tables", "study.models", "study.show"),
+    },
 }
 ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public face: above all
 TERMINAL = {"rich", "typer", "click"}
