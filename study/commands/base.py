@@ -36,7 +36,7 @@ SpaceFile = Annotated[
     typer.Option(
         "--space",
         metavar="FILE",
-        help="File of the study's space, if it is another than then.",
+        help="File of the study's space, if it was moved since.",
         show_default="where it was",
     ),
 ]

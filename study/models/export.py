@@ -31,7 +31,8 @@ PARTS = ("validation", "test")
 # Of a trial, kept under their own names where it has them.
 FACTS = ("seed", "protocol", "best_epoch", "finished_at", "test_read", "confusion",
          "test_confusion", "versions")  # fmt: skip
-IDENTITY = ("source", "data", "split", "records", "budget", "device", "precision", "objective")
+IDENTITY = ("source", "data", "split", "records", "budget", "repeats", "device", "precision",
+            "objective")  # fmt: skip
 
 
 @dataclass(frozen=True)
