@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ecg.errors import DataError, EcgError, UsageError
 from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE
+from ecg.networks import find_network
 from ecg.training.checkpoint import content_digest
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, find_device, inputs, normalise
@@ -121,6 +122,8 @@ def save_model(
         OSError: it cannot be written.
     """
     described = {**facts, **INTERFACE, "config": config.to_fields()}
+    if (network := find_network(config.model)).file is not None:
+        described["own_network"] = {"file": network.file.name, "digest": network.digest}
     metadata = {"project": json.dumps(PROJECT), "format": json.dumps(FORMAT)}
     metadata |= {name: json.dumps(value) for name, value in described.items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -160,6 +163,7 @@ def load_model(path: str | Path, device: str = "cpu") -> Model:
     path, place = Path(path), find_device(device)
     facts, weights = _read(path)
     _check_interface(path, facts)
+    _check_own_network(path, facts)
     try:
         config = TrainConfig.from_fields(facts.pop("config", {}))
     except EcgError as error:
@@ -221,6 +225,24 @@ def _check_interface(path: Path, facts: Mapping[str, Any]) -> None:
                 f"{path}: its {name} is {facts.get(name)!r}, this version has {INTERFACE[name]!r}. "
                 "Use the version of the project that wrote the file."
             )
+
+
+def _check_own_network(path: Path, facts: Mapping[str, Any]) -> None:
+    if (own := facts.get("own_network")) is None:
+        return
+    name = facts.get("config", {}).get("model")
+    try:
+        digest = find_network(name).digest
+    except UsageError:
+        raise DataError(
+            f"{path}: its network '{name}' is defined in the space file {own['file']}, not in this "
+            f"project. In Python, call search_spaces.find_space('{own['file']}') first."
+        ) from None
+    if digest != own["digest"]:
+        raise DataError(
+            f"{path}: the space file {own['file']} has changed since '{name}' was trained. Load "
+            "the file as it was then."
+        )
 
 
 def _digest(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:

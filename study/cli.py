@@ -111,6 +111,15 @@ Keep = Annotated[
     str,
     typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
 ]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE",
+        help="File of the study's space, if it is another than then.",
+        show_default="where it was",
+    ),
+]
 CheckpointEvery = Annotated[
     float, typer.Option(help="Seconds between two checkpoints of a running trial.")
 ]
@@ -351,6 +360,25 @@ def record(
 
 
 @app.command()
+def enqueue(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Values, such as model=coupled ratio=0.1.", show_default="the baseline's"
+        ),
+    ] = None,
+    space: SpaceFile = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Queue a configuration of your own in a search, to be trained next."""
+    from study.run.enqueue import enqueue as queue
+
+    print(queue(storage, study, parameters or (), space))
+
+
+@app.command()
 def confirm(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
@@ -370,6 +398,7 @@ def confirm(
     threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
     keep: Keep = "best",
+    space: SpaceFile = None,
     debug: Debug = False,
 ) -> None:
     """Train the winners and the baseline on fresh seeds and measure them on the test part.
@@ -396,7 +425,7 @@ def confirm(
         debug=debug,
     )
     with lasting_output(), _interruptible(console):
-        found = confirm_study(machine, study, top, seeds, console, budget)
+        found = confirm_study(machine, study, top, seeds, console, budget, space)
     console.print(show_confirmation(found))
     if caution := caution_of_budget(found.identity.get("budget", "paper")):
         _say(console, caution)
@@ -670,13 +699,18 @@ def export_model_command(
             "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
         ),
     ] = "safetensors",
+    space: SpaceFile = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
     """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
     from study.models.export import export_model
 
-    print(export_model(storage, study, output, trial=trial, confirmed=confirmed, kind=format_))
+    print(
+        export_model(
+            storage, study, output, trial=trial, confirmed=confirmed, kind=format_, space=space
+        )
+    )
     if format_ == "safetensors":
         print(f"next: python -m ecg predict {output} DATA -o beats.csv")
 

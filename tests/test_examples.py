@@ -18,7 +18,13 @@ from tests.conftest import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
 TESTED = {
-    *("own_space.py", "train_one_network.py", "compare_trials.py", "slurm_array.sh"),
+    *(
+        "own_space.py",
+        "own_network.py",
+        "train_one_network.py",
+        "compare_trials.py",
+        "slurm_array.sh",
+    ),
     *("compose.yaml", "kubernetes.yaml", "Dockerfile"),  # their schemas: `make lint`
 }
 

@@ -14,7 +14,14 @@ from ecg.model_file import save_model
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.files import OutputError
-from study.storage.reading import Row, StudyRows, number_of_training, read_files, read_study
+from study.storage.reading import (
+    Row,
+    StudyRows,
+    number_of_training,
+    read_files,
+    read_study,
+)
+from study.storage.searched_space import load_networks
 from study.wording import parameters_of, say_parameters, score_title
 
 FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "keras": ".keras"}
@@ -67,6 +74,7 @@ def export_model(
     trial: int | None = None,
     confirmed: bool = False,
     kind: str = "safetensors",
+    space: str | None = None,
 ) -> str:
     """Write the network of a trial as a file.
 
@@ -78,6 +86,7 @@ def export_model(
         confirmed: take it from the study's confirmation: of the configuration with the best mean
             on validation, the run that was best on validation. The test part chooses nothing.
         kind: one of `FORMATS`.
+        space: file of the study's own networks, None for the one it was run with.
 
     Returns:
         A sentence that says what was written.
@@ -94,6 +103,9 @@ def export_model(
         raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}")
     if confirmed and trial is not None:
         raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
+    rows = read_study(url, study, ("config",)).rows
+    models = [row["config"]["model"] for row in rows if "config" in row]
+    load_networks(url, study, models, space)
     chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
     try:
         _write(chosen, output, kind)

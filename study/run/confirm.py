@@ -36,6 +36,7 @@ from study.storage.reading import (
     read_settings,
     read_study,
 )
+from study.storage.searched_space import load_networks
 from study.storage.studies import (
     Identity,
     check_format,
@@ -56,6 +57,7 @@ def confirm_study(
     seeds: int,
     console: Console,
     budget: str | None = None,
+    space: str | None = None,
 ) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
@@ -66,6 +68,7 @@ def confirm_study(
         seeds: fresh seeds of each.
         console: where to print on the way.
         budget: of the confirmation, None for that of the search.
+        space: file of the search's own networks, None for the one it was run with.
 
     Returns:
         What was found so far, by all confirmations of this search together.
@@ -86,6 +89,8 @@ def confirm_study(
         )
     check_format(study, stored)
     chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
+    models = [fields["model"] for fields in chosen.values()]
+    space = load_networks(machine.storage, study, models, space)
     machine = replace(
         machine,
         device=stored["device"] if machine.device == "auto" else machine.device,
@@ -121,7 +126,9 @@ def confirm_study(
     }
     runs = plan_runs(chosen.values(), seeds, limits, identity.seed)
     goal = PlannedRuns(
-        keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
+        keys=frozenset(run.key for run in runs),
+        reason=f"confirming the winners of '{study}'",
+        space=space,
     )
     kept = {"top": top, "seeds": seeds, "data": absolute_data(machine.data)}
     other = identity.budget if identity.budget != stored["budget"] else ""

@@ -212,7 +212,8 @@ def _deletion_said(study: optuna.Study) -> Iterator[None]:
 def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
     """Load what all trials of this process share."""
     goal, machine, identity = task.goal, task.machine, task.identity
-    space = find_space(goal.space) if isinstance(goal, Search) else None
+    found = None if goal.space is None else find_space(goal.space)  # its networks are known now
+    space = found if isinstance(goal, Search) else None
     if goal.replay is not None:
         return Bench(task=task, emit=emit, space=space, recording=read_recording(goal.replay))
     if beats is None:

@@ -112,10 +112,12 @@ class PlannedRuns:
     Attributes:
         keys: of the runs asked for, see `study.run.planned_runs.PlannedRun`.
         reason: why the test part is read.
+        space: file that defines own networks, None where there are none.
     """
 
     keys: frozenset[tuple[str, int]]
     reason: str
+    space: str | None = None
     sampler = "random"  # never asked
     pruning = PruningPolicy(pruner="none")
     only_queued = True

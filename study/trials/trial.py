@@ -196,7 +196,7 @@ def _train(
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
-        if _keeps_weights(trial, result, bench):
+        if _keeps_weights(trial, found["validation"][objective], bench):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
     _keep(trial, result, found, bench, files)
@@ -237,12 +237,12 @@ def _train_again(
     return results, checkpoints
 
 
-def _keeps_weights(trial: optuna.Trial, result: TrainResult, bench: Bench) -> bool:
+def _keeps_weights(trial: optuna.Trial, value: float, bench: Bench) -> bool:
     """Whether the trial is among those that keep their weights, as it stands now."""
     complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return is_kept(
         bench.task.machine.keep,
-        result.best.scores[bench.identity.objective],
+        value,
         (other.value for other in complete if other.value is not None),
         is_baseline=bool(trial.user_attrs.get("baseline")),
     )

@@ -231,6 +231,7 @@ COMMANDS = {
     "run": ("--space", "imbalance", "--data", "synthetic", "--budget", "smoke"),
     "retry": ("s",),
     "record": ("s", "out"),
+    "enqueue": ("s", "ratio=0.1"),
     "confirm": ("s",),
     "export-results": (),
     "import-results": (RESULTS,),
