@@ -14,6 +14,7 @@ from rich.text import Text
 from study.trials.messages import Notice, Progress
 from study.wording import format_seconds
 
+SOON_SECONDS = 90.0  # left, from which on the clock time of the end is said
 QUIET_SECONDS = 60.0  # after which a log gets a line of a trial that runs
 
 
@@ -176,8 +177,9 @@ class ProgressView(ABC):
         total = f"{self.tally.finished}/{self.tally.target} finished"
         best = "" if self.tally.best is None else f", best {self.tally.best:.4f}"
         left = self.tally.seconds_left
-        time_left = "" if left is None else f", about {format_seconds(left)} left, {_end(left)}"
-        return f"{total}{best}{time_left}"
+        time_left = "" if left is None else f", about {format_seconds(left)} left"
+        end = "" if left is None or left < SOON_SECONDS else f", {_end(left)}"
+        return f"{total}{best}{time_left}{end}"
 
 
 class PlainView(ProgressView):
@@ -263,7 +265,8 @@ class LiveView(ProgressView):
             means = f", {running.parameters}" if running.parameters else ""
             lasted = format_seconds(now - running.began)
             settings.append(_line(f"  trial {number}: running for {lasted}{means}"))
-        said = ([] if left is None else [_end(left)]) + ([counts] if counts else [])
+        said = [] if left is None or left < SOON_SECONDS else [_end(left)]
+        said += [counts] if counts else []
         ended = [_line("; ".join(said))] if said else []
         return Group(head, *ended, rows, *settings)
 
