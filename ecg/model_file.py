@@ -5,6 +5,7 @@ misread; the layout is documented in docs/models.md.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ def load_model(path: str | Path, device: str = "cpu") -> Model:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return what a model file says, each value parsed, and its weights on the CPU."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for a name that no file can have
         raise UsageError(f"{path}: no such file. Write one with `python -m study export-model`.")
     try:
         with safe_open(path, "pt") as file:

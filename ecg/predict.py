@@ -1,5 +1,6 @@
 """Classify beats with a model file: records with or without annotations, CSVs, tables."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ def find_beats(data: str, *, lead: str | None = None, peaks: str | None = None) 
     """
     folder, names = _records(data)
     suffix = f".{(peaks or ANNOTATIONS).lstrip('.')}"
-    bare = [name for name in names if not Path(f"{folder / name}{suffix}").is_file()]
+    bare = [name for name in names if not os.path.isfile(f"{folder / name}{suffix}")]
     if not names or (len(names) > 1 and not bare and suffix == ANNOTATIONS):
         if peaks is not None and not names:
             raise UsageError(f"{data} holds no WFDB record, so it has no R peaks to name")
@@ -159,9 +160,9 @@ def _records(data: str) -> tuple[Path, list[str]]:
     """Return the folder and names of WFDB records, no names where the data are none."""
     path = Path(data).expanduser()
     stem = path.with_suffix("") if path.suffix == HEADER else path
-    if Path(f"{stem}{HEADER}").is_file():
+    if os.path.isfile(f"{stem}{HEADER}"):
         return stem.parent, [stem.name]
-    if path.is_dir():
+    if os.path.isdir(path):
         return path, sorted(one.stem for one in path.glob(f"*{HEADER}"))
     return path, []
 
@@ -176,7 +177,7 @@ def _annotate(
     is_named: bool,
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Return the annotations of a record, or its R peaks; see `wfdb_files.Annotate`."""
-    if is_named or Path(f"{path}{suffix}").is_file():
+    if is_named or os.path.isfile(f"{path}{suffix}"):
         return read_annotations(path, rate, adc, suffix=suffix)
     found = detect_peaks(adc, rate, gaps)
     if len(found) < 2:
