@@ -21,6 +21,10 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck .ci/run examples/*.sh
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec examples/compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/kubernetes-validate --quiet examples/kubernetes.yaml
 
 .venv/test: EXTRA = [test]
 .venv/lint: EXTRA = [lint]

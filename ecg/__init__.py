@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ecg.heartbeats import Heartbeats
     from ecg.imbalance import class_weights, sampling_weights
     from ecg.metrics import per_class, scores
+    from ecg.model_file import Model, load_model, save_model
     from ecg.sources import load
     from ecg.splits import Split, make_split
     from ecg.statistics import holm, interval_of_mean, paired_p_value
@@ -47,6 +48,7 @@ __all__ = [
     "DataError",
     "EcgError",
     "Heartbeats",
+    "Model",
     "Split",
     "TrainConfig",
     "TrainResult",
@@ -59,12 +61,14 @@ __all__ = [
     "holm",
     "interval_of_mean",
     "load",
+    "load_model",
     "make_part",
     "make_split",
     "measure",
     "paired_p_value",
     "per_class",
     "sampling_weights",
+    "save_model",
     "scores",
     "train",
     "training_data",
@@ -84,5 +88,6 @@ if not TYPE_CHECKING:  # or every name would pass the type checker
             "ecg.splits",
             "ecg.sources",
             "ecg.statistics",
+            "ecg.model_file",
         ),
     )

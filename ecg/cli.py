@@ -1,4 +1,4 @@
-"""`python -m ecg`: the data step alone."""
+"""`python -m ecg`: the data step, and beats classified with a model file."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,8 @@ from ecg.console import Version, as_path, as_typed, run_command
 from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
-    help="Prepare, describe and audit heartbeats; training and studies are in `python -m study`.",
+    help="Prepare, describe, audit and classify heartbeats; training and studies are in "
+    "`python -m study`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,6 +22,12 @@ Data = Annotated[
     typer.Option(
         help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
         "'auto': $ECG_DATA, else data/, else download, else synthetic."
+    ),
+]
+Lead = Annotated[
+    str | None,
+    typer.Option(
+        help="Lead to cut the beats of records from.", show_default="MLII or II, else the first"
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
@@ -48,13 +55,7 @@ def prepare(
             show_default="none",
         ),
     ] = None,
-    lead: Annotated[
-        str | None,
-        typer.Option(
-            help="Lead to cut the beats of records from.",
-            show_default="MLII or II, else the first",
-        ),
-    ] = None,
+    lead: Lead = None,
     debug: Debug = False,
 ) -> None:
     """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
@@ -153,6 +154,110 @@ def audit_command(
     audited = audit(resolved.location, data)
     text, paths = audit_report.write(audited, output, describe.notes(resolved.location))
     print(f"\n{text}\nwritten: {', '.join(map(str, paths))}")
+
+
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="File of `python -m study export-model`.")
+]
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA",
+            help="A WFDB record (folder/100), a folder of them, Kaggle's CSVs, or a table of beats "
+            "(CSV or .npz).",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
+    peaks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXT",
+            help="Suffix of the annotation files that have the R peaks.",
+            show_default="atr; without such a file, the detector XQRS of wfdb",
+        ),
+    ] = None,
+    lead: Lead = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for WFDB annotation files (RECORD.aami) too.", show_default="none"
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Classify beats: record, sample, time, class and five probabilities of each.
+
+    Where the true classes are known, the confusion matrix and scores are printed.
+    """
+    import time
+
+    from ecg.model_file import load_model
+    from ecg.predict import caution_of, classify, count, find_beats, say_confusion
+    from ecg.predict_files import write_annotations, write_csv
+
+    network = load_model(model, device)
+    found = find_beats(data, lead=lead, peaks=peaks)
+    for note in found.notes:
+        print(note)
+    began = time.perf_counter()
+    probabilities = classify(network, found.beats)
+    print(f"{len(found.beats):,} beats classified in {time.perf_counter() - began:.1f} s")
+    labels = probabilities.argmax(axis=1)
+    write_csv(output, found.beats, probabilities)
+    print(f"written: {output}")
+    if annotations is not None:
+        files = write_annotations(annotations, found.beats, labels)
+        print(f"written: {len(files)} annotation files in {annotations}")
+    if rows := found.is_labelled.nonzero()[0].tolist():
+        print(f"\ntrue classes of {len(rows):,} beats are known:")
+        print(say_confusion(count(found.beats.labels[rows], labels[rows])))
+        if caution := caution_of(network, found.beats):
+            print(f"\n{caution}")
+
+
+@app.command()
+def evaluate(
+    model: ModelFile,
+    data: Annotated[
+        str,
+        typer.Argument(help="The data of its study, or other labelled beats."),
+    ] = "auto",
+    lead: Lead = None,
+    log: Annotated[
+        Path, typer.Option(help="File in which readings of a study's test part are logged.")
+    ] = Path("results/test-reads.jsonl"),
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    debug: Debug = False,
+) -> None:
+    """Measure a model: on the test part of its study's data, or on all beats of other data.
+
+    Whoever compares models by their test scores and takes the best one chooses on the test part.
+    Therefore each reading is logged, and `study show` counts them.
+    """
+    from ecg import sources
+    from ecg.metrics import scores
+    from ecg.model_file import load_model
+    from ecg.predict import classify, count, fair_rows, say_confusion
+    from ecg.test_part_log import log_reading
+
+    network = load_model(model, device)
+    resolved = sources.resolve(data)
+    print(resolved.note)
+    beats = sources.load(resolved.location, lead=lead)
+    rows, is_test_part, note = fair_rows(network, beats)
+    print(note)
+    labels = classify(network, beats, rows).argmax(axis=1)
+    confusion = count(beats.labels[rows], labels)
+    if is_test_part and "study" in network.facts:
+        log_reading(log, network.facts, scores(confusion))
+        print(f"the reading is logged in {log}")
+    print(f"\n{say_confusion(confusion)}")
 
 
 @app.command()

@@ -2,15 +2,18 @@
 
 Every network maps (batch, 1, 187) z-scored beats to (batch, 5) logits. The published shapes
 have kernel 5, padding 2, stride 1 and a bias in every convolution; three multipliers, all 1
-in the published tables, let a search vary a shape around them. Adding a network is one line in
-`ecg.networks` and one builder with `@register`.
+in the published tables, let a search vary a shape around them. `ecg.networks` has the names of
+these and of own networks, and `build` builds any of them.
 
 Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
 memory, which makes a training step on a CPU faster (results/benchmarks/training-cpu.md).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import extract_tb
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +21,8 @@ from torch import Tensor, nn
 from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
-from ecg.networks import MODELS
+from ecg.keras_conventions import with_keras_conventions
+from ecg.networks import Network, find_network
 from ecg.rhythm import RHYTHM_LENGTH
 
 
@@ -56,53 +60,95 @@ class Shape:
         return nn.Conv2d(inputs, outputs, (1, size), padding=(0, size // 2))
 
 
-Builder = Callable[[Shape], nn.Sequential]
-_BUILDERS: dict[str, Builder] = {}
-
-
-def register(name: str) -> Callable[[Builder], Builder]:
-    """Make a builder known as the network of that name, one of `ecg.networks.MODELS`."""
-
-    def keep(builder: Builder) -> Builder:
-        _BUILDERS[name] = builder
-        return builder
-
-    return keep
-
-
-def build(
-    name: str,
-    *,
-    width_multiplier: float = 1.0,
-    kernel_multiplier: float = 1.0,
-    dropout_multiplier: float = 1.0,
-    rhythm: bool = False,
-) -> nn.Sequential:
-    """Build a network with freshly drawn weights (PyTorch's default initialisation).
+def build(name: str, **fields: Any) -> nn.Module:
+    """Build a network with freshly drawn weights.
 
     Args:
-        name: "simple", "four-layer", "residual" or "coupled".
-        width_multiplier: scales channels and hidden units.
-        kernel_multiplier: scales the kernel size, rounded to an odd number.
-        dropout_multiplier: scales the dropout probabilities.
-        rhythm: whether the network takes four numbers of the rhythm at the end of each beat,
-            (batch, 1, 187 + 4), as `ecg.training.data.inputs` puts them there.
+        name: of a network, see `ecg.networks`.
+        fields: of a configuration, and parameters of the network's own; it is given those that
+            it takes. The shipped ones take `width_multiplier` (of channels and hidden units),
+            `kernel_multiplier` (of the kernel size, rounded to an odd number),
+            `dropout_multiplier` (of the probabilities) and `rhythm` (whether four numbers of the
+            rhythm are at the end of each beat, (batch, 1, 187 + 4), as `ecg.training.data.inputs`
+            puts them there).
 
     Raises:
         UsageError: the name is not known.
     """
-    if name not in MODELS:
-        raise UsageError(f"unknown model '{name}'; known models: {', '.join(MODELS)}")
-    beside = RHYTHM_LENGTH if rhythm else 0
-    shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, beside)
-    image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
-    layers = [image, *_BUILDERS[name](shape)]
-    if rhythm:
-        flat = next(i for i, layer in enumerate(layers, 1) if isinstance(layer, nn.Flatten))
-        layers = [BesideRhythm(nn.Sequential(*layers[:flat])), *layers[flat:]]
-    network = nn.Sequential(*layers)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    made: nn.Module = find_network(name).make(fields)
+    return made
+
+
+def check_network(name: str, fields: Mapping[str, Any]) -> None:
+    """Build an own network and train it on two beats of noise.
+
+    Args:
+        name: of the network.
+        fields: as for `build`.
+
+    Raises:
+        UsageError: it does not build, run or learn; names file and line.
+    """
+    own = find_network(name)
+    taken = {one: fields[one] for one in own.parameters if one in fields}
+    told = ", ".join(f"{one} = {value!r}" for one, value in taken.items())
+    subject = f"the network '{name}'" + (f" with {told}" if told else "")
+    length = BEAT_LENGTH + (RHYTHM_LENGTH if fields.get("rhythm") else 0)
+    shape = (2, 1, length)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            network = own.make(fields)
+            if not isinstance(network, nn.Module):
+                raise UsageError(f"{own.place}: {subject} must be an nn.Module, not {network!r}")
+            logits = network(torch.randn(shape))
+            if not isinstance(logits, Tensor) or logits.shape != (2, len(CLASSES)):
+                found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+                raise UsageError(
+                    f"{own.place}: {subject} turns beats {shape} into {found}. It must return "
+                    f"(2, {len(CLASSES)}): a logit per class."
+                )
+            loss = nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
+            loss.backward()  # type: ignore[no-untyped-call]
+        except UsageError:
+            raise
+        except Exception as error:
+            lines = [f.lineno for f in extract_tb(error.__traceback__) if _same(f.filename, own)]
+            place = f"{own.file}:{lines[-1]}" if lines else own.place
+            raise UsageError(
+                f"{place}: {subject} does not train on beats {shape}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _same(filename: str, network: Network) -> bool:
+    return Path(filename).resolve() == network.file
+
+
+Shaped = Callable[[Shape], nn.Sequential]
+
+
+def shaped(layers: Shaped) -> Callable[..., nn.Sequential]:
+    """Turn a function from a shape to layers of images into a network of beats, see `build`."""
+
+    def make(
+        *,
+        width_multiplier: float = 1.0,
+        kernel_multiplier: float = 1.0,
+        dropout_multiplier: float = 1.0,
+        rhythm: object = None,
+    ) -> nn.Sequential:
+        beside = RHYTHM_LENGTH if rhythm else 0
+        shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, beside)
+        image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
+        modules = [image, *layers(shape)]
+        if rhythm:
+            flat = next(i for i, one in enumerate(modules, 1) if isinstance(one, nn.Flatten))
+            modules = [BesideRhythm(nn.Sequential(*modules[:flat])), *modules[flat:]]
+        network = nn.Sequential(*modules)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
+
+    return make
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -145,8 +191,8 @@ def _conv_bn_relu(shape: Shape, inputs: int, outputs: int) -> list[nn.Module]:
     return [shape.conv(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
-@register("simple")
-def _simple(shape: Shape) -> nn.Sequential:
+@shaped
+def simple(shape: Shape) -> nn.Sequential:
     """Three convolutions and a global average pool; 52,229 parameters."""
     a, b, c = map(shape.units, (32, 64, 128))
     return nn.Sequential(
@@ -158,8 +204,8 @@ def _simple(shape: Shape) -> nn.Sequential:
     )
 
 
-@register("four-layer")
-def _four_layer(shape: Shape) -> nn.Sequential:
+@shaped
+def four_layer(shape: Shape) -> nn.Sequential:
     """Four convolutions with batch norm and dropout; 217,925 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
     return nn.Sequential(
@@ -191,8 +237,8 @@ class ResidualBlock(nn.Module):
         return total.relu()
 
 
-@register("residual")
-def _residual(shape: Shape) -> nn.Sequential:
+@shaped
+def residual(shape: Shape) -> nn.Sequential:
     """Five residual blocks; 1,354,981 parameters."""
     a, b, c, d = map(shape.units, (32, 64, 128, 256))
     return nn.Sequential(
@@ -206,7 +252,6 @@ def _residual(shape: Shape) -> nn.Sequential:
     )
 
 
-@register("coupled")
 def _coupled(shape: Shape) -> nn.Sequential:
     """Two coupled convolution stages and two dense layers; 1,686,725 parameters.
 
@@ -229,3 +274,12 @@ def _coupled(shape: Shape) -> nn.Sequential:
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),
     )
+
+
+coupled = shaped(_coupled)
+
+
+@shaped
+def coupled_tf(shape: Shape) -> nn.Sequential:
+    """The coupled network as Keras makes it by default; 1,686,725 parameters."""
+    return with_keras_conventions(_coupled(shape))

@@ -1,19 +1,137 @@
-"""The names and titles of the networks, without PyTorch: `ecg.models` builds them.
+"""The networks by name, without PyTorch: shipped ones, and own ones of a space file.
 
 Lists of spaces, plans and configurations need no more than these, and PyTorch takes seconds to
 import.
 """
 
-from collections.abc import Mapping
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
-# What people type, and what tables print.
-TITLES: Mapping[str, str] = MappingProxyType(
-    {
-        "simple": "Simple CNN",
-        "four-layer": "Four-layer CNN",
-        "residual": "Residual CNN",
-        "coupled": "Coupled CNN",
-    }
+from ecg.errors import UsageError
+
+# Fields of a configuration that shape a network. One that does not take them refuses them.
+SHAPE = ("width_multiplier", "kernel_multiplier", "dropout_multiplier", "rhythm")
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a configuration can name.
+
+    Attributes:
+        name: what people type.
+        title: what tables print.
+        build: from its parameters to an `nn.Module` on (batch, 1, 187); of a shipped network its
+            module and name, imported when it is built.
+        parameters: the names of `build`'s parameters. One that is a field of `TrainConfig` is given
+            that field, the others are the network's own.
+        file: that defines it, None for a shipped network.
+        line: in the file.
+        digest: of the file's text, empty for a shipped network.
+    """
+
+    name: str
+    title: str
+    build: Callable[..., Any] | str
+    parameters: tuple[str, ...] = SHAPE
+    file: Path | None = None
+    line: int = 0
+    digest: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is defined, as "file:line"."""
+        return f"{self.file}:{self.line}"
+
+    def make(self, fields: Mapping[str, Any]) -> Any:
+        """Build it with those of the fields that it takes; returns an `nn.Module`."""
+        build = self.build
+        if isinstance(build, str):
+            module, _, name = build.partition(":")
+            build = getattr(import_module(module), name)
+        return build(**{name: fields[name] for name in self.parameters if name in fields})
+
+
+_SHIPPED = (
+    Network("simple", "Simple CNN", "ecg.models:simple"),
+    Network("four-layer", "Four-layer CNN", "ecg.models:four_layer"),
+    Network("residual", "Residual CNN", "ecg.models:residual"),
+    Network("coupled", "Coupled CNN", "ecg.models:coupled"),
+    Network("coupled-tf", "Coupled CNN, Keras conventions", "ecg.models:coupled_tf"),
 )
-MODELS = tuple(TITLES)
+TITLES: Mapping[str, str] = MappingProxyType({one.name: one.title for one in _SHIPPED})
+MODELS = tuple(TITLES)  # the shipped ones
+# Of Adam and AdamW, where it is not PyTorch's 1e-8.
+ADAM_EPSILON: Mapping[str, float] = MappingProxyType({"coupled-tf": 1e-7})
+_known = {one.name: one for one in _SHIPPED}
+
+
+def find_network(name: str) -> Network:
+    """Return the network of that name.
+
+    Raises:
+        UsageError: it is not known; names those that are.
+    """
+    if name not in _known:
+        raise UsageError(
+            f"unknown model '{name}'; known: {', '.join(_known)}. If it is one of your own, name "
+            "the space file that defines it"
+        )
+    return _known[name]
+
+
+def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
+    """Make a function or class known as a network, in the file of a space.
+
+    It takes the network's parameters and returns an `nn.Module` from (batch, 1, 187) z-scored beats
+    to (batch, 5) logits. A network of the same name in another file is replaced.
+
+    Args:
+        name: what people type.
+        title: what people read, the name where it is None.
+
+    Raises:
+        UsageError: the name is taken, a parameter has no name, or it is not defined in a file.
+    """
+    frame = sys._getframe(1)
+    file, line = Path(frame.f_code.co_filename).resolve(), frame.f_lineno
+    where = f"{file}:{line}: the network '{name}'"
+
+    def keep(build: Made) -> Made:
+        taken = _known.get(name)
+        if taken is not None and taken.file in (None, file):
+            other = "shipped" if taken.file is None else f"defined on line {taken.line}"
+            raise UsageError(f"{where} needs another name: '{name}' is already {other}")
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        parameters = inspect.signature(build).parameters.values()
+        if any(one.kind not in named for one in parameters):
+            raise UsageError(f"{where} must list its parameters by name, without * or **")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            raise UsageError(f"{where} must be defined in a file") from None
+        _known[name] = Network(
+            name=name,
+            title=title or name,
+            build=build,
+            parameters=tuple(one.name for one in parameters),
+            file=file,
+            line=line,
+            digest=hashlib.sha256(text.encode()).hexdigest(),
+        )
+        return build
+
+    return keep
+
+
+def forget_networks(file: Path) -> None:
+    """Let the networks of a file no longer be known, before it is read again."""
+    for name in [one.name for one in _known.values() if one.file == file.resolve()]:
+        del _known[name]

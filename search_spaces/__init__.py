@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ecg.errors import UsageError
 from ecg.files import expanded
+from ecg.networks import forget_networks, network
 from search_spaces.space import Choice, Params, Real, Space, Whole
 
-__all__ = ["Choice", "Params", "Real", "Space", "Whole", "all_spaces", "find_space"]
+__all__ = ["Choice", "Params", "Real", "Space", "Whole", "all_spaces", "find_space", "network"]
 
 
 def __dir__() -> list[str]:
@@ -59,6 +60,7 @@ def _load_file(path: Path) -> Space:
     if spec is None or spec.loader is None:
         raise UsageError(f"the space file {path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
+    forget_networks(path)
     sys.modules[spec.name] = module  # dataclasses in the file look it up
     try:
         spec.loader.exec_module(module)
@@ -73,4 +75,5 @@ def _load_file(path: Path) -> Space:
             f"the space file {path} must define SPACE = Space(...); "
             "search_spaces/imbalance.py is an example"
         )
+    space.check_networks()
     return space

@@ -1,6 +1,5 @@
 """What a search space is: parameters, a baseline, and an objective to maximise."""
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import OBJECTIVES
+from ecg.networks import Network, find_network
 from ecg.rhythm import NO_RHYTHM, has_rhythm
 from ecg.training.config import TrainConfig
 
@@ -230,7 +230,7 @@ class Space:
         for parameter in self.parameters:
             if parameter.name not in self.steering:
                 for value in parameter.grid(2):  # the ends, or all options
-                    self.configure({parameter.name: value})
+                    self._configure_part({parameter.name: value})
         self._check_pairs()
         expected = {p.name for p in self.parameters if self.applies(p, self.baseline)}
         if expected != set(self.baseline):
@@ -247,11 +247,12 @@ class Space:
         self.configure(dict(self.baseline))
 
     def _check_names(self) -> None:
-        known = [field.name for field in dataclasses.fields(TrainConfig)]
+        known = TrainConfig.field_names()
+        own = [name for one in self.own_networks() for name in one.parameters]
         names = [parameter.name for parameter in self.parameters]
         for parameter in self.parameters:
             name = parameter.name
-            if self._field(parameter) not in (*known, *self.steering):
+            if self._field(parameter) not in (*known, *own, *self.steering):
                 raise UsageError(
                     f"space '{self.name}': '{self._field(parameter)}' is no field of a training "
                     f"configuration, nor in steering; known fields: {', '.join(known)}"
@@ -304,7 +305,7 @@ class Space:
                         f"space '{self.name}': '{one.name}' and '{other.name}' can be together, "
                         f"and both set {self._field(one)}"
                     )
-                self.configure(params)
+                self._configure_part(params)
 
     def _can_be(self, params: Params) -> bool:
         """Whether some values of the other parameters let these be together."""
@@ -316,6 +317,59 @@ class Space:
                     if not allowed[parent]:
                         return False
         return True
+
+    def _configure_part(self, params: Params) -> TrainConfig:
+        """Configure some parameters, with a model that they can be beside."""
+        for parameter in self.parameters:
+            if self._field(parameter) == "model" and parameter.name not in params:
+                beside = ({parameter.name: value, **params} for value in parameter.grid(2))
+                params = next(filter(self._can_be, beside), params)
+        return self.configure(params)
+
+    def own_networks(self) -> list[Network]:
+        """Return the networks of a space file that can be chosen."""
+        models = [
+            str(value)
+            for parameter in self.parameters
+            if self._field(parameter) == "model"
+            for value in parameter.grid(2)
+        ]
+        try:
+            chosen = [find_network(model) for model in models]
+        except UsageError as error:
+            raise UsageError(f"space '{self.name}': {error}") from None
+        return [network for network in chosen if network.file is not None]
+
+    def check_networks(self) -> None:
+        """Build own networks, and train each on two beats; a parameter at either end in turn.
+
+        Raises:
+            UsageError: one does not build, run or learn; names file and line.
+        """
+        networks = {network.name: network for network in self.own_networks()}
+        if not networks:
+            return
+        from ecg.models import check_network
+
+        for name, network in networks.items():
+            usual = {**self._usual(name), "model": name}
+            check_network(name, usual)
+            for parameter in self.parameters:
+                field = self._field(parameter)
+                if field in network.parameters and field in usual:
+                    for value in parameter.grid(2):
+                        check_network(name, {**usual, field: value})
+
+    def _usual(self, model: str) -> dict[str, Any]:
+        """Return the fields of one configuration with this model, of the baseline where it can."""
+        params: Params = {}
+        for parameter in self.parameters:
+            if not self.applies(parameter, params):
+                continue
+            values = parameter.grid(2)
+            usual = self.baseline.get(parameter.name, values[0])
+            params[parameter.name] = model if self._field(parameter) == "model" else usual
+        return self.configure(params).every_field()
 
     def check(self, beats: Heartbeats) -> None:
         """Refuse beats that lack what the space searches.
@@ -389,5 +443,6 @@ class Space:
         # What is not in `repr` came later; spaces that do not use it keep their digest.
         later = [(repr(p), p.sets, getattr(p, "step", None)) for p in self.parameters]
         told = [one if any(one[1:]) else one[0] for one in later]
-        text = json.dumps([told, baseline, self.objective])
+        networks = sorted({network.digest for network in self.own_networks()})
+        text = json.dumps([told, baseline, self.objective, *networks])
         return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -6,12 +6,13 @@ sampler). The published figures are single runs on the test part.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from ecg.budget import gives_schedule
 from ecg.errors import UsageError
+from ecg.networks import TITLES
 from ecg.training.config import TrainConfig
 
 ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
@@ -117,7 +118,7 @@ class Table:
         header: heading of the first column, as published.
         columns: of `ecg.metrics.SCORES`, in the published order.
         rows: in the published order.
-        published: figures in the order of `columns`, by row label.
+        published: figures in the order of `columns`, by row label; a row may have none.
         parameters: number of weights by row label, where the table prints it.
     """
 
@@ -234,23 +235,43 @@ _TABLES = (
 
 TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _TABLES})
 
+# A row that table 1 can have beside its own: no figures were published for it that may stand in
+# the table, because that work chose its weights on the test part.
+TF_TABLE = "table1"
+TF_ROW = Row(TITLES["coupled-tf"], {"model": "coupled-tf"})
+TF_PARAMETERS = 1_686_725
 
-def find_table(name: str) -> Table:
+
+def find_table(name: str, *, with_tf: bool = False) -> Table:
     """Return the table of that name.
+
+    Args:
+        name: of the table.
+        with_tf: give table 1 the row of the network with Keras's conventions, too.
 
     Raises:
         UsageError: no table has this name.
     """
     if name not in TABLES:
         raise UsageError(f"unknown table '{name}'; known tables: {', '.join(TABLES)}")
-    return TABLES[name]
+    table = TABLES[name]
+    if not with_tf or name != TF_TABLE:
+        return table
+    return replace(
+        table,
+        rows=(*table.rows, TF_ROW),
+        parameters={**table.parameters, TF_ROW.label: TF_PARAMETERS},
+    )
 
 
-def configurations(names: Iterable[str] = tuple(TABLES)) -> tuple[Row, ...]:
+def configurations(
+    names: Iterable[str] = tuple(TABLES), *, with_tf: bool = False
+) -> tuple[Row, ...]:
     """Return the distinct configurations of some tables, in the order of their first row.
 
     Args:
         names: of tables. The baseline, for one, is a row of every table, and comes once.
+        with_tf: as for `find_table`.
 
     Returns:
         Rows whose label names the configuration by itself, such as "alpha 0.1".
@@ -259,7 +280,7 @@ def configurations(names: Iterable[str] = tuple(TABLES)) -> tuple[Row, ...]:
         UsageError: no table has one of these names.
     """
     distinct: list[Row] = []
-    for table in map(find_table, names):
+    for table in (find_table(name, with_tf=with_tf) for name in names):
         for row in table.rows:
             if not any(row.configuration == known.configuration for known in distinct):
                 distinct.append(Row(_full_label(table, row), row.fields))

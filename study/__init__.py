@@ -20,14 +20,24 @@ from typing import TYPE_CHECKING
 from ecg.lazy import on_demand
 
 if TYPE_CHECKING:
+    from ecg.model_file import load_model
     from study.storage.database import StorageError
     from study.storage.trials_table import load_all_records, load_records, study_records
 
     __version__: str
 
-__all__ = ["StorageError", "__version__", "load_all_records", "load_records", "study_records"]
+__all__ = [
+    "StorageError",
+    "__version__",
+    "load_all_records",
+    "load_model",
+    "load_records",
+    "study_records",
+]
 
 if not TYPE_CHECKING:  # or every name would pass the type checker
     __getattr__, __dir__ = on_demand(
-        __name__, __all__, ("study.storage.database", "study.storage.trials_table")
+        __name__,
+        __all__,
+        ("study.storage.database", "study.storage.trials_table", "ecg.model_file"),
     )

@@ -25,6 +25,7 @@ PARTS = {
     "folders": "Full disks and read-only folders",
     "misuse": "Wrong use of a study",
     "load": "Load",
+    "network": "Machines cut off from each other (network namespaces)",
     "input": "Bad input",
 }
 HEAD = """# Reliability

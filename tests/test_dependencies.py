@@ -10,7 +10,8 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ("ecg", "search_spaces", "study")
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-FOR_PEOPLE = ("kaggle", "postgres", "plots")  # extras that packages may import; others are tools
+# Extras that packages may import; others are tools.
+FOR_PEOPLE = ("kaggle", "postgres", "plots", "onnx", "tensorflow")
 
 
 def modules_of(requirements: Iterable[str]) -> set[str]:

@@ -123,8 +123,10 @@ def test_a_wrong_command_is_seen(line: str) -> None:
     ids=lambda value: value.stem if isinstance(value, Path) else "",
 )
 def test_documented_python_runs_as_it_stands(path: Path, code: str, tmp_path: Path) -> None:
+    file = tmp_path / "page.py"  # networks must be defined in a file
+    file.write_text(code)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "ECG_DATA": "synthetic"},
+        [sys.executable, file.name], cwd=tmp_path, env={**os.environ, "ECG_DATA": "synthetic"},
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

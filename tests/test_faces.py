@@ -47,7 +47,7 @@ def test_every_exported_name_is_there_and_explained(package: str) -> None:
     for name in names:
         found = getattr(import_module(package), name)
         if inspect.isclass(found) or inspect.isfunction(found):
-            assert found.__module__.startswith(package)
+            assert found.__module__.split(".")[0] in ("ecg", "search_spaces", "study")
             assert inspect.getdoc(found), f"{package}.{name} has no docstring"
 
 

@@ -22,9 +22,14 @@ ARROWS = {
     "study.plots": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
     "study.run": {"ecg", "search_spaces", "study.wording", "study.storage", "study.trials"},
     "study.tables": {"ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"},
+    "study.models": {"ecg", "search_spaces", "study.wording", "study.storage"},
     "study.show": {
         *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
         "study.plots",
+    },
+    "study.commands": {
+        *("ecg", "search_spaces", "study.wording", "study.storage", "study.comparison"),
+        *("study.trials", "study.plots", "study.run", "study.tables", "study.models", "study.show"),
     },
 }
 ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public face: above all

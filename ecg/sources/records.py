@@ -3,6 +3,7 @@
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from ecg.sources.wfdb_files import (
     ANY,
     HEADER,
     SUBSET,
+    Annotate,
     FileError,
     Rules,
     lead_names,
@@ -36,8 +38,9 @@ def read_folder(
     *,
     lead: str | None = None,
     shown_as: Path | None = None,
+    annotate: Annotate | None = None,
 ) -> Heartbeats:
-    """Read the annotated records of a folder into heartbeats.
+    """Read the records of a folder into heartbeats.
 
     Args:
         folder: where the files lie.
@@ -46,15 +49,21 @@ def read_folder(
         lead: name of the lead to cut beats from. None: lead II (or MLII) of every record if any
             has it, else the first lead; of MIT-BIH always the first.
         shown_as: what error messages call the folder, where it is a temporary one.
+        annotate: finds the annotations of a record; None reads its `.atr` file.
 
     Raises:
         DataError: a file is missing or damaged, a record lacks the lead, or there is no beat.
     """
     is_subset = is_mitdb(folder, names)
     rules, shown = SUBSET if is_subset else ANY, shown_as or folder
+    if annotate is not None:
+        limits = {HEADER: rules.size_limits[HEADER]}
+        rules = replace(rules, size_limits=limits)
     leads = {} if is_subset or lead else _common_leads(folder, names, rules, shown)
     found = {
-        name: read_record(folder, name, rules, lead=lead or leads.get(name), shown_as=shown)
+        name: read_record(
+            folder, name, rules, lead=lead or leads.get(name), shown_as=shown, annotate=annotate
+        )
         for name in names
     }
     beats = assemble(found, MITDB_SUBSET if is_subset else source)

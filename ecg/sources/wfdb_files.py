@@ -30,6 +30,13 @@ SKIP, AUX = 59, 63
 PATIENT = re.compile(r"patient\s*(?:id|no\.?)?\s*[:#=]?\s*(\w+)", re.IGNORECASE)
 
 
+# From a record (path, rate in Hz, samples of a lead, its gaps) to sample and symbol of annotations.
+Annotate = Callable[
+    [Path, float, NDArray[np.int64], NDArray[np.bool_] | None],
+    tuple[NDArray[np.int64], list[str]],
+]
+
+
 class FileError(Exception):
     """What is wrong with one file; `read_record` adds where it lies and what to do."""
 
@@ -68,6 +75,7 @@ def read_record(
     *,
     lead: str | None = None,
     shown_as: Path | None = None,
+    annotate: Annotate | None = None,
 ) -> tuple[Windows, Record]:
     """Read one record and cut it into beats.
 
@@ -77,6 +85,7 @@ def read_record(
         rules: of its database.
         lead: name of the lead; None for the first.
         shown_as: what error messages call the folder, where it is a temporary one.
+        annotate: finds the annotations; None reads `<name>.atr`.
 
     Returns:
         The beats, and what is known of the record.
@@ -89,7 +98,7 @@ def read_record(
         header = read_header(path, rules)
         channel = _channel(header, lead)
         adc, gaps = _read_signal(path, header, channel)
-        sample, symbol = _read_annotations(path, header.fs, length=len(adc))
+        sample, symbol = (annotate or read_annotations)(path, float(header.fs), adc, gaps)
     except (FileError, OSError) as error:
         raise named(error, shown_as or folder, name, rules) from error
     windows = cut_windows(adc, sample, symbol, rate=float(header.fs), gaps=gaps)
@@ -222,16 +231,34 @@ def _read_signal(
     return adc, gaps if gaps.any() else None
 
 
-def _read_annotations(
-    path: Path, rate: float, *, length: int
+def read_annotations(
+    path: Path,
+    rate: float,
+    adc: NDArray[np.int64],
+    gaps: NDArray[np.bool_] | None = None,
+    *,
+    suffix: str = ANNOTATIONS,
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return sample and symbol of every annotation of a record of `length` samples."""
+    """Return sample and symbol of every annotation of a record.
+
+    Args:
+        path: of the record, without suffix.
+        rate: of its samples, in Hz.
+        adc: (samples,) of a lead.
+        gaps: not looked at.
+        suffix: of the file of annotations.
+
+    Raises:
+        FileError: the file is missing, damaged, or not of this record.
+    """
     import wfdb
 
-    name = f"{path.name}{ANNOTATIONS}"
-    _check_end_marker(name, Path(f"{path}{ANNOTATIONS}").read_bytes())
+    name, length = f"{path.name}{suffix}", len(adc)
+    if not Path(f"{path}{suffix}").is_file():
+        raise FileError(f"{name} missing")
+    _check_end_marker(name, Path(f"{path}{suffix}").read_bytes())
     try:
-        annotation = wfdb.rdann(str(path), ANNOTATIONS[1:])
+        annotation = wfdb.rdann(str(path), suffix[1:])
         sample: NDArray[np.int64] = np.asarray(annotation.sample, dtype=np.int64)
         symbol = [str(one) for one in annotation.symbol]
     except Exception as error:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ecg.training.checkpoint import Checkpoint
     from ecg.training.config import TrainConfig
     from ecg.training.data import Part, TrainingData, find_device, make_part, training_data
-    from ecg.training.loop import measure, predict, predict_probabilities, trade_off, train
+    from ecg.training.loop import measure, predict, trade_off, train
     from ecg.training.precision import find_precision
     from ecg.training.result import Epoch, TrainResult
     from ecg.training.run import DivergedError
@@ -29,7 +29,6 @@ __all__ = [
     "make_part",
     "measure",
     "predict",
-    "predict_probabilities",
     "trade_off",
     "train",
     "training_data",

@@ -91,7 +91,8 @@ class Checkpoint:
         text = json.dumps(state)
         with replacing(self.path) as temporary:
             # Not `save_file`: on a full disk that raises no OSError.
-            temporary.write_bytes(to_bytes(plain, {"state": text, "digest": _digest(text, plain)}))
+            digest = content_digest(text, plain)
+            temporary.write_bytes(to_bytes(plain, {"state": text, "digest": digest}))
 
     def resume(self, config: TrainConfig, data: TrainingData) -> tuple[Run, float]:
         """Return the saved run, where there is one that fits, else a fresh one.
@@ -105,7 +106,7 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if metadata["digest"] != _digest(metadata["state"], tensors):
+            if metadata["digest"] != content_digest(metadata["state"], tensors):
                 raise ValueError("its content does not have the digest it was saved with")
             state = dict(json.loads(metadata["state"]))
             if state.get("key") != self.key or state.get("config") != config.to_fields():
@@ -125,8 +126,13 @@ class Checkpoint:
             self.path.unlink()
 
 
-def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of all that a file holds: a flipped bit must not be trained on."""
+def content_digest(state: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of all that a file of weights holds: a flipped bit must not be used.
+
+    Args:
+        state: what the file says beside the tensors.
+        tensors: on the CPU, contiguous.
+    """
     digest = hashlib.sha256(state.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -10,12 +10,13 @@ from typing import Any, Self
 
 from ecg.budget import Budget, gives_schedule
 from ecg.errors import UsageError
-from ecg.networks import MODELS
+from ecg.networks import SHAPE, find_network
 
 # What a training run does beyond its configuration; runs of different protocols are never mixed.
 # 1: early stopping, the scheduler and the choice of weights watched the validation loss with the
 #    class weights of the training. 2: they watch it without. The same where alpha is 0.
 PROTOCOL = 2
+Value = str | int | float | None
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = (None, "cosine")
 RHYTHMS = (None, "rr")
@@ -34,7 +35,7 @@ class TrainConfig:
     """One training run. The defaults are the published baseline.
 
     Attributes:
-        model: one of `ecg.networks.MODELS`.
+        model: one of `ecg.networks`.
         width_multiplier: of the published numbers of channels and units.
         kernel_multiplier: of the published kernel size.
         dropout_multiplier: of the published dropout probabilities.
@@ -65,10 +66,12 @@ class TrainConfig:
             none (see `ecg.training.adjustment`).
         rhythm: "rr" gives the network four numbers of the RR intervals around the beat, None
             only the beat (see `ecg.rhythm`).
+        own: parameters of the model's own, by name: `from_fields` and `to_fields` have them
+            beside the others.
 
     Raises:
-        UsageError: a value is unknown or out of range, or two exclude each other; the message
-            names the fields.
+        UsageError: a value is unknown or out of range, two exclude each other, or the model does
+            not take one; the message names the fields.
 
     Example:
         >>> from ecg import TrainConfig
@@ -102,10 +105,10 @@ class TrainConfig:
     jitter: float = 0.0
     logit_adjustment: float = 0.0
     rhythm: str | None = None
+    own: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         """Check every field; whole numbers given for real ones become real."""
-        self._one_of("model", MODELS)
         self._one_of("optimizer", OPTIMIZERS)
         self._one_of("schedule", SCHEDULES)
         self._one_of("rhythm", RHYTHMS)
@@ -136,9 +139,10 @@ class TrainConfig:
                 f"schedule '{self.schedule}' and a scheduler_factor ({self.scheduler_factor}) "
                 "exclude each other. Leave one of them out"
             )
+        self._check_model()
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if "float" in str(field.type) and value is not None:
+            if "float" in str(field.type) and value is not None and field.name != "own":
                 object.__setattr__(self, field.name, float(value) + 0.0)  # no int, no -0.0
 
     @classmethod
@@ -149,22 +153,33 @@ class TrainConfig:
             UsageError: a field is not known (the message lists those that are), or its value
                 is out of range.
         """
-        known = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(map(str, set(fields) - set(known)))
-        if unknown:
+        known = cls.field_names()
+        own = set(fields) - set(known)
+        of_model = find_network(fields.get("model", cls.model)).parameters if own else ()
+        if unknown := sorted(map(str, own - set(of_model))):
             raise UsageError(
                 f"a training configuration has no field '{unknown[0]}'; "
                 f"known fields: {', '.join(known)}"
             )
         # An option that a table leaves empty is off.
         off = [name for name in OPTIONS if name in fields and fields[name] is None]
-        return cls(**{name: value for name, value in fields.items() if name not in off})
+        given = {name: fields[name] for name in fields if name not in {*off, *own}}
+        return cls(**given, own=tuple((name, fields[name]) for name in sorted(own)))
+
+    @classmethod
+    def field_names(cls) -> list[str]:
+        """Return the names that every configuration has, whatever its model."""
+        return [field.name for field in dataclasses.fields(cls) if field.name != "own"]
 
     def to_fields(self) -> dict[str, Any]:
         """Return all fields as plain JSON values, without the `OPTIONS` that are off."""
-        fields = dataclasses.asdict(self)
+        fields = self.every_field()
         off = [name for name in OPTIONS if fields[name] == getattr(type(self), name)]
         return {name: value for name, value in fields.items() if name not in off}
+
+    def every_field(self) -> dict[str, Any]:
+        """Return all fields by name, those of the model's own among them."""
+        return {name: getattr(self, name) for name in self.field_names()} | dict(self.own)
 
     def within(self, budget: Budget) -> Self:
         """Return a copy with the limits of a budget, and its schedule where it has none.
@@ -187,6 +202,15 @@ class TrainConfig:
         """SHA-256 (first 16 hex digits) of the fields; the same for equal configurations."""
         text = json.dumps(self.to_fields(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _check_model(self) -> None:
+        model = find_network(self.model)
+        for name in SHAPE:
+            if name not in model.parameters and getattr(self, name) != getattr(type(self), name):
+                raise UsageError(
+                    f"the network '{self.model}' does not take {name}; its parameters: "
+                    f"{', '.join(model.parameters) or 'none'}"
+                )
 
     def _one_of(self, name: str, known: tuple[str | None, ...]) -> None:
         value = getattr(self, name)

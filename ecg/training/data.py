@@ -23,11 +23,13 @@ class Part:
         signals: (n, 1, 187) float32.
         labels: (n,) int64.
         rhythm: (n, 4) float32 of `ecg.rhythm`, None where the data do not tell the records.
+        rows: (n,) row numbers in the heartbeats, on the CPU; None where they are not known.
     """
 
     signals: Tensor
     labels: Tensor
     rhythm: Tensor | None = None
+    rows: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,9 +90,9 @@ def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
     signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
     labels = torch.from_numpy(beats.labels[rows])
     if not has_rhythm(beats):
-        return Part(signals.to(device), labels.to(device))
+        return Part(signals.to(device), labels.to(device), rows=rows)
     around = torch.from_numpy(rhythm(beats)[rows])
-    return Part(signals.to(device), labels.to(device), around.to(device))
+    return Part(signals.to(device), labels.to(device), around.to(device), rows)
 
 
 def inputs(config: TrainConfig, part: Part) -> Part:

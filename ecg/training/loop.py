@@ -91,7 +91,7 @@ def measure(
 ) -> Confusion:
     """Return the (5, 5) confusion matrix of trained weights on a part."""
     device = part.labels.device
-    model = _trained(config, weights, device)
+    model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
         return as_confusion(evaluate(model, inputs(config, part))[1])
 
@@ -127,7 +127,7 @@ def trade_off(
         >>> plain == result.confusion
         True
     """
-    model = _trained(config, weights, data.device)
+    model = restore(config, weights, data.device)
     shifts = find_shifts(data.train.labels, taus)
     with computing_in(find_precision(precision, data.device), data.device):
         _, cells = evaluate(model, inputs(config, data.validation), shifts)
@@ -137,24 +137,19 @@ def trade_off(
 def predict(
     config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
 ) -> Tensor:
-    """Return the labels that trained weights give to the beats of a part, (n,) on the CPU."""
+    """Return the logits that trained weights give to the beats of a part, (n, 5) on the CPU."""
     device = part.labels.device
-    model = _trained(config, weights, device)
+    model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
-        return predict_logits(model, inputs(config, part)).argmax(1).cpu()
+        return predict_logits(model, inputs(config, part).signals).cpu()
 
 
-def predict_probabilities(
-    config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
-) -> Tensor:
-    """Return the probabilities that trained weights give to each class, (n, 5) on the CPU."""
-    device = part.labels.device
-    model = _trained(config, weights, device)
-    with computing_in(find_precision(precision, device), device):
-        return predict_logits(model, inputs(config, part)).float().softmax(1).cpu()
+def restore(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    """Return the configured network with trained weights.
 
-
-def _trained(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.device) -> nn.Module:
+    Raises:
+        RuntimeError: the weights are those of another network.
+    """
     with torch.random.fork_rng(_cuda_indices(device)):
         model = build_model(config).to(device)
     model.load_state_dict(weights)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ecg import models
 from ecg.errors import EcgError
 from ecg.imbalance import class_weights
+from ecg.networks import find_network
 from ecg.training.adjustment import LogitShift, choose_tau, find_shifts, find_taus
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, TrainingData, inputs
@@ -94,7 +95,7 @@ class Run:
         if self.stopping.update(number, validation_loss):
             best = {k: v.clone() for k, v in model.state_dict().items()}
             if self._shifts is not None:
-                best[f"{len(self.model) - 1}.shift"] = self._shifts[chosen].clone()
+                best[next(reversed(best))] = self._shifts[chosen].clone()  # of the last layer
             self.best_weights = best
         if self.scheduler is not None:
             self.scheduler.step(validation_loss)
@@ -112,11 +113,15 @@ class Run:
         return epoch
 
     def _make_train_epoch(self) -> Callable[[Tensor], Tensor]:
-        """Return what trains one epoch in a given order: CUDA graphs on a GPU, else the steps."""
+        """Return what trains one epoch in a given order: the steps, on a GPU as CUDA graphs.
+
+        An own network may do what a graph does not repeat, such as draw a number in Python.
+        """
         part, batch_size = self.data.train, self.config.batch_size
         model = for_training(self.model) if is_bf16_on_cpu() else self.model
         steps = (model, self.optimizer, part, self._loss_weights, batch_size)
-        if self.data.device.type == "cuda":
+        is_own = find_network(self.config.model).file is not None
+        if self.data.device.type == "cuda" and not is_own:
             return GraphedSteps(*steps, self.config, self.average).train_epoch
         return partial(train_epoch, *steps, options=self.config, average=self.average)
 
@@ -127,16 +132,13 @@ class Run:
         return self.average.read(steps * (len(self.epochs) + 1))
 
 
-def build_model(config: TrainConfig) -> nn.Sequential:
+def build_model(config: TrainConfig) -> nn.Module:
     """Build the configured network with freshly drawn weights."""
-    network = models.build(
-        config.model,
-        width_multiplier=config.width_multiplier,
-        kernel_multiplier=config.kernel_multiplier,
-        dropout_multiplier=config.dropout_multiplier,
-        rhythm=config.rhythm is not None,
-    )
-    return network.append(LogitShift()) if config.logit_adjustment else network
+    network = models.build(config.model, **config.every_field())
+    if not config.logit_adjustment:
+        return network
+    layers = network if isinstance(network, nn.Sequential) else [network]
+    return nn.Sequential(*layers, LogitShift())
 
 
 def seed_device(device: torch.device, seed: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ecg.heartbeats import CLASSES
+from ecg.networks import ADAM_EPSILON
 from ecg.training.augment import jittered, mixed
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part
@@ -37,7 +38,10 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
         )
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     capturable = parameters[0].is_cuda  # the step of a CUDA graph counts on the device
-    return kind(parameters, rate, weight_decay=decay, fused=True, capturable=capturable)
+    epsilon = ADAM_EPSILON.get(config.model, 1e-8)
+    return kind(
+        parameters, rate, eps=epsilon, weight_decay=decay, fused=True, capturable=capturable
+    )
 
 
 def batch_sizes(beats: int, batch_size: int) -> list[int]:
@@ -150,17 +154,17 @@ def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tupl
     return total, cells[0] if shifts is None else cells
 
 
-def predict_logits(model: nn.Module, part: Part) -> Tensor:
-    """Return the logits of a part, in the batches that `evaluate` takes; the label is argmax.
+def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
+    """Return the logits of beats, in the batches that `evaluate` takes; the label is argmax.
 
     Args:
         model: in any mode; left in evaluation mode.
-        part: the part to predict.
+        signals: (n, 1, 187) z-scored beats on the device.
 
     Returns:
-        (n, 5) on the device.
+        (n, 5) float32 on the device.
     """
-    return _sparing(partial(_predict, model, part), part.labels.device)
+    return _sparing(partial(_predict, model, signals), signals.device)
 
 
 def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
@@ -178,10 +182,9 @@ def _evaluating(model: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def _predict(model: nn.Module, part: Part, size: int) -> Tensor:
+def _predict(model: nn.Module, signals: Tensor, size: int) -> Tensor:
     network = _evaluating(model)
-    batches = torch.split(part.signals, size)
-    return torch.cat([network(signals) for signals in batches])
+    return torch.cat([network(batch).float() for batch in torch.split(signals, size)])
 
 
 @torch.inference_mode()

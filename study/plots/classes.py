@@ -5,43 +5,41 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ecg.heartbeats import CLASS_TITLES
+from ecg.heartbeats import CLASS_TITLES, CLASSES
 from ecg.metrics import per_class
 from study.plots.style import (
-    BASELINE,
-    BEST,
-    CLASS_COLOURS,
-    CLASS_SYMBOLS,
     GREY,
+    INK,
     SCALE,
     NothingToDrawError,
+    add_stops,
     baseline_of,
     best_of,
+    by_kind,
+    colour_of,
     descriptions,
     finished,
     marked,
+    markers,
     plain,
     styled,
 )
 
-FIGURES = ("recall", "precision")
-# Axis labels that fit under one column of a matrix.
-_NARROW = {
-    title: title.replace(" ", "<br>").replace("Supra", "Supra-<br>") for title in CLASS_TITLES
-}
+SCORES = ("recall", "precision")
 
 
+@marked
 def confusion_matrix(
-    records: pd.DataFrame, *, trial: int | None = None, part: str = "validation",
-    normalised: bool = False,
-) -> go.Figure:  # fmt: skip
+    records: pd.DataFrame, *, trial: int | None = None, part: str = "validation"
+) -> go.Figure:
     """Draw the confusion matrix of one trial, rows true, columns predicted.
+
+    A cell has the number of beats and their share of the true class.
 
     Args:
         records: of one study.
         trial: number of the trial, None for the best one.
         part: "validation" or "test".
-        normalised: shares of each true class instead of counts.
 
     Raises:
         NothingToDrawError: there is no such trial, or it has no matrix of this part.
@@ -52,43 +50,32 @@ def confusion_matrix(
         raise NothingToDrawError(f"trial {record['number']} has no {part} matrix")
     counts = np.asarray(matrix, dtype=np.int64)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    # Colour follows the shares in both, else the normal beats drown all others.
+    # Colour follows the shares, else the normal beats drown all others.
     figure = go.Figure(
         go.Heatmap(
-            z=shares, x=CLASS_TITLES, y=CLASS_TITLES, zmin=0, zmax=1, colorscale=SCALE,
-            text=shares if normalised else counts,
-            texttemplate="%{text:.1%}" if normalised else "%{text:,}",
-            customdata=counts, xgap=2, ygap=2,
-            hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:,} beats, "
+            z=shares, x=list(CLASSES), y=list(CLASS_TITLES), zmin=0, zmax=1, colorscale=SCALE,
+            text=counts, texttemplate="%{text:,}<br>%{z:.1%}", textfont_size=12, xgap=2, ygap=2,
+            hovertemplate="true %{y}<br>predicted %{x}<br>%{text:,} beats, "
             "%{z:.2%} of the true class<extra></extra>",
             showscale=False,
         )
     )  # fmt: skip
-    styled(figure, x="predicted class", y="true class", height=460, min_width=430)
-    figure.update_xaxes(
-        tickvals=CLASS_TITLES, ticktext=[_NARROW.get(t, t) for t in CLASS_TITLES], tickangle=0,
-        tickfont_size=11,
-    )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", title_standoff=10)
-    figure.update_layout(margin={"t": 10, "l": 10})
+    styled(figure, x="predicted class", height=400)
+    labels = [
+        title.replace("Supra", "Supra-<br>").replace(" ", "<br>", 1) for title in CLASS_TITLES
+    ]
+    figure.update_yaxes(
+        autorange="reversed", tickvals=CLASS_TITLES, ticktext=labels, tickfont_size=11
+    )
+    figure.update_xaxes(side="top", showgrid=False)
+    figure.update_yaxes(showgrid=False, title_text="true class", title_standoff=8)
+    figure.update_layout(margin={"t": 60, "l": 10, "b": 10})
     return figure
 
 
 @marked
-def confusion_counts(records: pd.DataFrame) -> go.Figure:
-    """Draw the best trial's validation confusion matrix in beats."""
-    return confusion_matrix(records)
-
-
-@marked
-def confusion_shares(records: pd.DataFrame) -> go.Figure:
-    """Draw the best trial's validation confusion matrix as shares of each true class."""
-    return confusion_matrix(records, normalised=True)
-
-
-@marked
 def recall_by_precision(records: pd.DataFrame) -> go.Figure:
-    """Draw recall against precision of every class over all finished trials.
+    """Draw recall against precision of every finished trial, one small plot per class.
 
     Args:
         records: of one study.
@@ -96,19 +83,44 @@ def recall_by_precision(records: pd.DataFrame) -> go.Figure:
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    ended = _with_classes(records)
-    figure = go.Figure()
-    for index, title in enumerate(CLASS_TITLES):
-        figure.add_scatter(
-            x=[figures["precision"][index] for figures in ended["per_class"]],
-            y=[figures["recall"][index] for figures in ended["per_class"]],
-            mode="markers", name=title, text=descriptions(ended),
-            marker={"color": CLASS_COLOURS[index], "symbol": CLASS_SYMBOLS[index], "size": 8,
-                    "opacity": 0.7},
-            hovertemplate=title + "<br>%{text}<br>precision %{x:.4f}, recall %{y:.4f}"
-            "<extra></extra>",
-        )  # fmt: skip
-    return styled(figure, x="precision (validation)", y="recall (validation)", height=480)
+    ended = finished(records)
+    if "per_class" not in ended or (ended := ended[ended["per_class"].notna()]).empty:
+        raise NothingToDrawError("no finished trial has scores per class")
+    whole = ended[ended["state"] == "complete"]
+    baseline = baseline_of(ended)
+    chosen = [] if whole.empty else [("best", best_of(ended), "circle-open")]
+    chosen += [] if baseline is None else [("baseline", baseline, "square-open")]
+    figure = make_subplots(
+        rows=1, cols=len(CLASSES), shared_yaxes=True, horizontal_spacing=0.03,
+        subplot_titles=[title.replace("Supra", "Supra-<br>") for title in CLASS_TITLES],
+    )  # fmt: skip
+    for index in range(len(CLASSES)):
+        place = {"row": 1, "col": index + 1}
+        for kind, rows in by_kind(records, ended):
+            figure.add_scatter(
+                x=[scores["precision"][index] for scores in rows["per_class"]],
+                y=[scores["recall"][index] for scores in rows["per_class"]],
+                mode="markers", name=kind.title, text=descriptions(rows), legendgroup=kind.title,
+                showlegend=index == 0, marker=markers(rows, kind.colour, 7),
+                hovertemplate="%{text}<br>precision %{x:.4f}, recall %{y:.4f}<extra></extra>",
+                **place,
+            )  # fmt: skip
+        for title, record, symbol in chosen:
+            figure.add_scatter(
+                x=[record["per_class"]["precision"][index]],
+                y=[record["per_class"]["recall"][index]], mode="markers", legendgroup=title,
+                name=f"{title} (trial {record['number']})", showlegend=index == 0,
+                hoverinfo="skip", cliponaxis=False,
+                marker={"color": INK, "symbol": symbol, "size": 15, "line": {"width": 2}},
+                **place,
+            )  # fmt: skip
+    add_stops(figure, ended, row=1, col=1)
+    styled(figure, height=420, columns=len(CLASSES))
+    figure.update_xaxes(range=[-0.06, 1.06], tickvals=[0, 0.5, 1], title_text="precision")
+    figure.update_yaxes(range=[-0.06, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_yaxes(title_text="recall (validation)", row=1, col=1)
+    figure.update_layout(margin_t=110, legend_y=1.2)
+    return figure
 
 
 @marked
@@ -122,36 +134,33 @@ def per_class_figures(records: pd.DataFrame) -> go.Figure:
         NothingToDrawError: no trial is complete.
     """
     best, baseline = best_of(records), baseline_of(records)
-    chosen: list[tuple[str, pd.Series, str, str]] = [("best", best, BEST, "circle")]
+    chosen = [("best", best, "circle")]
     if baseline is not None and baseline["number"] != best["number"]:
-        chosen.append(("baseline", baseline, BASELINE, "diamond-open"))
-    figure = make_subplots(rows=1, cols=2, subplot_titles=FIGURES, shared_yaxes=True)
-    for column, name in enumerate(FIGURES, start=1):
-        pairs = [per_class(record["confusion"])[name] for _, record, _, _ in chosen]
+        chosen.append(("baseline", baseline, "diamond-open"))
+    figure = make_subplots(
+        rows=1, cols=2, subplot_titles=SCORES, shared_yaxes=True, horizontal_spacing=0.06
+    )
+    for column, name in enumerate(SCORES, start=1):
+        pairs = [per_class(record["confusion"])[name] for _, record, _ in chosen]
         for index, title in enumerate(CLASS_TITLES if len(pairs) == 2 else ()):
             figure.add_scatter(
                 x=[pair[index] for pair in pairs], y=[title, title], mode="lines", row=1,
                 col=column, line={"color": GREY, "width": 1}, showlegend=False, hoverinfo="skip",
             )  # fmt: skip
-        for (title, record, colour, symbol), values in zip(chosen, pairs, strict=True):
+        for (title, record, symbol), values in zip(chosen, pairs, strict=True):
             figure.add_scatter(
-                x=values, y=CLASS_TITLES, mode="markers", row=1, col=column,
-                marker={"color": colour, "symbol": symbol, "size": 11},
+                x=values, y=CLASS_TITLES, mode="markers", row=1, col=column, cliponaxis=False,
+                marker={"color": colour_of(records, record), "symbol": symbol, "size": 11,
+                        "line": {"width": 2 if "open" in symbol else 0}},
                 name=f"{title} (trial {record['number']})", legendgroup=title,
-                showlegend=column == 1, hovertemplate="%{y}: %{x:.4f}",
+                showlegend=column == 1, hovertemplate="%{y}: %{x:.4f}<extra></extra>",
             )  # fmt: skip
-    styled(figure, x="share of beats (validation)", height=380, min_width=480)
-    figure.update_xaxes(tickformat=".0%")
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(legend={"y": 1.12}, margin_t=70)
+    styled(figure, height=400, columns=2)
+    figure.update_xaxes(tickformat=".0%", nticks=4)
+    labels = [title.replace("Supra", "Supra-<br>") for title in CLASS_TITLES]
+    figure.update_yaxes(autorange="reversed", tickvals=CLASS_TITLES, ticktext=labels)
+    figure.update_layout(legend={"y": 1.1}, margin={"t": 70, "l": 10})
     return figure
-
-
-def _with_classes(records: pd.DataFrame) -> pd.DataFrame:
-    ended = finished(records)
-    if "per_class" not in ended or (ended := ended[ended["per_class"].notna()]).empty:
-        raise NothingToDrawError("no finished trial has figures per class")
-    return ended
 
 
 def _trial(records: pd.DataFrame, number: int) -> pd.Series:

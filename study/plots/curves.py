@@ -9,27 +9,31 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from study.plots.style import (
-    BASELINE,
-    BEST,
     NothingToDrawError,
+    add_stops,
     baseline_of,
-    by_group,
+    best_of,
+    by_kind,
+    colour_of,
     descriptions,
     finished,
+    log_ticks,
     marked,
+    markers,
     objective_of,
     objective_title,
     styled,
 )
 
 FALLBACK = "f1_macro"  # drawn where the objective itself was not kept epoch by epoch
+MANY = 50  # trials, above which their lines are thin
 
 
 @marked
 def learning_curves(records: pd.DataFrame) -> go.Figure:
     """Draw validation loss and objective of all trials, epoch by epoch.
 
-    All trials that ended in one way are one line with gaps: thousands of lines stay quick.
+    All trials of one kind are one line with gaps: thousands of lines stay quick.
     The validation loss is unweighted, so the losses of all trials are on one scale.
 
     Args:
@@ -44,23 +48,31 @@ def learning_curves(records: pd.DataFrame) -> go.Figure:
     objective = objective_of(records)
     if objective not in ended.iloc[0]["curves"]:
         objective = FALLBACK
-    rows = ("validation_loss", objective)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    for place, curve in enumerate(rows, start=1):
-        for group, trials in by_group(ended):
+    for place, curve in enumerate((objective, "validation_loss"), start=1):
+        for kind, trials in by_kind(records, ended):
             epochs, values = _joined([record[curve] for record in trials["curves"]])
-            shared = {"legendgroup": group.title, "showlegend": place == 1}
+            shared = {"legendgroup": kind.title, "row": place, "col": 1}
             figure.add_scatter(
-                x=epochs, y=values, mode="lines", row=place, col=1, hoverinfo="skip",
-                line={"color": group.colour, "width": 1}, opacity=_opacity(len(ended)),
-                name=f"{group.title} ({len(trials)})", **shared,
+                x=epochs, y=values, mode="lines", hoverinfo="skip", showlegend=place == 1,
+                line={"color": kind.colour, "width": 1 if len(ended) <= MANY else 0.5},
+                name=f"{kind.title} ({len(trials)})", **shared,
             )  # fmt: skip
-            _add_ends(figure, trials, curve, place)
-        _add_highlights(figure, ended, records, curve, place)
-    figure.update_yaxes(title_text="validation loss (cross-entropy)", row=1, col=1)
-    figure.update_yaxes(type="log", dtick="D2", tickformat="~g", row=1, col=1)
+            figure.add_scatter(
+                x=[len(record[curve]) for record in trials["curves"]],
+                y=[record[curve][-1] for record in trials["curves"]],
+                mode="markers", showlegend=False, marker=markers(trials, kind.colour, 7),
+                text=descriptions(trials), hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
+                **shared,
+            )  # fmt: skip
+        _add_highlights(figure, records, ended, curve, place)
+    add_stops(figure, ended, row=1, col=1)
     title = objective_title(records) if objective != FALLBACK else "validation F1(M)"
-    figure.update_yaxes(title_text=title, row=2, col=1)
+    figure.update_yaxes(title_text=title, row=1, col=1)
+    losses = [loss for record in ended["curves"] for loss in record["validation_loss"]]
+    figure.update_yaxes(
+        title_text="validation loss (cross-entropy)", **log_ticks(losses), row=2, col=1
+    )
     figure.update_xaxes(title_text="epoch", row=2, col=1)
     return styled(figure, height=720)
 
@@ -73,37 +85,20 @@ def _joined(curves: Sequence[Sequence[float]]) -> tuple[NDArray[np.float32], NDA
     return np.concatenate(epochs).astype("float32"), np.concatenate(values).astype("float32")
 
 
-def _add_ends(figure: go.Figure, trials: pd.DataFrame, curve: str, place: int) -> None:
-    """Mark the last epoch of every trial by the way it ended."""
-    (group, _), *_ = by_group(trials)
-    figure.add_scatter(
-        x=[len(record[curve]) for record in trials["curves"]],
-        y=[record[curve][-1] for record in trials["curves"]],
-        mode="markers", row=place, col=1, legendgroup=group.title, showlegend=False,
-        marker={"color": group.colour, "symbol": group.symbol, "size": 7},
-        text=descriptions(trials), hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
-        name=group.title,
-    )  # fmt: skip
-
-
 def _add_highlights(
-    figure: go.Figure, ended: pd.DataFrame, records: pd.DataFrame, curve: str, place: int
+    figure: go.Figure, records: pd.DataFrame, ended: pd.DataFrame, curve: str, place: int
 ) -> None:
-    whole = ended[ended["state"] == "complete"]
-    if whole.empty:
+    """Draw the curves of the best trial and the baseline again, thick."""
+    if (ended["state"] != "complete").all():
         return
-    best = whole.iloc[int(whole["value"].astype(float).argmax())]
-    chosen: list[tuple[str, pd.Series, str, str]] = [("best", best, BEST, "solid")]
-    if (baseline := baseline_of(records)) is not None:
-        chosen.append(("baseline", baseline, BASELINE, "dash"))
-    for title, record, colour, dash in chosen:
+    best, baseline = best_of(ended), baseline_of(ended)
+    chosen = [("best", best, "solid")]
+    if baseline is not None and baseline["number"] != best["number"]:
+        chosen.append(("baseline", baseline, "dash"))
+    for title, record, dash in chosen:
         values = record["curves"][curve]
         figure.add_scatter(
             x=list(range(1, len(values) + 1)), y=values, mode="lines", row=place, col=1,
-            line={"color": colour, "width": 3, "dash": dash}, legendgroup=title,
-            showlegend=place == 1, name=f"{title} (trial {record['number']})",
+            line={"color": colour_of(records, record), "width": 4, "dash": dash},
+            legendgroup=title, showlegend=place == 1, name=f"{title} (trial {record['number']})",
         )  # fmt: skip
-
-
-def _opacity(trials: int) -> float:
-    return 0.75 if trials <= 50 else 0.35

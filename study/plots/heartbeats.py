@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ecg.examples import EXAMPLES, Example
-from ecg.heartbeats import BEAT_LENGTH, CLASS_NAMES, CLASS_TITLES, CLASSES, SAMPLING_RATE
+from ecg.heartbeats import BEAT_LENGTH, CLASS_TITLES, CLASSES, SAMPLING_RATE
 from study.plots.style import (
-    CLASS_COLOURS,
+    INK,
     NothingToDrawError,
     best_of,
     marked,
@@ -49,14 +49,15 @@ def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
             signal = np.full(BEAT_LENGTH, np.nan) if beat is None else np.asarray(beat["signal"])
             figure.add_scatter(
                 x=seconds, y=signal, mode="lines", row=row, col=column,
-                line={"color": CLASS_COLOURS[row - 1], "width": 1.5}, showlegend=False,
+                line={"color": INK, "width": 1.5}, showlegend=False,
                 hovertemplate="%{x:.2f} s<br>%{y:.2f}<extra></extra>",
             )  # fmt: skip
-    styled(figure, height=ROW_HEIGHT * len(CLASSES) + 60, min_width=700)
+    styled(figure, height=ROW_HEIGHT * len(CLASSES) + 60)
     for row, title in enumerate(CLASS_TITLES, start=1):
         figure.update_yaxes(title_text=title.replace(" ", "<br>"), row=row, col=1)
     figure.update_yaxes(title_font_size=11, nticks=4)
-    figure.update_xaxes(title_text="time (s)", row=len(CLASSES))
+    figure.update_xaxes(nticks=3, tickangle=0, tickfont_size=10)
+    figure.update_xaxes(title_text="time (s)", row=len(CLASSES), col=1)
     figure.update_annotations(font_size=12)
     return figure
 
@@ -74,5 +75,5 @@ def _places(examples: list[Example], name: str) -> list[Example | None]:
 def _title(beat: Example | None, column: int) -> str:
     right = column < EXAMPLES
     if beat is None:
-        return ("no other " if column % EXAMPLES else "none ") + ("right" if right else "wrong")
-    return "right" if right else f"predicted as {CLASS_NAMES[CLASSES.index(beat['predicted'])]}"
+        return "-"
+    return "right" if right else f"as {beat['predicted']}"

@@ -5,13 +5,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from study.plots.style import (
-    BASELINE,
-    BEST,
+    INK,
+    NothingToDrawError,
+    add_stops,
     baseline_of,
-    by_group,
+    by_kind,
     descriptions,
     finished,
     marked,
+    markers,
     objective_title,
     styled,
 )
@@ -28,33 +30,48 @@ def optimisation_history(records: pd.DataFrame) -> go.Figure:
         NothingToDrawError: no trial is finished.
     """
     ended = finished(records)
-    figure = _objective_by(ended, "number")
+    figure = _objective_by(records, ended, "number")
     whole = ended[ended["state"] == "complete"].sort_values("number")
     if not whole.empty:
         figure.add_scatter(
             x=whole["number"],
             y=np.maximum.accumulate(whole["value"].to_numpy(dtype=float)),
             mode="lines",
-            line={"color": BEST, "shape": "hv", "width": 2},
+            line={"color": INK, "shape": "hv", "width": 1.5},
             name="best so far",
         )
-    _add_baseline(figure, records)
+    baseline = baseline_of(records)
+    if baseline is not None:
+        figure.add_scatter(
+            x=[int(ended["number"].min()), int(ended["number"].max())],
+            y=[float(baseline["value"])] * 2,
+            mode="lines",
+            line={"color": INK, "dash": "dash", "width": 1.5},
+            name="baseline",
+        )
+    if len(ended) <= 10:
+        figure.update_xaxes(dtick=1)  # there are no half trials
     return styled(figure, x="trial number", y=objective_title(records))
 
 
 @marked
 def objective_by_epochs(records: pd.DataFrame) -> go.Figure:
-    """Draw the objective against the epochs a trial was trained, by the way it ended.
+    """Draw the objective against the epochs a trial was trained.
 
     Args:
         records: of one study.
 
     Raises:
-        NothingToDrawError: no trial is finished.
+        NothingToDrawError: no trial is finished, or all were trained for as many epochs.
     """
     ended = finished(records)
-    figure = _objective_by(ended, "last_epoch")
-    if ended["last_epoch"].max() - ended["last_epoch"].min() < 10:
+    epochs = ended["last_epoch"]
+    if epochs.nunique() < 2:
+        raise NothingToDrawError(
+            f"needs trials of different length; all have {epochs.iloc[0]:.0f} epochs"
+        )
+    figure = _objective_by(records, ended, "last_epoch")
+    if epochs.max() - epochs.min() < 10:
         figure.update_xaxes(dtick=1)  # there are no half epochs
     return styled(figure, x="epochs trained", y=objective_title(records))
 
@@ -69,31 +86,24 @@ def objective_by_time(records: pd.DataFrame) -> go.Figure:
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    figure = _objective_by(finished(records), "seconds")
+    ended = finished(records)
+    if "seconds" not in ended:
+        raise NothingToDrawError("needs trials that kept their time")
+    figure = _objective_by(records, ended, "seconds")
     return styled(figure, x="training and validation (s)", y=objective_title(records))
 
 
-def _objective_by(ended: pd.DataFrame, column: str) -> go.Figure:
+def _objective_by(records: pd.DataFrame, ended: pd.DataFrame, column: str) -> go.Figure:
     figure = go.Figure()
-    for group, rows in by_group(ended):
+    for kind, rows in by_kind(records, ended):
         figure.add_scatter(
             x=rows[column],
             y=rows["value"],
             mode="markers",
-            marker={"color": group.colour, "symbol": group.symbol, "size": 8, "opacity": 0.8},
-            name=f"{group.title} ({len(rows)})",
+            marker=markers(rows, kind.colour),
+            name=f"{kind.title} ({len(rows)})",
             text=descriptions(rows),
             hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
         )
+    add_stops(figure, ended)
     return figure
-
-
-def _add_baseline(figure: go.Figure, records: pd.DataFrame) -> None:
-    baseline = baseline_of(records)
-    if baseline is not None:
-        figure.add_hline(
-            y=float(baseline["value"]),
-            line={"color": BASELINE, "dash": "dash", "width": 1.5},
-            annotation_text="baseline",
-            annotation_position="bottom right",
-        )

@@ -14,18 +14,23 @@ from optuna.distributions import (
     FloatDistribution,
     json_to_distribution,
 )
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from plotly.subplots import make_subplots
 
 from study.plots.style import (
+    BLUE,
     SCALE,
-    SKY,
     NothingToDrawError,
-    by_group,
+    add_stops,
+    best_of,
+    by_kind,
+    colour_of,
     complete,
     descriptions,
     finished,
+    log_ticks,
     marked,
+    markers,
     objective_title,
     parameters_of,
     plain,
@@ -34,9 +39,10 @@ from study.plots.style import (
 )
 from study.storage.reading import NONE
 
-SHADES = 12  # of the lines in the parallel coordinates
 MAX_CONTOUR = 3  # parameters, the most important ones
-MIN_TRIALS = 4  # complete ones, below which an importance says nothing
+MIN_TRIALS = 20  # complete ones, below which importances and contours say nothing
+RESAMPLED = 20_000  # trials in all, 20 to 100 times, for the interval of an importance
+SEED = 20110801
 MISSING = "not used"
 LONGEST = 24  # letters of a category on an axis
 
@@ -54,39 +60,42 @@ def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     ended = complete(records).sort_values("value")
     names = _varied(ended)
     axes = [_Axis(ended[f"param_{name}"], plain(name)) for name in names]
-    axes.append(_Axis(ended["value"], objective_title(records).replace(" ", "<br>", 1)))
-    heights = np.array([axis.heights for axis in axes])  # (axes, trials)
+    axes.append(_Axis(ended["value"], objective_title(records)))
+    places = np.array([axis.places for axis in axes])  # (axes, trials)
     figure = go.Figure()
-    scale = f"{SCALE.lower()}"
-    for shade, rows in enumerate(np.array_split(np.arange(len(ended)), min(SHADES, len(ended)))):
-        across = np.tile(np.append(np.arange(len(axes), dtype="float32"), np.nan), len(rows))
-        along = np.vstack([heights[:, rows], np.full(len(rows), np.nan)]).T.ravel()
+    for kind, rows in by_kind(records, ended):
+        at = ended.index.get_indexer(rows.index)
+        along = np.vstack([places[:, at], np.full(len(at), np.nan)]).T.ravel()
+        down = np.tile(np.append(np.arange(len(axes), dtype="float32"), np.nan), len(at))
         figure.add_scatter(
-            x=across, y=along.astype("float32"), mode="lines", showlegend=False, hoverinfo="skip",
-            line={"width": 1.5, "color": _shade(shade / max(1, min(SHADES, len(ended)) - 1))},
-            opacity=0.8,
+            x=along.astype("float32"), y=down, mode="lines", hoverinfo="skip",
+            name=f"{kind.title} ({len(rows)})",
+            line={"width": 1.2 if len(ended) <= 200 else 0.5, "color": kind.colour},
         )  # fmt: skip
-    values = ended["value"].astype(float)
+    best = best_of(ended)
     figure.add_scatter(
-        x=[None], y=[None], mode="markers", showlegend=False, hoverinfo="skip",
-        marker={"colorscale": scale, "showscale": True, "cmin": float(values.min()),
-                "cmax": float(values.max()), "color": [0],
-                "colorbar": {"title": {"text": "objective"}}},
+        x=places[:, -1], y=list(range(len(axes))), mode="lines", hoverinfo="skip",
+        line={"width": 4, "color": colour_of(records, best)},
+        name=f"best (trial {best['number']})",
     )  # fmt: skip
-    for place, axis in enumerate(axes):
-        figure.add_vline(x=place, line={"color": "#888888", "width": 1})
-        for height, label in axis.ticks:
+    for row, axis in enumerate(axes):
+        figure.add_shape(
+            type="line", x0=0, x1=1, y0=row, y1=row, line={"color": "#888888", "width": 1}
+        )
+        figure.add_annotation(
+            x=0, y=row, text=f"<b>{axis.title}</b>", showarrow=False, xanchor="left", yshift=15,
+            font={"size": 12}, bgcolor="rgba(255,255,255,0.75)",
+        )  # fmt: skip
+        for place, label in axis.ticks:
+            anchor = "left" if place < 0.05 else "right" if place > 0.95 else "center"
             figure.add_annotation(
-                x=place, y=height, text=label, showarrow=False, xanchor="left", xshift=4,
+                x=place, y=row, text=label, showarrow=False, xanchor=anchor, yshift=-11,
                 font={"size": 11}, bgcolor="rgba(255,255,255,0.75)",
             )  # fmt: skip
-    styled(figure, height=460, min_width=130 * len(axes))
-    figure.update_xaxes(
-        tickvals=list(range(len(axes))), ticktext=[axis.title for axis in axes], side="top",
-        showgrid=False, zeroline=False, range=[-0.1, len(axes) - 0.55],
-    )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.05, 1.05])
-    figure.update_layout(margin={"l": 20, "t": 70, "b": 20})
+    styled(figure, height=120 + 85 * len(axes))
+    figure.update_yaxes(visible=False, range=[len(axes) - 0.6, -0.45])
+    figure.update_xaxes(visible=False, range=[-0.02, 1.02])
+    figure.update_layout(margin={"l": 20, "t": 50, "b": 10})
     return figure
 
 
@@ -101,18 +110,31 @@ def parameter_importances(records: pd.DataFrame) -> go.Figure:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
     """
     found = importances(records)
+    known = _rebuild(complete(records)).get_trials(deepcopy=False)
+    rng = np.random.default_rng(SEED)
+    drawn: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(max(20, min(100, RESAMPLED // len(known)))):
+        trials = [known[index] for index in rng.integers(len(known), size=len(known))]
+        for name, value in _importances(trials).items():
+            drawn[name].append(value)
+    bounds = {n: np.quantile(v, [0.025, 0.975]) if v else (0.0, 0.0) for n, v in drawn.items()}
     figure = go.Figure(
-        go.Bar(
+        go.Scatter(
             x=list(found.values())[::-1],
             y=[plain(name) for name in found][::-1],
-            orientation="h",
-            marker_color=SKY,
-            texttemplate="%{x:.2f}",
-            textangle=0,
+            mode="markers",
+            marker={"color": BLUE, "size": 11},
+            error_x={
+                "type": "data", "symmetric": False, "color": BLUE,
+                "array": [max(0.0, bounds[n][1] - v) for n, v in found.items()][::-1],
+                "arrayminus": [max(0.0, v - bounds[n][0]) for n, v in found.items()][::-1],
+            },
+            cliponaxis=False,
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
-    )
-    return styled(figure, x="importance (PED-ANOVA)", height=130 + 45 * len(found))
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1.02])
+    return styled(figure, x="importance (PED-ANOVA), 95% interval", height=130 + 45 * len(found))
 
 
 def importances(records: pd.DataFrame) -> dict[str, float]:
@@ -122,22 +144,30 @@ def importances(records: pd.DataFrame) -> dict[str, float]:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
     """
     ended = complete(records)
-    if len(ended) < MIN_TRIALS:
-        raise NothingToDrawError(
-            f"importances need {MIN_TRIALS} complete trials or more, there are {len(ended)}"
-        )
+    _need(len(ended), "complete trials")
     _varied(ended)
+    try:
+        return _importances(_rebuild(ended).trials)
+    except (ValueError, RuntimeError) as error:
+        raise NothingToDrawError(f"importances cannot be worked out: {error}") from None
+
+
+def _importances(trials: list[FrozenTrial]) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental, and few trials of a conditional parameter
-        try:
-            return optuna.importance.get_param_importances(_rebuild(ended))
-        except (ValueError, RuntimeError) as error:
-            raise NothingToDrawError(f"importances cannot be worked out: {error}") from None
+        return optuna.importance.get_param_importances(_study_of(trials))
+
+
+def _need(found: int, noun: str) -> None:
+    if found < MIN_TRIALS:
+        raise NothingToDrawError(
+            f"needs {MIN_TRIALS} {noun}; there {'is' if found == 1 else 'are'} {found}"
+        )
 
 
 @marked
 def slices(records: pd.DataFrame) -> go.Figure:
-    """Draw the objective against each parameter, by the way the trials ended.
+    """Draw the objective against each parameter, the trials that use it.
 
     Args:
         records: of one study.
@@ -150,21 +180,22 @@ def slices(records: pd.DataFrame) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(names), shared_yaxes=True, horizontal_spacing=0.05)
     for column, name in enumerate(names, start=1):
         used = ended[ended[f"param_{name}"].notna()]
-        for group, rows in by_group(used):
+        for kind, rows in by_kind(records, used):
             figure.add_scatter(
                 x=_shown(rows[f"param_{name}"]), y=rows["value"], mode="markers", row=1, col=column,
-                marker={"color": group.colour, "symbol": group.symbol, "size": 7, "opacity": 0.7},
-                name=group.title, legendgroup=group.title, showlegend=column == 1,
+                marker=markers(rows, kind.colour, 7), name=kind.title, legendgroup=kind.title,
+                showlegend=kind.title not in {trace.name for trace in figure.data},
                 text=descriptions(rows), hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
             )  # fmt: skip
         axis = {"title_text": plain(name)}
         if _is_log(records, name):
-            axis |= {"type": "log"}
+            axis |= log_ticks(used[f"param_{name}"])
         elif not pd.api.types.is_numeric_dtype(ended[f"param_{name}"]):
             axis |= {"type": "category", "categoryorder": "category ascending"}
         figure.update_xaxes(**axis, row=1, col=column)
+    add_stops(figure, ended, row=1, col=1)
     figure.update_yaxes(title_text=objective_title(records), row=1, col=1)
-    return styled(figure, height=380, min_width=max(300, 190 * len(names)))
+    return styled(figure, height=380, columns=len(names))
 
 
 @marked
@@ -180,23 +211,28 @@ def contours(records: pd.DataFrame) -> go.Figure:
     ended = complete(records)
     ordered = _by_importance(records, _varied(ended))
     numeric = [n for n in ordered if pd.api.types.is_numeric_dtype(ended[f"param_{n}"])]
-    together = ended[ended[[f"param_{n}" for n in numeric[:MAX_CONTOUR]]].notna().all(axis=1)]
-    chosen = numeric[:MAX_CONTOUR] if len(together) >= MIN_TRIALS else numeric[:2]
-    columns = [f"param_{name}" for name in chosen]
-    together = ended[ended[columns].notna().all(axis=1)] if chosen else ended
-    if len(chosen) < 2 or len(together) < MIN_TRIALS:
-        raise NothingToDrawError(
-            f"contours need two numeric parameters that {MIN_TRIALS} complete trials have both"
-        )
+    if len(numeric) < 2:
+        raise NothingToDrawError("needs two numeric parameters that vary")
+
+    def together_with(names: list[str]) -> pd.DataFrame:
+        return ended[ended[[f"param_{name}" for name in names]].notna().all(axis=1)]
+
+    chosen = numeric[:MAX_CONTOUR]
+    if len(together_with(chosen)) < MIN_TRIALS:
+        chosen = numeric[:2]
+    together = together_with(chosen)
+    _need(len(together), f"complete trials with both {plain(chosen[0])} and {plain(chosen[1])}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         drawn = optuna.visualization.plot_contour(
             _rebuild(together), params=chosen, target_name="objective"
         )
+    for trace in drawn.select_traces(selector={"type": "contour"}):
+        trace.z = np.asarray(trace.z, dtype="float32")  # a grid of all values: megabytes
     figure = go.Figure(without_tags(drawn.to_plotly_json()))
     figure.update_traces(colorscale=SCALE, reversescale=False, selector={"type": "contour"})
     figure.update_layout(title=None)
-    return styled(figure, height=220 + 130 * len(chosen), min_width=200 + 150 * (len(chosen) - 1))
+    return styled(figure, height=220 + 130 * len(chosen))
 
 
 def _varied(ended: pd.DataFrame) -> list[str]:
@@ -207,19 +243,19 @@ def _varied(ended: pd.DataFrame) -> list[str]:
 
 
 class _Axis:
-    """One axis of the parallel coordinates: heights from 0 to 1, and labels."""
+    """One axis of the parallel coordinates: places from 0 to 1, and labels."""
 
     def __init__(self, values: pd.Series, title: str) -> None:
         self.title = title
         used = values.dropna()
         if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
             low, high = float(used.min()), float(used.max())
-            floor = 0.12 if values.isna().any() else 0.0  # below it: trials without the value
+            floor = 0.3 if values.isna().any() else 0.0  # before it: trials without the value
             span = (high - low) or 1.0
             shares = floor + (1 - floor) * (values.astype(float) - low) / span
-            self.heights = shares.fillna(0.0).to_numpy()
+            self.places = shares.fillna(0.0).to_numpy()
             self.ticks = [
-                (floor + (1 - floor) * share, f"{low + share * (high - low):.4g}")
+                (floor + (1 - floor) * share, f"{low + share * (high - low):.3g}")
                 for share in (0.0, 0.5, 1.0)
             ]
             if floor:
@@ -227,7 +263,7 @@ class _Axis:
             return
         texts = _shown(values)
         kinds = sorted(set(texts))
-        self.heights = np.array([kinds.index(text) / max(1, len(kinds) - 1) for text in texts])
+        self.places = np.array([kinds.index(text) / max(1, len(kinds) - 1) for text in texts])
         self.ticks = [(i / max(1, len(kinds) - 1), kind) for i, kind in enumerate(kinds)]
 
 
@@ -239,13 +275,6 @@ def _shown(values: pd.Series) -> list[Any]:
     return [plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…") for text in texts]
 
 
-def _shade(share: float) -> str:
-    from plotly.colors import sample_colorscale
-
-    colour: str = sample_colorscale(SCALE, [share])[0]
-    return colour
-
-
 def _by_importance(records: pd.DataFrame, names: list[str]) -> list[str]:
     try:
         known = importances(records)
@@ -255,13 +284,7 @@ def _by_importance(records: pd.DataFrame, names: list[str]) -> list[str]:
 
 
 def _rebuild(ended: pd.DataFrame) -> optuna.Study:
-    """Return complete trials as a study in memory, which is what Optuna's own figures take."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="maximize")
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+    """Return complete trials as a study in memory, which is what Optuna's own plots take."""
     names = parameters_of(ended)
     distributions = {name: _distribution(ended, name) for name in names}
     trials = []
@@ -279,6 +302,16 @@ def _rebuild(ended: pd.DataFrame) -> optuna.Study:
                 distributions={name: distributions[name] for name in params},
             )
         )
+    return _study_of(trials)
+
+
+def _study_of(trials: list[FrozenTrial]) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
     study.add_trials(trials)
     return study
 

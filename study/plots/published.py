@@ -9,15 +9,15 @@ from plotly.subplots import make_subplots
 
 from ecg.statistics import interval_of_runs
 from study.comparison import differences_from_protocol
+from study.plots.grid import runs_of_rows
 from study.plots.style import (
     BLUE,
-    ORANGE,
+    VERMILLION,
     NothingToDrawError,
     mark,
     marked,
     styled,
 )
-from study.storage.attributes import PLANNED
 from study.wording import SCORE_TITLES
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     Raises:
         NothingToDrawError: none of its rows was measured on the test part.
     """
-    runs = {row.label: _runs(records, row) for row in table.rows}
+    runs = runs_of_rows(records, table.rows)
     if not any(map(len, runs.values())):
         raise NothingToDrawError(f"no row of '{table.title}' was measured yet")
     rows = -(-len(table.columns) // COLUMNS)
@@ -79,7 +79,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
             figure.add_scatter(
                 x=[figures[index] for figures in table.published.values()],
                 y=list(table.published), mode="markers", name="published (one run)",
-                marker={"color": ORANGE, "symbol": "diamond-open", "size": 11,
+                marker={"color": VERMILLION, "symbol": "diamond-open", "size": 11,
                         "line": {"width": 2}},
                 legendgroup="published", showlegend=index == 0,
                 hovertemplate="%{y}: %{x:.4f}<extra>published</extra>", **place,
@@ -91,7 +91,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
                      "color": BLUE},
             text=seeds, hovertemplate="%{y}: %{x:.4f}, %{text}<extra>ours</extra>", **place,
         )  # fmt: skip
-    styled(figure, height=height, min_width=520)
+    styled(figure, height=height, columns=COLUMNS)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[r.label for r in table.rows][::-1]
     )
@@ -102,16 +102,6 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     if reasons:
         mark(figure, "not comparable with published figures, which are left out")
     return figure
-
-
-def _runs(records: pd.DataFrame, row: Any) -> pd.DataFrame:
-    """Return the complete cells of a row, one a repeat."""
-    if PLANNED not in records or "test_f1_macro" not in records:
-        return records.iloc[:0]
-    cells = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
-    cells = cells[[row.matches(config) for config in cells["config"]]]
-    repeats = [planned["repeat"] for planned in cells[PLANNED]]
-    return cells.assign(repeat=repeats).drop_duplicates("repeat", keep="last")
 
 
 def _measured(

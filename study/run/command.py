@@ -3,8 +3,9 @@
 import math
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -20,6 +21,7 @@ from search_spaces import Space, find_space
 from search_spaces.tables import configurations
 from study.run.capacity import count_jobs
 from study.run.estimate import estimate
+from study.run.gain import has_stalled
 from study.run.options import RunOptions
 from study.run.planned_runs import (
     TABLES_REASON,
@@ -28,6 +30,7 @@ from study.run.planned_runs import (
     plan_runs,
     queue_missing,
 )
+from study.run.points import Point, first_points, queue_first_trials
 from study.run.processes import work_in_processes
 from study.run.progress import Tally, make_view
 from study.run.queue import FINISHED
@@ -36,14 +39,13 @@ from study.run.worker import computing_on, work
 from study.storage.attributes import distinct_values
 from study.storage.database import hide_password
 from study.storage.interrupts import taking_interrupts
-from study.storage.studies import open_storage, open_study, study_lock
+from study.storage.studies import keep_settings, open_storage, open_study, study_lock
+from study.storage.weights import remember_keep
 from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
 from study.wording import counted, format_seconds
-
-GRID_POINTS = 5  # of a number in `--sampler grid`
 
 
 def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
@@ -72,31 +74,38 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
     goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
     if space is None:
-        fields = [row.fields for row in configurations(options.tables)]
+        fields = [row.fields for row in configurations(options.tables, with_tf=options.with_tf)]
         runs = plan_runs(fields, options.seeds, budget, options.seed)
         goal = PlannedRuns(keys=frozenset(run.key for run in runs), reason=TABLES_REASON)
     else:
-        grid = _grid(space) if options.sampler == "grid" else None
-        usual = budget.trials if grid is None else len(grid)
+        points = first_points(machine.storage, options, space)
+        are_all = options.sampler == "grid" or options.from_study is not None
+        usual = len(points) if are_all else budget.trials
         goal = Search(
             space=options.space,
             target=usual if options.trials is None else options.trials,
             sampler=options.sampler,
-            pruning=options.pruning,
+            pruning=options.prune_within(budget),
             replay=options.replay,
-            points=None if grid is None else frozenset(map(point_of, grid)),
+            points=frozenset(map(point_of, points)) if are_all else None,
+            stop_after=options.stop_after,
         )
     deadline = None if options.timeout is None else time.monotonic() + options.timeout
     task = Task(machine=machine, study=name, identity=identity, goal=goal, deadline=deadline)
+    settings = options.settings(machine.data)
     if space is None:
-        run_planned(task, runs, beats, console)
+        run_planned(task, runs, beats, settings, console)
     else:
-        _search(task, space, beats, console)
+        _search(task, space, points, beats, settings, console)
     return name
 
 
 def run_planned(
-    task: Task, runs: Sequence[PlannedRun], beats: Heartbeats | None, console: Console
+    task: Task,
+    runs: Sequence[PlannedRun],
+    beats: Heartbeats | None,
+    settings: Mapping[str, Any],
+    console: Console,
 ) -> None:
     """Train and test planned runs; those that are complete already are not run again.
 
@@ -104,6 +113,7 @@ def run_planned(
         task: what to work on.
         runs: what is asked for.
         beats: of the task.
+        settings: to be kept with the study, see `study.storage.studies.keep_settings`.
         console: where to print.
 
     Raises:
@@ -112,6 +122,8 @@ def run_planned(
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
+        keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
         queued = queue_missing(study, runs)
     header = (
         f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
@@ -127,11 +139,20 @@ def run_planned(
         )
 
 
-def _search(task: Task, space: Space, beats: Heartbeats | None, console: Console) -> None:
+def _search(
+    task: Task,
+    space: Space,
+    points: Sequence[Point],
+    beats: Heartbeats | None,
+    settings: Mapping[str, Any],
+    console: Console,
+) -> None:
     storage = open_storage(task.machine.storage, lean=True)
     with study_lock(storage, task.study):
         study, is_new = open_study(storage, task.study, task.identity)
-        _queue_first_trials(study, space, is_grid=task.goal.only_queued)
+        keep_settings(study, settings)
+        remember_keep(study, task.machine.keep)
+        queue_first_trials(study, points)
         if isinstance(task.goal, Search) and task.goal.points is not None:
             # A search may have tried a point of the grid twice.
             alive = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
@@ -149,29 +170,6 @@ def _search(task: Task, space: Space, beats: Heartbeats | None, console: Console
 
 def _begun(*, is_new: bool) -> str:
     return "new study" if is_new else "continuing study"
-
-
-def _grid(space: Space) -> list[dict[str, object]]:
-    """Return the baseline and every other point of the space's grid."""
-    baseline = dict(space.baseline)
-    return [baseline, *(point for point in space.grid(GRID_POINTS) if point != baseline)]
-
-
-def _queue_first_trials(study: optuna.Study, space: Space, *, is_grid: bool) -> None:
-    """Queue the baseline in a new study, and all of a grid that did not run or failed."""
-    trials = study.get_trials(deepcopy=False)
-    if not trials:
-        study.enqueue_trial(dict(space.baseline), user_attrs={"baseline": True})
-    if not is_grid:
-        return
-    known = [
-        trial.system_attrs.get("fixed_params", trial.params)
-        for trial in trials
-        if trial.state != TrialState.FAIL
-    ]
-    for point in _grid(space)[1:]:
-        if point not in known:
-            study.enqueue_trial(point)
 
 
 def _say_other_versions(
@@ -211,6 +209,15 @@ def _work(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def say_stalled() -> bool:
+        mine = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
+        if stalled := has_stalled(goal, study, mine, task.identity.objective):
+            say(
+                f"stopped: the last {goal.stop_after} finished trials brought no gain beyond "
+                "noise. To search on, use a larger --stop-after, or 0 for no such end"
+            )
+        return stalled
+
     goal, machine = task.goal, task.machine
     if goal.replay is None:
         _say_other_versions(storage, study, say)
@@ -220,6 +227,8 @@ def _work(
     if left <= 0:
         say(f"all {goal.target} are finished already")
         return
+    if say_stalled():
+        return
     jobs = count_jobs(
         machine.jobs,
         threads=machine.threads,
@@ -228,7 +237,8 @@ def _work(
         replay=goal.replay is not None,
         say=say,
     )
-    ahead = [*ahead] * left if isinstance(goal, Search) else ahead
+    if isinstance(goal, Search):
+        ahead = [*ahead] * left * task.identity.repeats
     means = f"{counted(jobs, 'job')} of {counted(machine.threads, 'thread')}"
     say(f"{counted(left, 'run')} left, {means}{_tell_time(task, beats, ahead, jobs, tally)}")
     if jobs > 1:
@@ -240,6 +250,7 @@ def _work(
             work(task, view, beats)
         else:
             work_in_processes(task, jobs, view)
+    say_stalled()
     if tally.began is None and task.deadline is not None and time.monotonic() >= task.deadline:
         say(
             "The time of --timeout was up before a trial began. Run the same command again with "

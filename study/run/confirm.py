@@ -15,13 +15,13 @@ from ecg.errors import UsageError
 from ecg.heartbeats import CLASSES
 from ecg.metrics import objective_of
 from ecg.splits import is_by_patient
-from ecg.training import find_device
+from ecg.training import TrainConfig, find_device
 from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
-from study.run.options import MOST_SEEDS
+from study.run.options import MOST_SEEDS, absolute_data
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
-from study.run.setting import check_split, load_data, resolve_means
-from study.storage.artifacts import artifact_folder, read_probabilities
+from study.run.setting import check_split, find_stored_data, load_data, resolve_means
+from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
     BASELINE,
@@ -31,7 +31,14 @@ from study.storage.confirmation import (
     confirming_space,
     without_seed,
 )
-from study.storage.reading import Row, baseline_row, finished_rows, read_study
+from study.storage.reading import (
+    Row,
+    baseline_row,
+    finished_rows,
+    read_settings,
+    read_study,
+)
+from study.storage.searched_space import load_networks
 from study.storage.studies import (
     Identity,
     check_format,
@@ -46,7 +53,13 @@ SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
 
 def confirm_study(
-    machine: Machine, study: str, top: int, seeds: int, console: Console
+    machine: Machine,
+    study: str,
+    top: int,
+    seeds: int,
+    console: Console,
+    budget: str | None = None,
+    space: str | None = None,
 ) -> Confirmation:
     """Train the best configurations and the baseline on fresh seeds; compare them on the test.
 
@@ -56,6 +69,8 @@ def confirm_study(
         top: so many of the best configurations.
         seeds: fresh seeds of each.
         console: where to print on the way.
+        budget: of the confirmation, None for that of the search.
+        space: file of the search's own networks, None for the one it was run with.
 
     Returns:
         What was found so far, by all confirmations of this search together.
@@ -68,19 +83,27 @@ def confirm_study(
     storage = open_storage(machine.storage, create=False)
     search = load_study(storage, study)
     stored = find_identity(search)
+    settings = read_settings(machine.storage, study)[1]
+    if settings.get("replay"):
+        raise UsageError(
+            f"the study '{study}' is a replay: its trials were not trained. Confirm the study that "
+            "was recorded"
+        )
     check_format(study, stored)
     chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
+    models = [fields["model"] for fields in chosen.values()]
+    space = load_networks(machine.storage, study, models, space)
     machine = replace(
         machine,
         device=stored["device"] if machine.device == "auto" else machine.device,
         precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
-    machine, beats = load_data(machine, console)
+    machine, beats = load_data(find_stored_data(machine, settings), console)
     if beats.fingerprint != stored["data"]:
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
-            f"{stored['data'][:12]}) than this ({beats.source}, "
-            f"{beats.fingerprint[:12]}); name its data with --data"
+            f"{stored['data'][:12]}) than this ({beats.source}, {beats.fingerprint[:12]})"
+            f"{_last_place(settings)}. Name its data with --data"
         )
     machine = resolve_means(machine, {}, console)
     identity = Identity(
@@ -93,21 +116,40 @@ def confirm_study(
             "precision": machine.precision,
             "protocol": PROTOCOL,
             "seed": stored["seed"] + SEED_SHIFT,
+            "budget": budget or stored["budget"],
+            "repeats": 1,
         }
     )
     check_split(identity.split, beats, identity.record_lists, console)
-    runs = plan_runs(chosen.values(), seeds, find_budget(identity.budget), identity.seed)
+    limits = find_budget(identity.budget)
+    chosen = {
+        label: without_seed(TrainConfig.from_fields(fields).within(limits).to_fields())
+        for label, fields in chosen.items()
+    }
+    runs = plan_runs(chosen.values(), seeds, limits, identity.seed)
     goal = PlannedRuns(
-        keys=frozenset(run.key for run in runs), reason=f"confirming the winners of '{study}'"
+        keys=frozenset(run.key for run in runs),
+        reason=f"confirming the winners of '{study}'",
+        space=space,
     )
-    task = Task(machine=machine, study=confirming_name(study), identity=identity, goal=goal)
+    kept = {"top": top, "seeds": seeds, "data": absolute_data(machine.data)}
+    other = identity.budget if identity.budget != stored["budget"] else ""
+    if other:
+        kept["budget"] = other
+    name = confirming_name(study, other)
+    task = Task(machine=machine, study=name, identity=identity, goal=goal)
     try:
-        run_planned(task, runs, beats, console)
+        run_planned(task, runs, beats, kept, console)
     finally:  # what is trained so far stays found
         keep_confirmation(machine.storage, task.study, chosen)
     found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
     assert found is not None
     return found
+
+
+def _last_place(settings: Mapping[str, Any]) -> str:
+    """Say where the data of a study were."""
+    return f"; its own were in {settings['data']}" if settings.get("data") else ""
 
 
 def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]]) -> None:
@@ -156,7 +198,7 @@ def find_ensemble(
         for trial in complete
         if without_seed(trial.user_attrs["config"]) == dict(fields)
     }
-    read = [read_probabilities(trial, folder) for trial in mine.values()]
+    read = [read_test_predictions(trial, folder) for trial in mine.values()]
     found = [one for one in read if one is not None]
     if len(found) < 2:
         return None

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.budget import BUDGETS
 from ecg.errors import DataError, EcgError, UsageError
-from ecg.metrics import SCORES, objective_of, per_class
+from ecg.metrics import SCORES, objective_of, per_class, scores
 from ecg.record_lists import LISTED
 from ecg.splits import SPLITS, is_by_patient
 from ecg.training import TrainConfig, TrainResult
@@ -43,7 +43,7 @@ from study.storage.results import (
     read_results,
     rows_of_records,
 )
-from study.storage.results_checks import SHARED, shared_value
+from study.storage.results_checks import MATRICES, SHARED, shared_value
 from study.storage.studies import (
     Identity,
     check_identity,
@@ -248,9 +248,11 @@ def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
     found = {name: row[name] for name in LAST if name not in figures and row[name] is not None}
     found |= {"seed": row["seed"], "imported": str(path)}
     for part in ("validation", "test"):
-        scores = {score: row[f"{part}_{score}"] for score in SCORES}
-        if any(value is not None for value in scores.values()):
-            found[part] = scores
+        stored = {score: row[f"{part}_{score}"] for score in SCORES}
+        if any(value is not None for value in stored.values()):
+            found[part] = stored
+            if (confusion := row[MATRICES[part]]) is not None:  # which has what a file has not
+                found[part] = scores(confusion) | stored
     if "confusion" in found:
         found["per_class"] = {k: v.tolist() for k, v in per_class(found["confusion"]).items()}
     if "test_confusion" in found:

@@ -1,10 +1,14 @@
 """The options of `study run` that say what to do, as typed or as the study was made with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
+from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists
+from ecg.sources import SYNTHETIC
 from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.storage.studies import check_name
@@ -12,6 +16,8 @@ from study.trials.pruning import PruningPolicy
 from study.trials.task import SAMPLERS, check_range
 
 MOST_SEEDS = 1000  # more is a slip of the finger
+PASSING = ("study", "timeout", "records")  # options that are no settings of the study
+PATHS = ("space", "replay")  # settings that may name a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +39,17 @@ class RunOptions:
     seed: int = 0
     sampler: str = "tpe"
     pruner: str = "median"
-    prune_patience: int = 0
+    prune_patience: int | None = None
+    prune_warm_up: int | None = None
+    prune_startup: int | None = None
+    repeats: int = 1
+    stop_after: int = 0
+    from_study: str | None = None
+    warm_start: str | None = None
+    top: int = 8
     replay: Path | None = None
     records: RecordLists | None = None
+    with_tf: bool = False
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""
@@ -44,12 +58,24 @@ class RunOptions:
         check_range("trials", self.trials, 1)
         check_range("timeout", self.timeout, 0)
         check_range("seeds", self.seeds, 1, MOST_SEEDS)
+        check_range("repeats", self.repeats, 1, MOST_SEEDS)
+        check_range("stop-after", self.stop_after, 0)
+        check_range("top", self.top, 1)
+        if self.from_study and (self.warm_start or self.trials):
+            raise UsageError(
+                "--from trains the winners of a study and its baseline, no other trial. Use --top "
+                "to say how many, or --warm-start to search on from them"
+            )
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
+        if self.repeats > 1 and (self.tables or self.replay is not None):
+            raise UsageError(
+                "--repeats is for searches that train. Use --seeds for the runs of a table"
+            )
         if self.resplit and self.split != "intra-patient":
             raise UsageError(
                 "--resplit draws the split intra-patient anew. Use --split intra-patient"
@@ -61,7 +87,41 @@ class RunOptions:
             )
         if self.split == REDRAWN:
             raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
-        _ = self.pruning  # checks itself
+        self.prune_within(find_budget("paper"))  # checks itself
+
+    @classmethod
+    def continuing(cls, typed: Mapping[str, Any], stored: Mapping[str, Any]) -> "RunOptions":
+        """Return the options: as typed, else the study's own, else the default.
+
+        Args:
+            typed: values by field, None for what is not typed.
+            stored: the settings of a study, see `settings`; what does not fit a field is left out.
+
+        Raises:
+            UsageError: a number or name makes no sense.
+        """
+        kept = dict(stored)
+        if isinstance(kept.get("replay"), str):
+            kept["replay"] = Path(kept["replay"])
+        known = {field.name: field.type for field in fields(cls) if field.name not in PASSING}
+        kept = {
+            name: kept[name]
+            for name, kind in known.items()
+            if name in kept and isinstance(kept[name], kind)  # type: ignore[arg-type]
+        }
+        return cls(**kept | {name: value for name, value in typed.items() if value is not None})
+
+    def settings(self, data: str) -> dict[str, Any]:
+        """Return what a study keeps of its command, as JSON values; paths are absolute.
+
+        Args:
+            data: where the heartbeats are, empty for a replay.
+        """
+        kept = {name: value for name, value in vars(self).items() if name not in PASSING}
+        for name in PATHS:
+            if str(kept[name]).endswith(".py") or (name == "replay" and kept[name]):
+                kept[name] = str(Path(kept[name]).absolute())
+        return {**kept, "data": absolute_data(data)}
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -75,7 +135,17 @@ class RunOptions:
         """The name of the split that the study has."""
         return REDRAWN if self.resplit else self.split
 
-    @property
-    def pruning(self) -> PruningPolicy:
-        """When trials are pruned."""
-        return PruningPolicy(pruner=self.pruner, patience=self.prune_patience)
+    def prune_within(self, budget: Budget) -> PruningPolicy:
+        """Return when trials of a budget are pruned."""
+        return PruningPolicy.within(
+            budget,
+            pruner=self.pruner,
+            patience=self.prune_patience,
+            warm_up=self.prune_warm_up,
+            startup=self.prune_startup,
+        )
+
+
+def absolute_data(data: str) -> str:
+    """Return where heartbeats are, whatever the working directory."""
+    return data if data in ("", SYNTHETIC) else str(Path(data).expanduser().absolute())

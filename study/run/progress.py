@@ -3,6 +3,7 @@
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,6 +14,7 @@ from rich.text import Text
 from study.trials.messages import Notice, Progress
 from study.wording import format_seconds
 
+SOON_SECONDS = 90.0  # left, from which on the clock time of the end is said
 QUIET_SECONDS = 60.0  # after which a log gets a line of a trial that runs
 
 
@@ -25,12 +27,14 @@ class Running:
         began: when this command first heard of it, by `time.monotonic()`.
         heard: when the latest news came.
         told: when a line last told of it, see `PlainView`.
+        parameters: in words, "" where none vary.
     """
 
     news: Progress
     began: float
     heard: float
     told: float
+    parameters: str = ""
 
     @property
     def trained(self) -> int:
@@ -77,7 +81,8 @@ class Tally:
         if self.began is None:
             self.began = now
         if news.state == "running":
-            known = self.running.setdefault(news.trial, Running(news, now, now, now))
+            begun = Running(news, now, now, now, news.message)
+            known = self.running.setdefault(news.trial, begun)
             known.news, known.heard = news, now
             self.max_epochs = max(self.max_epochs, news.max_epochs)
             return
@@ -173,7 +178,8 @@ class ProgressView(ABC):
         best = "" if self.tally.best is None else f", best {self.tally.best:.4f}"
         left = self.tally.seconds_left
         time_left = "" if left is None else f", about {format_seconds(left)} left"
-        return f"{total}{best}{time_left}"
+        end = "" if left is None or left < SOON_SECONDS else f", {_end(left)}"
+        return f"{total}{best}{time_left}{end}"
 
 
 class PlainView(ProgressView):
@@ -238,6 +244,7 @@ class LiveView(ProgressView):
         tally = self.tally
         left = tally.seconds_left
         counts = ", ".join(f"{count} {state}" for state, count in tally.counts.items())
+        settings: list[Text] = []
         head = _line_grid(columns=4)
         head.add_row(
             ProgressBar(total=tally.target, completed=tally.finished, width=20),
@@ -246,6 +253,7 @@ class LiveView(ProgressView):
             "" if left is None else f"about {format_seconds(left)} left",
         )
         rows = _line_grid(columns=4)
+        now = time.monotonic()
         for number, running in sorted(tally.running.items()):
             news = running.news
             rows.add_row(
@@ -254,14 +262,31 @@ class LiveView(ProgressView):
                 f"epoch {news.epoch}/{news.max_epochs}",
                 "" if news.value is None else f"{self.objective} {news.value:.4f}",
             )
-        ended = [Text(f"since the start: {counts}", style="dim")] if counts else []
-        return Group(head, *ended, rows)
+            means = f", {running.parameters}" if running.parameters else ""
+            lasted = format_seconds(now - running.began)
+            settings.append(_line(f"  trial {number}: running for {lasted}{means}"))
+        said = [] if left is None or left < SOON_SECONDS else [_end(left)]
+        said += [counts] if counts else []
+        ended = [_line("; ".join(said))] if said else []
+        return Group(head, *ended, rows, *settings)
 
 
 def make_view(tally: Tally, objective: str, console: Console) -> ProgressView:
     """Return the live view on a terminal, plain lines elsewhere."""
     kind = LiveView if console.is_terminal else PlainView
     return kind(tally, objective, console)
+
+
+def _end(seconds_left: float) -> str:
+    """Return the clock time of the end, with the day of the week where it is another day."""
+    now = datetime.now()
+    end = now + timedelta(seconds=seconds_left)
+    return f"{end:ends %H:%M}" if end.date() == now.date() else f"{end:ends %a %d %b %H:%M}"
+
+
+def _line(text: str) -> Text:
+    """Return dim text that stays a line, cut where the terminal is too narrow."""
+    return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _line_grid(columns: int) -> Table:

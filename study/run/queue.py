@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
+from study.run.gain import has_stalled
 from study.storage.attributes import PLANNED
 from study.storage.ids import storage_of, study_id, trial_id
 from study.storage.studies import GRACE_SECONDS, study_lock
@@ -29,6 +30,7 @@ from study.trials.task import SAMPLERS, PlannedRuns, Search, Task
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
+LEAST_STARTUP = 4
 KEPT = ("baseline", PLANNED)  # attributes that a trial hands to the one in its place
 FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
 
@@ -68,7 +70,15 @@ class Watch:
         return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
-def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
+def startup_trials(sampler: str, target: int) -> int:
+    """Return how many trials of a search are drawn at random before the sampler models them.
+
+    Optuna's 10 would be most of a short search. Replayed: results/search/README.md.
+    """
+    return LEAST_STARTUP if sampler == "gp" else min(10, max(LEAST_STARTUP, target // 3))
+
+
+def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> BaseSampler:
     """Return the sampler of one trial.
 
     Its seed depends on the study's seed and the trial's number, not on which worker asks.
@@ -77,6 +87,7 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
         name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
         seed: of the study.
         trial_number: of the trial it samples.
+        startup: trials drawn at random before "tpe" and "gp" model what was found.
 
     Raises:
         UsageError: the name is not known.
@@ -85,11 +96,11 @@ def make_sampler(name: str, seed: int, trial_number: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
-            return TPESampler(seed=derived, group=True)
+            return TPESampler(seed=derived, group=True, n_startup_trials=startup)
         if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
             return RandomSampler(seed=derived)
         if name == "gp":
-            return GPSampler(seed=derived)
+            return GPSampler(seed=derived, n_startup_trials=startup)
     raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
 
 
@@ -118,6 +129,8 @@ def claim(
         counts = Counter(trial.state for trial in mine)
         if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= goal.target:
             return None
+        if has_stalled(goal, study, mine, task.identity.objective):
+            return None
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
         if not waiting and goal.only_queued:
             return None
@@ -125,7 +138,8 @@ def claim(
         if waiting and chosen is None:  # another program takes trials of this study
             return None
         number = chosen.number if chosen else len(trials)
-        study.sampler = make_sampler(goal.sampler, task.identity.seed, number)
+        startup = startup_trials(goal.sampler, goal.target)
+        study.sampler = make_sampler(goal.sampler, task.identity.seed, number, startup)
         trial = optuna.Trial(study, trial_id(chosen)) if chosen else study.ask()
         storage.record_heartbeat(trial_id(trial))
         trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
@@ -140,10 +154,14 @@ def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
         return False
 
 
-def is_exhausted(goal: Search | PlannedRuns, study: optuna.Study) -> bool:
+def is_exhausted(
+    goal: Search | PlannedRuns, study: optuna.Study, objective: str = "f1_macro"
+) -> bool:
     """Whether nothing is left to do or to wait for."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
     if sum(trial.state in FINISHED for trial in trials) >= goal.target:
+        return True
+    if has_stalled(goal, study, trials, objective):
         return True
     open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
     return goal.only_queued and not open_ones

@@ -1,5 +1,7 @@
 """Data and means of a run, resolved from what was typed to what the study is."""
 
+import os
+import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -14,18 +16,79 @@ from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import objective_of
 from ecg.record_lists import RecordLists, from_text
-from ecg.splits import is_by_patient, make_split
+from ecg.splits import REDRAWN, is_by_patient, make_split
 from ecg.training import find_device, find_precision
 from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
-from search_spaces import Space
+from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
 from study.run.planned_runs import RUNS_OBJECTIVE
-from study.storage.reading import read_identity
+from study.run.points import check_larger
+from study.storage.confirmation import confirming_space, is_confirming
+from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
 from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
+
+# What a second stage takes over from the study of the first.
+FROM_EARLIER = ("space", "data", "split", "seed")
+
+
+def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machine, RunOptions]:
+    """Complete what was typed: a study that is named and exists has its own settings.
+
+    Args:
+        machine: as typed.
+        typed: options of `run` by field of `RunOptions`, None for those not typed.
+
+    Raises:
+        UsageError: an option makes no sense, or the study is continued by another command.
+    """
+    typed = dict(typed)
+    stored = {} if typed["study"] is None else _stored_settings(machine.storage, typed["study"])
+    if (earlier := typed["from_study"]) is not None:
+        identity = read_identity(machine.storage, earlier)
+        check_larger(earlier, identity.get("budget"), typed["budget"])
+        first = _stored_settings(machine.storage, earlier)
+        shared = {name: first[name] for name in FROM_EARLIER if name in first}
+        stored = {"pruner": "none"} | shared | stored
+        typed["records"] = typed["records"] or _stored_records(identity, identity.get("split", ""))
+    if typed["trials"] is not None:  # a second stage becomes a search
+        stored.pop("from_study", None)
+    if machine.data != "auto":
+        stored.pop("replay", None)
+    return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)
+
+
+def _stored_settings(url: str, name: str) -> dict[str, Any]:
+    """Return what a study keeps of its options, by field of `RunOptions`, and its data.
+
+    Raises:
+        UsageError: the study is continued by another command.
+    """
+    identity, settings = read_settings(url, name)
+    if is_confirming(kind := str(identity.get("space", ""))):
+        command = shlex.join(["confirm", kind.removeprefix(confirming_space(""))])
+        raise UsageError(
+            f"the study '{name}' confirms another one. Continue it with: python -m study {command}"
+        )
+    stored: dict[str, Any] = {}
+    if kind == ALL_TABLES or kind in all_spaces():  # a file is not known by its space's name
+        stored["space"] = kind
+    stored |= settings
+    kept = ("split", "budget", "seed", "repeats")
+    stored |= {key: identity[key] for key in kept if key in identity}
+    if stored.get("split") == REDRAWN:
+        stored |= {"split": "intra-patient", "resplit": True}
+    return stored
+
+
+def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
+    """Return the machine with a study's data, where none is typed and they are still there."""
+    data = str(settings.get("data", ""))
+    is_there = data == sources.SYNTHETIC or os.path.exists(data)
+    return replace(machine, data=data) if machine.data == "auto" and is_there else machine
 
 
 def resolve(
@@ -72,6 +135,7 @@ def resolve(
         protocol=PROTOCOL,
         seed=options.seed,
         records=records.as_text() if records else "",
+        repeats=options.repeats,
     )
     return machine, name, identity, beats
 

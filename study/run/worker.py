@@ -142,7 +142,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         if trial is not None:
             _run(trial, study, storage, bench)
             check_failures(study)
-        elif is_exhausted(task.goal, study):
+        elif is_exhausted(task.goal, study, task.identity.objective):
             return True
         else:
             with interrupts_allowed():
@@ -212,7 +212,8 @@ def _deletion_said(study: optuna.Study) -> Iterator[None]:
 def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
     """Load what all trials of this process share."""
     goal, machine, identity = task.goal, task.machine, task.identity
-    space = find_space(goal.space) if isinstance(goal, Search) else None
+    found = None if goal.space is None else find_space(goal.space)  # its networks are known now
+    space = found if isinstance(goal, Search) else None
     if goal.replay is not None:
         return Bench(task=task, emit=emit, space=space, recording=read_recording(goal.replay))
     if beats is None:

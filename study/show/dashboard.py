@@ -25,12 +25,16 @@ from study.show.sentences import (
     tell_confirmation,
     tell_test_reads,
     tell_trials,
-    tell_winner,
+    tell_verdict,
 )
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
 from study.storage.copied_notes import place_notes
-from study.storage.dashboard_speed import remember_finished_trials, serialize_each_trial_once
+from study.storage.dashboard_speed import (
+    list_what_a_study_is,
+    remember_finished_trials,
+    serialize_each_trial_once,
+)
 from study.storage.database import hide_password
 from study.storage.ids import database_of, storage_of, study_id, trial_id_of
 from study.storage.notes import failure_note, study_note
@@ -125,6 +129,7 @@ def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIS
     # that the workers write under.
     plain = open_unlocked(storage)
     serialize_each_trial_once()
+    list_what_a_study_is()
     app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain, make_file))
     return _listen(only_for(_with_style(app), host), host, port)
 
@@ -207,12 +212,12 @@ def describe_study(records: pd.DataFrame) -> str:
     except NothingToDrawError:
         best = None
     facts = (
-        tell_winner(records, best, None if best is None else baseline_of(records)),
+        warn_of_limits(records.attrs["identity"]),
+        tell_verdict(records, best, None if best is None else baseline_of(records)),
+        tell_confirmation(records.attrs.get("confirmation")),
         tell_trials(records),
         tell_test_reads(records),
         tell_caution(best),
-        warn_of_limits(records.attrs["identity"]),
-        tell_confirmation(records.attrs.get("confirmation")),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]
@@ -233,7 +238,7 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
             continue
         title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
         figure.update_layout(
-            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.97, "font": {"size": 14}}
+            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.91, "font": {"size": 14}}
         )
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 

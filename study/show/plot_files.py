@@ -18,6 +18,15 @@ from study.storage.files import OutputError
 FORMATS = ("svg", "png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH = 900  # pixels
+# Pages with a dark scheme show the same file dark; text inside coloured cells stays as it is.
+DARK = """<style>@media (prefers-color-scheme: dark) {
+.main-svg > rect, .bglayer .bg { fill: #17181a !important; }
+.annotation .bg { fill: #17181a !important; fill-opacity: 0.75 !important; }
+text:not(.hm text):not(.heatmap-label text) { fill: #e8e8e6 !important; }
+[style*="stroke: rgb(34, 34, 34)"] { stroke: #e8e8e6 !important; }
+[style*="fill: rgb(34, 34, 34)"]:not(text) { fill: #e8e8e6 !important; }
+.gridlayer path, .zerolinelayer path { stroke: #3d4045 !important; }
+}</style>"""
 PNG_SCALE = 2
 
 
@@ -75,10 +84,16 @@ def write_plots(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, image in zip(paths, images, strict=True):
-            path.write_bytes(image)
+            path.write_bytes(_with_dark_scheme(image) if fmt == "svg" else image)
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None
     return paths
+
+
+def _with_dark_scheme(image: bytes) -> bytes:
+    """Return an SVG that follows the light or dark scheme of the page it stands on."""
+    start, end, rest = image.partition(b">")
+    return start + end + DARK.encode() + rest
 
 
 def _draw(figures: Sequence[go.Figure], fmt: str) -> list[bytes]:

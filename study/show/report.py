@@ -12,45 +12,48 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from study.comparison import differences_from_protocol, say_caution
 from study.plots import PLOTS, Plot
-from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError, baseline_of, best_of
 from study.show.confirmation import confirmation_section
-from study.show.report_table import trials_table
+from study.show.report_grid import grid_sections
+from study.show.report_table import comparison_table, trials_table
 from study.show.sentences import (
     tell_caution,
+    tell_confirmation,
+    tell_limits,
     tell_setting,
     tell_test_reads,
     tell_trials,
-    tell_winner,
+    tell_verdict,
 )
 from study.storage.attributes import PLANNED
 from study.storage.files import write_text
 from study.wording import warn_of_limits
 
-PAIRS = (("confusion", "shares"),)  # drawn side by side where there is room
+# Drawn side by side where there is room, the second right of the first.
+PAIRS = {"confusion": "per-class", "epochs": "time"}
+PARTS = {"winner": "The winner", "search": "The search", "more": "More plots"}
 
 
 @dataclass
-class _Figures:
+class Figures:
     """The figures of a report by the id of their place."""
 
     found: dict[str, Any] = field(default_factory=dict)
 
-    def place(self, figure: go.Figure) -> str:
-        """Keep a figure and return the HTML of its place."""
+    def place(self, figure: go.Figure, title: str, says: str) -> str:
+        """Keep a figure and return the HTML of its place, with a heading and a sentence."""
         key = f"figure-{len(self.found) + 1}"
         # `to_json` packs arrays; the rest of a report is made of what it returns.
         content = json.loads(figure.to_json())
         layout = content["layout"]
         layout.pop("template", None)
-        width = layout.get("meta", {}).get("min_width", 0)
         height = layout.get("height", 400)
         self.found[key] = {"data": content["data"], "layout": layout}
         return (
-            f'<div class="figure"><div class="plot" id="{key}" '
-            f'style="height:{height}px;min-width:{min(width, 1000)}px"></div></div>'
+            f'<section class="drawn"><h4>{html.escape(title)}</h4>'
+            f'<div class="figure"><div class="plot" id="{key}" style="height:{height}px"></div>'
+            f'</div><p class="says">{html.escape(says)}</p></section>'
         )
 
 
@@ -71,15 +74,15 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
     """Return the report of some studies; all text of users is shown as text."""
     from plotly.offline import get_plotlyjs
 
-    figures = _Figures()
+    figures = Figures()
     names = [str(records.attrs["study"]) for records in studies]
     body = "\n".join(
         part
         for index, records in enumerate(studies)
-        for part in _study(records, f"study-{index + 1}", figures)
+        for part in _study(records, f"study-{index + 1}", figures, studies)
     )
     links = "".join(
-        f'<a href="#study-{i + 1}">{html.escape(name)}</a>' for i, name in enumerate(names)
+        f'<li><a href="#study-{i + 1}">{html.escape(name)}</a></li>' for i, name in enumerate(names)
     )
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     page = files("study.show") / "page"
@@ -97,9 +100,9 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 <body>
 <header><h1>Hyperparameter studies of ECG heartbeat classifiers</h1>
 <p class="soft">made {made}</p>
-<nav>{links if len(names) > 1 else ""}</nav></header>
+{f'<nav aria-label="studies"><ul>{links}</ul></nav>' if len(names) > 1 else ""}</header>
 <main>
-{body or "<p>The storage holds no study.</p>"}
+{body or "<p>The database holds no study.</p>"}
 </main>
 <script>{get_plotlyjs()}</script>
 <script type="application/json" id="figures">{data}</script>
@@ -109,74 +112,91 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 """
 
 
-def _study(records: pd.DataFrame, anchor: str, figures: _Figures) -> Iterator[str]:
-    yield f'<article id="{anchor}"><h2>{html.escape(records.attrs["study"])}</h2>'
-    yield from _story(records)
-    if records.empty:
-        yield "</article>"
-        return
-    is_search = PLANNED not in records or records[PLANNED].isna().all()
+def _study(
+    records: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
+) -> Iterator[str]:
+    is_search = PLANNED not in records or bool(records[PLANNED].isna().all())
     missing: list[str] = []
-    for plots in _in_pairs([plot for plot in PLOTS if is_search or not plot.of_search]):
-        drawn = [part for plot in plots if (part := _plot(plot, records, figures, missing))]
-        if len(drawn) > 1:
-            yield '<div class="pair">' + "".join(drawn) + "</div>"
-        else:
-            yield from drawn
-    if not is_search:
-        reasons = differences_from_protocol(records.attrs["identity"])
-        note = say_caution(reasons) or "ours beside the published figures"
-        for title, figure in published_tables(records).items():
-            yield _section(title, figures.place(figure), note)
+    parts: dict[str, str] = {}
     if (confirmation := records.attrs.get("confirmation")) is not None:
         title = f"Confirmed on the test part (study {confirmation.study})"
-        yield _section(title, confirmation_section(confirmation))
-    if missing:
-        yield "<h3>Not drawn</h3><ul class='soft'>"
-        yield from (f"<li>{html.escape(reason)}</li>" for reason in missing)
-        yield "</ul>"
-    yield f"<h3>Trials</h3>{trials_table(records)}</article>"
+        parts[title] = confirmation_section(confirmation)
+    if not records.empty:
+        if not is_search:
+            parts |= grid_sections(records, studies, figures)
+        for part, heading in PARTS.items():
+            plots = [p for p in PLOTS if p.part == part and (is_search or not p.of_search)]
+            title = heading if is_search else heading.replace("winner", "best single run")
+            parts[title] = "".join(_plots(plots, records, figures, missing))
+        if missing:
+            listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)
+            parts["Not drawn"] = f"<ul class='soft'>{listed}</ul>"
+        parts[f"All trials ({len(records):,})"] = trials_table(records)
+    yield f'<article id="{anchor}"><h2>{html.escape(records.attrs["study"])}</h2>'
+    yield from _answer(records, is_search)
+    parts = {title: content for title, content in parts.items() if content}
+    yield from _contents(parts, anchor)
+    folded = {PARTS["more"], "Not drawn"}
+    for index, (title, content) in enumerate(parts.items()):
+        heading = f'id="{anchor}-{index}">{html.escape(title)}'
+        if title in folded:
+            yield f"<details><summary {heading}</summary>{content}</details>"
+        else:
+            yield f"<h3 {heading}</h3>{content}"
+    yield "</article>"
 
 
-def _story(records: pd.DataFrame) -> Iterator[str]:
+def _contents(parts: dict[str, str], anchor: str) -> Iterator[str]:
+    if parts:
+        links = (
+            f'<li><a href="#{anchor}-{index}">{html.escape(title)}</a></li>'
+            for index, title in enumerate(parts)
+        )
+        yield f'<nav aria-label="contents"><ul>{"".join(links)}</ul></nav>'
+
+
+def _answer(records: pd.DataFrame, is_search: bool) -> Iterator[str]:
+    """Yield the verdict first, then what it is based on."""
     try:
         best: pd.Series | None = best_of(records)
     except NothingToDrawError:
         best = None
-    paragraphs = [tell_setting(records.attrs["identity"]), tell_trials(records)]
-    is_search = PLANNED not in records or records[PLANNED].isna().all()
-    if is_search:
-        baseline = None if best is None else baseline_of(records)
-        paragraphs.append(tell_winner(records, best, baseline))
-    paragraphs.append(tell_test_reads(records))
+    baseline = None if best is None else baseline_of(records)
     if limits := warn_of_limits(records.attrs["identity"]):
         yield f'<p class="caution">{html.escape(limits)}</p>'
-    yield from (f"<p>{html.escape(text)}</p>" for text in paragraphs)
+    if is_search:
+        yield f'<p class="verdict">{html.escape(tell_verdict(records, best, baseline))}</p>'
+        if best is not None:
+            yield comparison_table(best, baseline)
+    if found := tell_confirmation(records.attrs.get("confirmation")):
+        yield f"<p>{html.escape(found)}</p>"
     if is_search and (caution := tell_caution(best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'
+    facts = (
+        tell_setting(records.attrs["identity"]),
+        tell_trials(records),
+        tell_test_reads(records),
+    )
+    yield from (f"<p>{html.escape(text)}</p>" for text in facts)
     failed = records[records["state"] == "fail"]
     if "failure" in failed and (reasons := failed["failure"].dropna()).any():
         listed = "; ".join(f"{reason} ({n})" for reason, n in reasons.value_counts().items())
         yield f"<p>Failures: {html.escape(listed)}.</p>"
 
 
-def _plot(plot: Plot, records: pd.DataFrame, figures: _Figures, missing: list[str]) -> str:
-    try:
-        return _section(plot.title, figures.place(plot.draw(records)))
-    except NothingToDrawError as error:
-        missing.append(f"{plot.title}: {error}")
-        return ""
-
-
-def _section(title: str, content: str, note: str = "") -> str:
-    told = f'<p class="soft">{html.escape(note)}</p>' if note else ""
-    return f"<section><h3>{html.escape(title)}</h3>{told}{content}</section>"
-
-
-def _in_pairs(plots: Sequence[Plot]) -> Iterator[list[Plot]]:
-    by_name = {plot.name: plot for plot in plots}
-    second = {names[1] for names in PAIRS}
+def _plots(
+    plots: Sequence[Plot], records: pd.DataFrame, figures: Figures, missing: list[str]
+) -> Iterator[str]:
+    limits = tell_limits(records)
+    drawn: dict[str, str] = {}
     for plot in plots:
-        pair = next((names for names in PAIRS if names[0] == plot.name), (plot.name,))
-        if plot.name not in second:
-            yield [by_name[name] for name in pair if name in by_name]
+        try:
+            figure = plot.draw(records)
+        except NothingToDrawError as error:
+            missing.append(f"{plot.title}: {error}")
+            continue
+        drawn[plot.name] = figures.place(figure, plot.title, f"{plot.shows} {limits}")
+    for first, second in PAIRS.items():
+        if first in drawn and second in drawn:
+            drawn[first] = f'<div class="pair">{drawn[first]}{drawn.pop(second)}</div>'
+    yield from drawn.values()

@@ -6,21 +6,55 @@ from typing import Any
 
 import pandas as pd
 
-from study.plots.style import NothingToDrawError, baseline_of, best_of
+from study.plots.style import (
+    NothingToDrawError,
+    baseline_of,
+    best_of,
+    objective_of,
+    parameters_of,
+)
+from study.wording import parameters_of as parameters_of_row
+from study.wording import say_parameters, score_title
 
+COMPARED = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")
+MAX_PARAMETERS = 5  # columns; more of them share one, so that the table fits its page
 SCORES = {
     "validation_f1_macro": "F1(M)",
     "validation_f1_weighted": "F1(W)",
-    "validation_recall_macro": "recall(M)",
-    "validation_precision_macro": "precision(M)",
     "test_f1_macro": "test F1(M)",
     "test_f1_weighted": "test F1(W)",
 }
 WHOLE = {"best_epoch": "best epoch", "last_epoch": "epochs"}
 
 
+def comparison_table(best: pd.Series, baseline: pd.Series | None) -> str:
+    """Return the best trial's validation scores beside the baseline's as an HTML table."""
+    rows = {f"best (trial {best['number']})": best}
+    if baseline is not None and baseline["number"] != best["number"]:
+        rows[f"baseline (trial {baseline['number']})"] = baseline
+    heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
+    body = ""
+    for score in COMPARED:
+        values = [float(record[f"validation_{score}"]) for record in rows.values()]
+        cells = [f"{value:.4f}" for value in values]
+        cells += [f"{values[0] - values[1]:+.4f}"] if len(values) == 2 else []
+        body += (
+            f'<tr><th scope="row" class="text">{html.escape(score_title(score))}</th>'
+            f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        )
+    return (
+        '<div class="table fitting"><table><thead><tr><th class="text">validation</th>'
+        f"{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>{body}</tbody>"
+        "</table></div>"
+    )
+
+
 def trials_table(records: pd.DataFrame) -> str:
     """Return the trials as an HTML table whose columns sort; all values are shown as text."""
+    varied = parameters_of(records)
+    if len(varied) > MAX_PARAMETERS:
+        said = [_parameters(row, varied) for row in records.to_dict("records")]
+        records = records.assign(parameters=said)
     columns = _columns(records)
     head = "".join(
         f'<th class="{"text" if text else ""}">'
@@ -46,12 +80,18 @@ Column = tuple[str, str, Callable[[Any], str], bool]
 def _columns(records: pd.DataFrame) -> list[Column]:
     """Return name, title, writer and "is text" of the columns that hold anything."""
     columns: list[Column] = [("number", "trial", str, False), ("state", "state", str, True)]
-    columns.append(("value", "objective", _figure, False))
-    params = [str(name) for name in records.columns if str(name).startswith("param_")]
+    columns.append(("value", score_title(objective_of(records)), _figure, False))
+    params = [f"param_{name}" for name in parameters_of(records)]
+    if len(params) > MAX_PARAMETERS:
+        columns.append(("parameters", "parameters", str, True))
+        params = []
     for name in params:
         number = pd.api.types.is_numeric_dtype(records[name])
         columns.append((name, name.removeprefix("param_"), _short if number else str, not number))
-    columns += [(name, title, _figure, False) for name, title in SCORES.items()]
+    objective = f"validation_{objective_of(records)}"
+    columns += [
+        (name, title, _figure, False) for name, title in SCORES.items() if name != objective
+    ]
     columns += [(name, title, _integer, False) for name, title in WHOLE.items()]
     columns += [("stop_reason", "stopped by", str, True), ("seconds", "time (s)", _tenth, False)]
     columns.append(("failure", "failure", str, True))
@@ -74,6 +114,11 @@ def _cell(value: Any, write: Callable[[Any], str], is_text: bool) -> str:
     if is_text:
         return f'<td class="text{" long" if len(shown) > 30 else ""}">{shown}</td>'
     return f'<td data-value="{html.escape(str(value))}">{shown}</td>'
+
+
+def _parameters(row: dict[Any, Any], names: list[str]) -> str:
+    known = parameters_of_row(row.items())
+    return say_parameters({name: known[name] for name in names if name in known})
 
 
 def _figure(value: float) -> str:

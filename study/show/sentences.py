@@ -5,15 +5,26 @@ from typing import Any
 
 import pandas as pd
 
-from ecg.metrics import bootstrap_interval, difference_interval
+from ecg.metrics import difference_interval
 from study.comparison import (
     COMPARED,
     compare_confirmed,
     conclude,
     confirmed_scores,
 )
+from study.plots.style import objective_of
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import BASELINE, Confirmation
-from study.wording import format_seconds, parameters_of, say_identity, say_parameters, score_title
+from study.wording import (
+    caution_of_budget,
+    counted,
+    format_seconds,
+    parameters_of,
+    say_identity,
+    say_limits,
+    say_parameters,
+    score_title,
+)
 
 STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
           "waiting": "queued"}  # fmt: skip
@@ -35,43 +46,16 @@ def tell_trials(records: pd.DataFrame) -> str:
         return "There is no trial yet."
     counts = records["state"].value_counts()
     states = ", ".join(f"{counts[s]} {word}" for s, word in STATES.items() if s in counts)
-    told = f"{len(records):,} trials: {states}."
+    told = f"{counted(len(records), 'trial')}: {states}."
     if "stop_reason" in records:
         reasons = records["stop_reason"].value_counts()
         if early := int(reasons.get("early-stopping", 0)):
-            told += f" {early} stopped early, as their validation loss stood still."
+            told += f" Early stopping ended {early}: the validation loss no longer fell."
     if "seconds" in records and records["seconds"].notna().any():
         epochs = int(records["last_epoch"].sum())
         spent = format_seconds(records["seconds"].sum())
         told += f" Time spent training: {spent}, {epochs:,} epochs."
     return told
-
-
-def tell_winner(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
-    """Return the winner, the baseline, and their difference with an interval."""
-    if best is None:
-        return "No trial is complete yet, so there is no winner."
-    objective = str(records.attrs.get("identity", {}).get("objective", "f1_macro"))
-    title = score_title(objective)
-    low, high = bootstrap_interval(best["confusion"], objective)
-    told = (
-        f"The best is trial {best['number']} ({say_parameters(parameters_of(best.items()))}): "
-        f"validation {title} {best['value']:.4f} (95% interval {low:.4f} to {high:.4f})."
-    )
-    if baseline is None:
-        return told + " The baseline is not complete."
-    if baseline["number"] == best["number"]:
-        return told + " It is the baseline itself: nothing that was tried is better."
-    low, high = difference_interval(best["confusion"], baseline["confusion"], objective)
-    told += (
-        f" The baseline, trial {baseline['number']} "
-        f"({say_parameters(parameters_of(baseline.items()))}), has {baseline['value']:.4f}. "
-        f"The difference is {best['value'] - baseline['value']:+.4f}, "
-        f"95% interval {low:+.4f} to {high:+.4f}."
-    )
-    return told + (
-        " The interval includes 0: this difference may be chance." if low <= 0 <= high else ""
-    )
 
 
 def tell_caution(best: pd.Series | None) -> str:
@@ -81,8 +65,9 @@ def tell_caution(best: pd.Series | None) -> str:
     return (
         "One run each: the intervals are bootstraps of the validation beats and know nothing of "
         "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
-        "rather too good; python -m study confirm measures it on the test part over fresh seeds."
-    )
+        "rather too good; python -m study confirm measures it on the test part over fresh seeds. "
+        f"{caution_of_budget(best.get('budget', 'paper'))}"
+    ).rstrip()
 
 
 def tell_confirmation(confirmation: Confirmation | None) -> str:
@@ -108,4 +93,50 @@ def tell_test_reads(records: pd.DataFrame) -> str:
     if reads.empty:
         return "The test part was never read."
     reasons = ", ".join(sorted({str(read["reason"]) for read in reads}))
-    return f"The test part was read {len(reads)} times, once a trial: {reasons}."
+    return f"The test part was read {say_times(len(reads))}, at most once per trial: {reasons}."
+
+
+def tell_verdict(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
+    """Return the answer of a search in two sentences: what won by how much, and if that is sure."""
+    if best is None:
+        return "No trial is complete yet, so there is no winner."
+    objective = objective_of(records)
+    title = score_title(objective)
+    chosen = say_parameters(parameters_of(best.items()))
+    scored = f"validation {title} {best['value']:.4f}"
+    if baseline is None:
+        return (
+            f"{chosen} is best so far (trial {best['number']}, {scored}). The baseline is not "
+            "complete, so this cannot be compared with anything."
+        )
+    if baseline["number"] == best["number"]:
+        return f"The baseline ({chosen}) is best, {scored}. Nothing that was tried is better."
+    low, high = difference_interval(best["confusion"], baseline["confusion"], objective)
+    lead = best["value"] - baseline["value"]
+    verdict = (
+        "The interval includes 0, so this may be chance"
+        if low <= 0 <= high
+        else "The interval excludes 0 for these two runs, but another seed may differ"
+    )
+    return (
+        f"{chosen} wins: {scored}, {lead:+.4f} against the baseline "
+        f"({say_parameters(parameters_of(baseline.items()))}, {baseline['value']:.4f}; 95% "
+        f"interval of the difference {low:+.4f} to {high:+.4f}). {verdict}."
+    )
+
+
+def tell_limits(records: pd.DataFrame) -> str:
+    """Return what every plot of a study rests on: its trials, one run each, and its budget."""
+    ended = records[records["state"].isin(("complete", "pruned"))]
+    identity = records.attrs.get("identity", {})
+    told = counted(len(ended), "finished trial")
+    if PLANNED not in records or records[PLANNED].isna().all():
+        told += ", one run each"
+    if limits := say_limits(identity):
+        told += f", {limits}"
+    return told + "."
+
+
+def say_times(number: int) -> str:
+    """Return "once", "twice" or "7 times"."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")

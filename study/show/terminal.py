@@ -14,6 +14,7 @@ from ecg.heartbeats import CLASS_TITLES
 from study.storage.confirmation import CONFIRMATION
 from study.storage.reading import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
+    caution_of_budget,
     counted,
     format_seconds,
     one_line,
@@ -28,25 +29,27 @@ from study.wording import (
 LISTED = ("baseline", "best_epoch")
 SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "last_epoch",
-    "seconds", CONFIRMATION,
+    "seconds", "weights", CONFIRMATION,
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
 
 
-def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
+def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
     """Draw what a study found.
 
     Args:
         study: with the attributes `SHOWN`.
         trials: so many of the best trials.
+        readings: of the test part by `ecg evaluate`.
     """
     identity = study.identity
     parts: list[RenderableType] = [
         Text(f"study {one_line(study.name)}", style="bold"),
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
         _text(_describe_states(study)),
-        _text(_describe_test_reads(study.rows)),
+        _text(_describe_test_reads(study.rows, readings)),
+        _text(_describe_weights(study.rows)),
     ]
     if limits := warn_of_limits(identity):
         parts.append(Text(limits))
@@ -54,7 +57,10 @@ def show_study(study: StudyRows, *, trials: int = 10) -> RenderableType:
     if best is None:
         parts.append(Text("no trial is complete yet"))
         return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
-    parts += [_compare(best, study.baseline), _per_class(best), _best_trials(study.rows, trials)]
+    parts.append(_compare(best, study.baseline))
+    if caution := caution_of_budget(identity.get("budget", "paper")):
+        parts.append(_text(caution))
+    parts += [_per_class(best), _best_trials(study.rows, trials)]
     if study.confirmation is not None:
         # Its statistics take longer to import than most studies to read.
         from study.show.confirmation import show_confirmation
@@ -165,13 +171,20 @@ def _describe_states(study: StudyRows) -> str:
     return f"{told}; {counted(study.workers, 'worker')} now" if study.workers else told
 
 
-def _describe_test_reads(rows: Sequence[Row]) -> str:
+def _describe_test_reads(rows: Sequence[Row], readings: int) -> str:
     """Return how often the test part was read, and why."""
     reasons = [row["test_read"]["reason"] for row in rows if "test_read" in row]
-    if not reasons:
-        return "the test part was never read"
     told = ", ".join(sorted(set(reasons)))
-    return f"the test part was read {len(reasons)} times, once a trial: {told}"
+    said = [f"{len(reasons)} times, once a trial: {told}"] if reasons else []
+    said += [f"{counted(readings, 'time')} by `ecg evaluate`"] if readings else []
+    return f"the test part was {'read ' + '; '.join(said) if said else 'never read'}"
+
+
+def _describe_weights(rows: Sequence[Row]) -> str:
+    """Return of how many trials the weights are kept."""
+    complete = [row for row in rows if row["state"] == "complete"]
+    kept = sum(bool(row.get("weights")) for row in complete)
+    return f"weights kept of {kept} of {counted(len(complete), 'complete trial')}"
 
 
 def _compare(best: Row, baseline: Row | None) -> RenderableType:

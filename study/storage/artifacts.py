@@ -1,7 +1,8 @@
 """What a trial leaves behind as files, shown by the dashboard: images, a table, the weights.
 
-Only the weights are written. The others say nothing that the trial's attributes do not: they are
-entered in the trial, and made when somebody opens one, see `study.show.trial_files`.
+Only the weights and the predictions are written. The others say nothing that the trial's
+attributes do not: they are entered in the trial, and made when somebody opens one, see
+`study.show.trial_files`.
 """
 
 import io
@@ -10,16 +11,18 @@ import logging
 import mimetypes
 import shutil
 import uuid
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 import optuna
 import sqlalchemy
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import RDBStorage
@@ -33,9 +36,6 @@ from study.storage.database import folder_beside
 from study.storage.facts import IDENTITY_KEY
 from study.storage.ids import storage_of, study_id, trial_id_of
 
-if TYPE_CHECKING:
-    from ecg.training import TrainResult
-
 logger = logging.getLogger(__name__)
 
 MakeFile = Callable[[str, Mapping[str, Any], str], bytes]
@@ -44,8 +44,8 @@ FOLDER = "artifacts"
 ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
 MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
-PROBABILITIES = "probabilities.safetensors"  # on the test part, of a run that `confirm` made
-MAX_WEIGHTS = 16 * 2**20  # bytes; the published networks have 7 MB at most
+VALIDATION_PREDICTIONS = "validation.npz"
+TEST_PREDICTIONS = "test.npz"  # of a run that `confirm` made
 OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
 
 
@@ -115,23 +115,21 @@ def artifact_folder(storage: str) -> Path:
 
 
 def keep_files(
-    trial: optuna.Trial, result: "TrainResult", folder: Path, probabilities: bytes | None = None
-) -> dict[str, str]:
-    """Write the weights of a trained trial; a full disk costs the files, not the trial.
+    trial: optuna.Trial, contents: Mapping[str, bytes], folder: Path
+) -> tuple[dict[str, str], set[str]]:
+    """Write the files of a trial; a full disk costs the files, not the trial.
 
     Args:
         trial: that was trained.
-        result: of its training.
+        contents: of its files by name.
         folder: of the artifacts, made where there is none.
-        probabilities: see `pack_probabilities`, None where they are not kept.
 
     Returns:
-        The entries of all its files: system attributes to be stored with the trial.
+        The entries of all its files, those made on demand included: system attributes to be
+        stored with the trial. And the names of the files that were written.
     """
-    entries = entries_on_demand()
-    for name, content in ((WEIGHTS, _weights(result)), (PROBABILITIES, probabilities)):
-        if content is None:
-            continue
+    entries, written = entries_on_demand(), set[str]()
+    for name, content in contents.items():
         key = str(uuid.uuid4())
         try:
             with replacing(folder / key) as beside:
@@ -139,33 +137,25 @@ def keep_files(
         except OSError as error:
             logger.warning(
                 "trial %d is kept without its %s: %s cannot be written (%s)",
-                trial.number, name.split(".")[0], folder, error.strerror or error,
+                trial.number, name, folder, error.strerror or error,
             )  # fmt: skip
             continue
         entries |= dict([_entry(name, key)])
-    return entries
+        written.add(name)
+    return entries, written
 
 
-def pack_probabilities(probabilities: ArrayLike, labels: ArrayLike) -> bytes:
-    """Return probabilities and true labels of the test part as a file, 11 bytes per beat.
-
-    Args:
-        probabilities: (n, 5) real numbers, kept in half precision: an error below .0005.
-        labels: (n,) classes.
-    """
-    from safetensors.numpy import save
-
-    return save(
-        {
-            "probabilities": np.asarray(probabilities, dtype=np.float16),
-            "labels": np.asarray(labels, dtype=np.uint8),
-        }
-    )
+def file_of(trial: FrozenTrial, name: str) -> str | None:
+    """Return where a file of a trial is kept in the folder of artifacts, None where it is not."""
+    for key, text in trial.system_attrs.items():
+        if key.startswith(ENTRY) and (json.loads(text) or {}).get("filename") == name:
+            return key.removeprefix(ENTRY)
+    return None
 
 
-def read_probabilities(
+def read_test_predictions(
     trial: FrozenTrial, folder: Path
-) -> tuple[NDArray[np.float16], NDArray[np.uint8]] | None:
+) -> tuple[NDArray[np.float16], NDArray[np.int8]] | None:
     """Return the (n, 5) probabilities and (n,) labels of a run on the test part.
 
     Args:
@@ -178,19 +168,15 @@ def read_probabilities(
     Raises:
         DataError: the file is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    entries = [json.loads(v) for k, v in trial.system_attrs.items() if k.startswith(ENTRY)]
-    keys = [entry["artifact_id"] for entry in entries if entry["filename"] == PROBABILITIES]
-    if not keys or not (path := folder / keys[0]).is_file():
+    name = file_of(trial, TEST_PREDICTIONS)
+    if name is None or not (path := folder / name).is_file():
         return None
     try:
-        found = load(path.read_bytes())
-        return found["probabilities"], found["labels"]
-    except (SafetensorError, KeyError) as error:
+        with np.load(path, allow_pickle=False) as found:
+            return found["probability"], found["label"]
+    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
         raise DataError(
-            f"the probabilities of trial {trial.number} in {path} are damaged ({error}). Delete "
+            f"the predictions of trial {trial.number} in {path} are damaged ({error}). Delete "
             "the file to leave this run out of its ensemble."
         ) from None
 
@@ -205,17 +191,6 @@ def _entry(filename: str, key: str) -> tuple[str, str]:
     kind, encoding = mimetypes.guess_type(filename)
     meta = ArtifactMeta(key, filename, kind or "application/octet-stream", encoding)
     return f"{ENTRY}{key}", json.dumps(asdict(meta))
-
-
-def _weights(result: "TrainResult") -> bytes | None:
-    """Return the weights as a file; None for a pruned or replayed trial: nobody could use them."""
-    size = sum(tensor.numel() * tensor.element_size() for tensor in result.weights.values())
-    if not result.weights or result.stop_reason == "pruned" or size > MAX_WEIGHTS:
-        return None
-    from safetensors.torch import save
-
-    plain = {name: t.detach().cpu().contiguous() for name, t in result.weights.items()}
-    return save(plain, {"epoch": str(result.best_epoch)})
 
 
 def note_attributes(trial_id: int | None, text: str, number: int = 0) -> dict[str, str | int]:

@@ -34,9 +34,9 @@ class Confirmation:
     ensembles: Mapping[str, Mapping[str, Any]]
 
 
-def confirming_name(study: str) -> str:
-    """Return the name of the study that confirms a search."""
-    return f"{study}-confirm"
+def confirming_name(study: str, budget: str = "") -> str:
+    """Return the name of the study that confirms a search, at another budget where one is named."""
+    return f"{study}-confirm-{budget}" if budget else f"{study}-confirm"
 
 
 def confirming_space(study: str) -> str:

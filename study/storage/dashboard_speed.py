@@ -44,6 +44,36 @@ def serialize_each_trial_once() -> None:
     _serializer.serialize_frozen_trial = serialize
 
 
+def list_what_a_study_is() -> None:
+    """Let the dashboard list the attributes of our studies one by one, not as JSON."""
+    from optuna_dashboard import _serializer
+
+    original = getattr(_serializer, "serialize_attrs", None)
+    if original is None or hasattr(original, "listed"):
+        return
+
+    def serialize(attributes: dict[str, Any]) -> Any:
+        return original(spread(attributes) if "identity" in attributes else attributes)
+
+    serialize.listed = True  # type: ignore[attr-defined]
+    _serializer.serialize_attrs = serialize
+
+
+def spread(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes with those that are mappings replaced by what they hold.
+
+    Args:
+        attributes: by their names; "identity" holding "budget" becomes "identity: budget".
+    """
+    found: dict[str, Any] = {}
+    for name, value in attributes.items():
+        if isinstance(value, dict):
+            found |= spread({f"{name}: {key}": each for key, each in value.items()})
+        else:
+            found[name] = "none" if value is None else value
+    return found
+
+
 class _Indices(threading.local):
     """The index of the attributes that this thread looked at last."""
 

@@ -21,6 +21,7 @@ from study.wording import one_line
 logger = logging.getLogger(__name__)
 
 IDENTITY_KEY = "identity"
+SETTINGS_KEY = "settings"  # what the last command of a study asked for
 CURVES = ("train_loss", "validation_loss", "learning_rate")  # that all curves have
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",
@@ -295,5 +296,5 @@ FACTS: Mapping[str, Check] = {
 }  # fmt: skip
 CHECKS: Mapping[str, Check] = {
     **FACTS, "baseline": _truth, "failed": _truth, "failure": _text, "imported": _text,
-    "worker": _text, "again": _again,
+    "worker": _text, "again": _again, "weights": _truth,
 }  # fmt: skip

@@ -15,8 +15,14 @@ from study.storage.database import StorageError, hide_password
 
 LOCK_SECONDS = 300.0
 LONGEST_PAUSE = 0.1  # s between two tries
-# So soon the server lets go of the lock of a machine that was cut off; its own default is hours.
-SERVER_KEEPALIVE = {"idle": 30, "interval": 10, "count": 3}
+# So soon the server lets go of the lock of a machine that was cut off; its own default is hours,
+# or a quarter of an hour where an answer was on its way (which no keepalive hastens).
+SERVER_LIMITS = {
+    "tcp_keepalives_idle": 30,  # seconds
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 
 
 @contextmanager
@@ -54,8 +60,8 @@ def _server_lock(engine: sqlalchemy.Engine, digest: bytes, wait: float) -> Itera
                 raise _not_had(hide_password(str(engine.url)), wait)
             time.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, LONGEST_PAUSE)
-        for option, value in SERVER_KEEPALIVE.items():
-            connection.exec_driver_sql(f"SET LOCAL tcp_keepalives_{option} = {value}")
+        for option, value in SERVER_LIMITS.items():
+            connection.exec_driver_sql(f"SET LOCAL {option} = {value}")
         try:
             yield
         finally:

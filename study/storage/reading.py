@@ -5,6 +5,7 @@ reported epoch and the curves of thousands of trials take it many seconds. Here 
 or locked, and nothing is read that was not asked for.
 """
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Select
 
+from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
@@ -33,6 +35,7 @@ from study.storage.database import check_sqlite_file, parse_url, storage_errors
 from study.storage.engines import engine_options
 from study.storage.facts import (
     IDENTITY_KEY,
+    SETTINGS_KEY,
     TRAINED,
     DamageError,
     check_examples,
@@ -47,6 +50,7 @@ from study.storage.studies import GRACE_SECONDS, foreign_study, unknown_study
 from study.wording import one_line
 
 BASELINE = "baseline"
+MISSING = object()
 CURVES = "curves"
 EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
 NONE = "none"  # what a choice of None is shown as
@@ -56,7 +60,7 @@ PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
     "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
-    "test_read", "same_as", "imported",
+    "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
 
@@ -174,10 +178,60 @@ def read_identity(url: str, name: str) -> dict[str, Any]:
         StorageError: the storage cannot be read.
         DamageError: the identity is damaged.
     """
+    return read_settings(url, name)[0]
+
+
+def read_settings(url: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the identity of a study and what its last command asked for.
+
+    Both are empty where there is no such database or study, or where it does not keep them.
+
+    Raises:
+        UsageError: the settings are damaged; names the study and the attribute.
+        StorageError: the storage cannot be read.
+    """
+    found: tuple[Any, Any] = {}, {}
     with suppress(UsageError), _reading(url) as connection:
         known = _known_studies(connection, url)
-        return _read_identity(connection, name, known[name]) if name in known else {}
-    return {}
+        if name in known:
+            settings = _read_study_attribute(connection, known[name], SETTINGS_KEY, {})
+            found = _read_identity(connection, name, known[name]), settings
+    if not isinstance(found[1], dict):
+        raise UsageError(
+            f"the study '{name}' has a damaged attribute '{SETTINGS_KEY}'. Name its options "
+            "instead of --study alone"
+        )
+    return found
+
+
+def read_files(url: str, name: str, filename: str) -> dict[int, str]:
+    """Return the artifacts of that file name in a study, by the number of their trial.
+
+    Args:
+        url: of the storage.
+        name: of the study.
+        filename: such as `study.storage.artifacts.WEIGHTS`.
+
+    Raises:
+        UsageError: there is no such storage or study.
+        StorageError: the storage cannot be read.
+    """
+    trial, system = models.TrialModel, models.TrialSystemAttributeModel
+    with _reading(url) as connection:
+        known = _known_studies(connection, url)
+        if name not in known:
+            raise unknown_study(name, known)
+        found = connection.execute(
+            sqlalchemy.select(trial.number, system.value_json)
+            .join(system, system.trial_id == trial.trial_id)
+            .where(trial.study_id == known[name], system.key.startswith("artifacts:"))
+        ).all()
+    entries = [(number, json.loads(json.loads(text) or "null") or {}) for number, text in found]
+    return {
+        number: entry["artifact_id"]
+        for number, entry in entries
+        if entry.get("filename") == filename
+    }
 
 
 def make_row(
@@ -343,14 +397,15 @@ def _utc(time: datetime | str) -> datetime:
 
 def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
     """Return what `confirm` found of a search, whether the search or its confirmation is named."""
-    for study in (name, confirming_name(name)):
-        key = connection.scalar(
-            sqlalchemy.select(models.StudyModel.study_id).where(
-                models.StudyModel.study_name == study
-            )
-        )
-        text = None if key is None else _read_study_text(connection, key, CONFIRMATION)
-        if key is None or text is None:
+    names = (name, *(confirming_name(name, budget) for budget in ("", *reversed(BUDGETS))))
+    model = models.StudyModel
+    found = connection.execute(
+        sqlalchemy.select(model.study_name, model.study_id).where(model.study_name.in_(names))
+    )
+    keys = {row.study_name: row.study_id for row in found}
+    for study in (each for each in names if each in keys):
+        key = keys[study]
+        if (text := _read_study_text(connection, key, CONFIRMATION)) is None:
             continue
         identity = _read_identity(connection, study, key)
         if study != name and identity.get("space") != confirming_space(name):
@@ -405,14 +460,17 @@ def _read_attributes(
 
 
 def _read_identity(connection: Connection, name: str, key: int) -> dict[str, Any]:
-    text = _read_study_text(connection, key, IDENTITY_KEY)
-    if text is None:
-        return {}
+    value = _read_study_attribute(connection, key, IDENTITY_KEY, MISSING)
+    return {} if value is MISSING else check_stored_identity(name, value)
+
+
+def _read_study_attribute(connection: Connection, key: int, name: str, missing: Any) -> Any:
+    """Return an attribute of a study, `missing` where it has none, None where it is damaged."""
+    text = _read_study_text(connection, key, name)
     try:
-        value = load_json(text)
+        return missing if text is None else load_json(text)
     except ValueError:
-        value = None
-    return check_stored_identity(name, value)
+        return None
 
 
 def _read_study_text(connection: Connection, key: int, attribute: str) -> str | None:

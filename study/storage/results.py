@@ -71,7 +71,7 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     for cell in cells:
         where = f"cell {cell.get('configuration')}, repeat {cell.get('repeat')}"
         tidy.append({name: _tidy(name, cell.get(name), where) for name in columns})
-    known = [row.configuration for row in configurations()]
+    known = [row.configuration for row in configurations(with_tf=True)]
     tidy.sort(key=lambda cell: _order(cell, known))
     table = pd.DataFrame(
         {name: pd.Series([cell[name] for cell in tidy], dtype=object) for name in columns}

@@ -20,7 +20,13 @@ from ecg.errors import UsageError
 from ecg.record_lists import RecordLists, from_text
 from study.storage.database import check_sqlite_file, hide_password, parse_url, storage_errors
 from study.storage.engines import engine_options, leave_sqlite, set_up_sqlite
-from study.storage.facts import IDENTITY_KEY, DamageError, check_stored_identity, tell
+from study.storage.facts import (
+    IDENTITY_KEY,
+    SETTINGS_KEY,
+    DamageError,
+    check_stored_identity,
+    tell,
+)
 from study.storage.file_systems import network_file_system
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
@@ -55,6 +61,7 @@ class Identity:
         seed: of the study.
         format: of the study in the database.
         records: of each part of a split that a file lists, as text; `split` has their digest.
+        repeats: seeds with which a search trains each configuration; the objective is their mean.
     """
 
     space: str
@@ -70,6 +77,7 @@ class Identity:
     seed: int
     format: int = FORMAT
     records: str = ""
+    repeats: int = 1
 
     @property
     def record_lists(self) -> RecordLists | None:
@@ -82,6 +90,7 @@ class Identity:
         Its format is left out, and the lists of records, whose digest is in the split.
         """
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
+        stored = {"repeats": 1, **stored}  # of studies from before there were more
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
@@ -129,7 +138,7 @@ def open_storage(
     place = parse_url(url)
     is_sqlite = place.get_backend_name() == "sqlite"
     if is_sqlite:
-        write &= check_sqlite_file(url, create=create, write=write)
+        write = check_sqlite_file(url, create=create, write=write)
 
     def open_once() -> RDBStorage:
         options = engine_options(place, write=write)
@@ -243,6 +252,17 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
     check_identity(name, stored, identity)
     return study, False
+
+
+def keep_settings(study: optuna.Study, settings: Mapping[str, Any]) -> None:
+    """Keep what a command asks of a study, for `run --study NAME`; call it under `study_lock`.
+
+    Args:
+        study: that is made or continued.
+        settings: JSON values by name, those of before are replaced.
+    """
+    if study.user_attrs.get(SETTINGS_KEY) != settings:
+        study.set_user_attr(SETTINGS_KEY, dict(settings))
 
 
 def _make_study(storage: RDBStorage, name: str, identity: Identity) -> None:

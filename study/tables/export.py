@@ -121,6 +121,8 @@ def export_table_files(
     published: bool,
     formats: Sequence[str],
     digits: int,
+    spread: bool = True,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
 
@@ -130,11 +132,17 @@ def export_table_files(
     paths = []
     for name, table in cells.items():
         paths += export_tables(
-            table, folder / file_name(name), published=published, formats=formats, digits=digits
+            table,
+            folder / file_name(name),
+            published=published,
+            formats=formats,
+            digits=digits,
+            spread=spread,
+            with_tf=with_tf,
         )
     if (pair := _both_splits(list(cells.values()))) is not None:
         for fmt in formats:
-            text = compare_splits(*pair, fmt=fmt, digits=digits)
+            text = compare_splits(*pair, fmt=fmt, digits=digits, spread=spread)
             paths.append(folder / f"splits{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths

@@ -5,7 +5,7 @@ import html
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ecg.errors import UsageError
 
@@ -117,17 +117,29 @@ class Document:
     notes: tuple[str, ...] = field(default=())
 
 
-def write(document: Document, fmt: str) -> str:
+def write(document: Document, fmt: str, *, spread: bool = True) -> str:
     """Return a document as text.
 
     Args:
         document: to write.
         fmt: "markdown", "csv", "latex" or "html".
+        spread: print standard deviations.
 
     Raises:
         UsageError: the format is not known.
     """
-    return find_format(fmt)[0](document)
+    return find_format(fmt)[0](document if spread else _without_spread(document))
+
+
+def _without_spread(document: Document) -> Document:
+    def plain(cell: Cell) -> Cell:
+        return replace(cell, spread=None) if isinstance(cell, Figure) else cell
+
+    grids = (
+        replace(grid, body=tuple(tuple(map(plain, row)) for row in grid.body))
+        for grid in document.grids
+    )
+    return replace(document, grids=tuple(grids))
 
 
 def suffix(fmt: str) -> str:
@@ -200,21 +212,42 @@ def to_csv(document: Document) -> str:
 
 
 def to_latex(document: Document) -> str:
-    """Return a `table` environment that needs no package."""
-    lines = [r"\begin{table}[htbp]", r"\centering\footnotesize"]
-    lines.append(rf"\caption{{{_latex(document.title)}}}")
-    lines += [rf"\textbf{{{_latex(warning)}}}\par\medskip" for warning in document.warnings]
-    for grid in document.grids:
-        if grid.caption:
-            lines.append(rf"\medskip\textbf{{{_latex(grid.caption)}}}\par\smallskip")
-        lines += [rf"\begin{{tabular}}{{{'l' * len(grid.header)}}}", r"\hline"]
-        lines += [f"{' & '.join(_latex(heading) for heading in grid.header)} \\\\", r"\hline"]
-        lines += [f"{' & '.join(map(_latex_cell, row))} \\\\" for row in grid.body]
-        lines += [r"\hline", r"\end{tabular}\par"]
+    """Return `table` environments for the packages booktabs and graphicx, notes below them.
+
+    A grid is one float with caption and label, made narrower where it is wider than the text.
+    A title such as "Table 4. Alpha" is the label `tab:table4` and the caption "Alpha": LaTeX
+    counts tables itself.
+    """
+    number, _, name = document.title.partition(". ")
+    name = name or number
+    label = re.sub("[^a-z0-9]+", "-", number.lower()).replace("table-", "table")
+    lines = [
+        rf"{{\sloppy\noindent\textbf{{{_latex(warning)}}}\par}}" for warning in document.warnings
+    ]
+    for index, grid in enumerate(document.grids):
+        caption = f"{name}. {grid.caption}" if grid.caption else name
+        head, *body = (
+            " & ".join(_latex_cell(cell) for cell in row) for row in (grid.header, *grid.body)
+        )
+        lines += [
+            r"\begin{table}[htbp]",
+            r"\centering\small",
+            rf"\caption{{{_latex(caption)}}}",
+            rf"\label{{tab:{label}{f'-{index + 1}' if index else ''}}}",
+            rf"\sbox0{{\begin{{tabular}}{{{'l' * len(grid.header)}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+            *(rf"{line} \\" for line in body),
+            r"\bottomrule",
+            r"\end{tabular}}",
+            r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
+            r"\end{table}",
+        ]
     if document.notes:
         lines += [r"\begin{itemize}", *(rf"\item {_latex(n)}" for n in document.notes)]
         lines.append(r"\end{itemize}")
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def to_html(document: Document) -> str:
@@ -251,8 +284,8 @@ th, td { border-bottom: 1px solid #ccc; padding: 0.2em 0.8em; text-align: left; 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", "—": "---",
-    "†": r"\dag{}", "[": "{[}", "]": "{]}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
+    "—": "---", "·": r"$\cdot$", "√": r"$\surd$", "†": r"\dag{}", "[": "{[}", "]": "{]}",
 }  # fmt: skip
 
 
@@ -266,8 +299,8 @@ def _latex(text: str) -> str:
 
 def _latex_cell(cell: Cell) -> str:
     if isinstance(cell, Figure):
-        spread = rf" \pm {cell.deviation}" if cell.deviation else ""
-        return f"${cell.number}{spread}${cell.mark and ' '}{_latex(cell.mark)}"
+        deviation = rf" \pm {cell.deviation}" if cell.deviation else ""
+        return f"${cell.number}{deviation}${cell.mark and ' '}{_latex(cell.mark)}"
     return _latex(str(cell))
 
 

@@ -77,7 +77,9 @@ def published_note(table: Table, rows: Sequence[RowCells]) -> str:
     outside = [
         is_outside(figure, bounds)
         for row in rows
-        for score, figure in zip(table.columns, table.published[row.row.label], strict=True)
+        for score, figure in zip(
+            table.columns, table.published.get(row.row.label, ()), strict=False
+        )
         if (bounds := row.next_run(score)) is not None
     ]
     if not outside:

@@ -1,6 +1,6 @@
 """The published tables, rendered from the records of trained cells, never from a new run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ def render(
     published: bool = True,
     fmt: str = "markdown",
     digits: int = 4,
+    spread: bool = True,
 ) -> str:
     """Render one published table from records; equal records give equal bytes.
 
@@ -59,6 +60,7 @@ def render(
         published: set the published figures beside or below.
         fmt: one of `study.tables.formats.FORMATS`.
         digits: behind the point.
+        spread: print standard deviations.
 
     Raises:
         UsageError: table, format or digits are not known.
@@ -67,7 +69,8 @@ def render(
     table = find_published(table) if isinstance(table, str) else table
     _check_digits(digits)
     check_one_kind(records, "the records")
-    return write(_document(records, table, published=published, digits=digits), fmt)
+    document = _document(records, table, published=published, digits=digits)
+    return write(document, fmt, spread=spread)
 
 
 def export_tables(
@@ -78,6 +81,8 @@ def export_tables(
     published: bool = True,
     formats: Sequence[str] = ("markdown",),
     digits: int = 4,
+    spread: bool = True,
+    with_tf: bool = False,
 ) -> list[Path]:
     """Write tables into a folder as `table1.md` and so on, each file as a whole or not at all.
 
@@ -88,6 +93,8 @@ def export_tables(
         published: see `render`.
         formats: of `study.tables.formats.FORMATS`.
         digits: see `render`.
+        spread: see `render`.
+        with_tf: see `search_spaces.tables.find_table`.
 
     Returns:
         The files, in the order of names and formats.
@@ -100,9 +107,9 @@ def export_tables(
     endings = {fmt: suffix(fmt) for fmt in formats}
     texts = {
         folder / f"{table.name}{ending}": render(
-            records, table, published=published, fmt=fmt, digits=digits
+            records, table, published=published, fmt=fmt, digits=digits, spread=spread
         )
-        for table in [find_published(name) for name in names]
+        for table in [find_published(name, with_tf=with_tf) for name in names]
         for fmt, ending in endings.items()
     }
     for path, text in texts.items():
@@ -116,6 +123,7 @@ def compare_splits(
     *,
     fmt: str = "markdown",
     digits: int = 4,
+    spread: bool = True,
 ) -> str:
     """Render both splits side by side: how much a configuration loses on unseen patients.
 
@@ -124,6 +132,7 @@ def compare_splits(
         inter_patient_records: cells of the inter-patient split.
         fmt: see `render`.
         digits: see `render`.
+        spread: see `render`.
 
     Raises:
         UsageError: format or digits are not known.
@@ -172,7 +181,7 @@ def compare_splits(
         grids=(Grid("", tuple(header), tuple(body)),),
         notes=tuple(notes),
     )
-    return write(document, fmt)
+    return write(document, fmt, spread=spread)
 
 
 def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: int) -> Document:
@@ -208,20 +217,19 @@ def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: in
             body.append((*label, *ours, row.seeds()))
             continue
         again = tuple(Again(cell) for cell in label)
-        body += [
-            (*label, "this study", *ours, row.seeds()),
-            (*again, "published", *_published_cells(table, row), "1"),
-        ]
-        if row.finished.empty:
-            continue
-        theirs = dict(zip(table.columns, table.published[row.row.label], strict=True))
-        intervals = (row.interval(score, digits) for score in table.columns)
-        less = (row.difference(score, value, digits) for score, value in theirs.items())
-        body.insert(-1, (*again, "95% interval", *intervals, ""))
+        theirs = dict(zip(table.columns, table.published.get(row.row.label, ()), strict=False))
+        body.append((*label, "this study", *ours, row.seeds()))
+        if not row.finished.empty:
+            intervals = (row.interval(score, digits) for score in table.columns)
+            body.append((*again, "95% interval", *intervals, ""))
         if len(row.finished) > 1:
             next_run = (row.prediction(score, digits) for score in table.columns)
-            body.insert(-1, (*again, "95% of one more run", *next_run, ""))
-        body.append((*again, "difference", *less, ""))
+            body.append((*again, "95% of one more run", *next_run, ""))
+        if theirs:
+            body.append((*again, "published", *_published_cells(theirs, row), "1"))
+        if theirs and not row.finished.empty:
+            less = (row.difference(score, value, digits) for score, value in theirs.items())
+            body.append((*again, "difference", *less, ""))
     return Grid("", header, tuple(body))
 
 
@@ -262,11 +270,10 @@ def _titles(table: Table) -> tuple[str, ...]:
     return tuple(COLUMN_TITLES[score] for score in table.columns)
 
 
-def _published_cells(table: Table, row: RowCells) -> tuple[Cell, ...]:
-    figures = zip(table.columns, table.published[row.row.label], strict=True)
+def _published_cells(theirs: Mapping[str, float], row: RowCells) -> tuple[Cell, ...]:
     return tuple(
         Figure(value, mark=OUTSIDE if is_outside(value, row.next_run(score)) else "")
-        for score, value in figures
+        for score, value in theirs.items()
     )
 
 

@@ -14,7 +14,7 @@ class Progress:
         epoch: the last finished epoch.
         max_epochs: at most so many.
         value: the objective as it stands.
-        message: what else there is to say, such as why it failed.
+        message: what else there is to say: the parameters as it begins, why it failed.
         resumed: epochs that were not trained now: a checkpoint held them.
     """
 

@@ -6,6 +6,7 @@ an epoch is the value the trial would return if it stopped there: the objective 
 the best loss so far.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,15 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import TrialState
 
+from ecg.budget import Budget
 from ecg.errors import UsageError
 from ecg.training.result import Epoch
 from study.storage.ids import trial_id
 
 PRUNERS = ("median", "hyperband", "none")
+WARM_UP_SHARE = 0.1  # of the epochs of a budget
+LEAST_WARM_UP = 2
+BASELINE = "baseline"  # attribute of the trial that is never pruned
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class PruningPolicy:
             validation loss; 0 asks at every epoch. Chosen by replay: results/search/README.md.
         warm_up: epochs of a trial before the pruner is asked.
         startup: finished trials before the median pruner judges.
+
+    The first trial of a space, its baseline, is never pruned: all others are compared with it.
 
     Raises:
         UsageError: the pruner is not known, or a number is negative.
@@ -46,7 +53,30 @@ class PruningPolicy:
             raise UsageError(f"unknown pruner '{self.pruner}'; known: {', '.join(PRUNERS)}")
         for name in ("patience", "warm_up", "startup"):
             if getattr(self, name) < 0:
-                raise UsageError(f"the pruning {name} must be 0 or more")
+                raise UsageError(f"--prune-{name.replace('_', '-')} must be 0 or more")
+
+    @classmethod
+    def within(
+        cls,
+        budget: Budget,
+        *,
+        pruner: str = "median",
+        patience: int | None = None,
+        warm_up: int | None = None,
+        startup: int | None = None,
+    ) -> "PruningPolicy":
+        """Return a policy with what is None chosen for a budget.
+
+        The warm-up is a tenth of its epochs, at least 2. Where a training sees all beats its early
+        scores rank badly, so the pruner is asked only when the loss stands still.
+        """
+        share = max(LEAST_WARM_UP, math.ceil(WARM_UP_SHARE * budget.max_epochs))
+        return cls(
+            pruner=pruner,
+            patience=int(budget.train_beats is None) if patience is None else patience,
+            warm_up=share if warm_up is None else warm_up,
+            startup=cls.startup if startup is None else startup,
+        )
 
     def build(self, max_epochs: int) -> BasePruner:
         """Return Optuna's pruner for trials of at most `max_epochs` epochs."""
@@ -76,6 +106,7 @@ class MonitoredCurve:
         self.objective = objective
         self.policy = policy
         self.max_epochs = max_epochs
+        self.is_spared = bool(trial.user_attrs.get(BASELINE))
         self.values: list[float] = []
 
     def __call__(self, epoch: Epoch) -> bool:
@@ -88,8 +119,8 @@ class MonitoredCurve:
             and epoch.number > self.policy.warm_up
             and epoch.epochs_since_best >= self.policy.patience
         )
-        # The leader is asked too: hyperband notes its value, to measure the others by it.
-        return asked and self.trial.should_prune() and not self._leads(value)
+        # Who is spared is asked too: hyperband notes its value, to measure the others by it.
+        return asked and self.trial.should_prune() and not self.is_spared and not self._leads(value)
 
     def carry_forward(self) -> None:
         """Let a trial that stopped early count at all later epochs with its final value.

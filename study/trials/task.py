@@ -15,6 +15,7 @@ from ecg.errors import UsageError
 from study.storage.attributes import key_of
 from study.storage.database import folder_beside, parse_url
 from study.storage.studies import Identity
+from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
 
 SAMPLERS = ("tpe", "random", "gp", "grid")
@@ -33,6 +34,7 @@ class Machine:
         jobs: workers, None for as many as the machine takes.
         threads: CPU threads of each worker.
         checkpoint_seconds: so long at least between two checkpoints of a trial.
+        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
         debug: print the traceback of a failed trial.
 
     Raises:
@@ -46,6 +48,7 @@ class Machine:
     jobs: int | None = None
     threads: int = 1
     checkpoint_seconds: float = 30.0
+    keep: str = KEEP[0]
     debug: bool = False
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Machine:
         check_range("jobs", self.jobs, 1, MOST)
         check_range("threads", self.threads, 1, MOST)
         parse_url(self.storage)
+        check_keep(self.keep)
         if not self.checkpoint_seconds >= 0:
             raise UsageError("--checkpoint-every must be 0 or more seconds")
 
@@ -72,7 +76,9 @@ class Search:
         sampler: of new trials, one of `SAMPLERS`.
         pruning: when trials are pruned.
         replay: recording whose curves stand in for training, None to train.
-        points: of a grid, see `point_of`; None where all trials count.
+        points: of a grid or of an earlier study, see `point_of`; None where all trials count.
+        stop_after: end when so many finished trials in a row brought no gain beyond noise, see
+            `study.run.gain`; 0 for no such end.
     """
 
     space: str
@@ -81,11 +87,12 @@ class Search:
     pruning: PruningPolicy = field(default_factory=PruningPolicy)
     replay: Path | None = None
     points: frozenset[str] | None = None
+    stop_after: int = 0
 
     @property
     def only_queued(self) -> bool:
         """Whether all trials are queued beforehand, none sampled."""
-        return self.sampler == "grid"
+        return self.sampler == "grid" or self.points is not None
 
     def accepts(self, trial: FrozenTrial) -> bool:
         """Whether the trial counts towards the goal; of a grid its points do."""
@@ -105,14 +112,17 @@ class PlannedRuns:
     Attributes:
         keys: of the runs asked for, see `study.run.planned_runs.PlannedRun`.
         reason: why the test part is read.
+        space: file that defines own networks, None where there are none.
     """
 
     keys: frozenset[tuple[str, int]]
     reason: str
+    space: str | None = None
     sampler = "random"  # never asked
     pruning = PruningPolicy(pruner="none")
     only_queued = True
     replay = None
+    stop_after = 0
 
     @property
     def target(self) -> int:

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -22,12 +24,18 @@ from ecg.training import (
     TrainResult,
     measure,
     predict,
-    predict_probabilities,
     train,
 )
 from ecg.training.order import derive_seed
 from search_spaces import Space
-from study.storage.artifacts import FOLDER, keep_files, note_attributes, pack_probabilities
+from study.storage.artifacts import (
+    FOLDER,
+    TEST_PREDICTIONS,
+    VALIDATION_PREDICTIONS,
+    WEIGHTS,
+    keep_files,
+    note_attributes,
+)
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
@@ -35,13 +43,16 @@ from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
+from study.storage.weights import KEPT_ATTRIBUTE, is_kept
+from study.trials.kept_files import predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve
 from study.trials.replay import OnEpoch, follow
 from study.trials.task import PlannedRuns, Task
+from study.wording import say_parameters
 
-CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted", "f1_nsv")
+CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,6 +105,14 @@ def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -
     return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
 
 
+def repeat_of(config: TrainConfig, seed: int, repeat: int) -> TrainConfig:
+    """Return a configuration of `configure` with the seed of another repeat; 0 is the first."""
+    if repeat == 0:
+        return config
+    digest = config.replace(seed=0).digest
+    return config.replace(seed=derive_seed("training", seed, digest, repeat) % 2**31)
+
+
 def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     """Train the configuration of a trial and store everything about it.
 
@@ -116,19 +135,21 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
                     trial=trial.number,
                     state="running",
                     epoch=epoch.number,
-                    max_epochs=config.max_epochs,
+                    max_epochs=bench.identity.repeats * config.max_epochs,
                     value=curve.values[epoch.best_epoch - 1],
                     resumed=checkpoint.resumed,
                 )
             )
         return prune
 
-    bench.emit(Progress(trial.number, "running", max_epochs=config.max_epochs))
-    result = _train(trial, config, bench, on_epoch, checkpoint)
+    most = bench.identity.repeats * config.max_epochs
+    said = say_parameters(trial.params) if trial.params else ""
+    bench.emit(Progress(trial.number, "running", max_epochs=most, message=said))
+    result, value = _train(trial, config, bench, on_epoch, checkpoint)
     if result.stop_reason == "pruned":
         return None
     curve.carry_forward()
-    return result.best.scores[objective]
+    return value
 
 
 def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
@@ -145,29 +166,86 @@ def _train(
     bench: Bench,
     on_epoch: OnEpoch,
     checkpoint: Checkpoint,
-) -> TrainResult:
-    """Train the configuration, or follow a curve that is known, and store what was found."""
-    if (known := _known_curve(trial, config, bench)) is not None:
+) -> tuple[TrainResult, float]:
+    """Train the configuration, or follow a curve that is known, and store what was found.
+
+    Returns:
+        The training with the first seed, and the objective, over all seeds.
+    """
+    objective = bench.identity.objective
+    if (found_before := _known_curve(trial, config, bench)) is not None:
+        known, repeats = found_before
         result = follow(known, config, on_epoch)
-        _keep(trial, result, describe_result(result), bench)
-        return result
+        found = describe_result(result) | describe_repeats(repeats)
+        _keep(trial, result, found, bench)
+        return result, found["validation"][objective]
     assert bench.data is not None
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
-    found = describe_result(result)
-    probabilities: bytes | None = None
+    found, files = describe_result(result), dict[str, bytes]()
     if bench.test is not None:
         found |= describe_test(result, bench)
         if is_confirming(bench.identity.space):
-            answers = predict_probabilities(config, result.weights, bench.test, bench.precision)
-            probabilities = pack_probabilities(answers.numpy(), bench.test.labels.cpu().numpy())
+            answers = predict(config, result.weights, bench.test, bench.precision)
+            files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
+    checkpoints = [checkpoint]
     if result.weights and result.stop_reason != "pruned":
+        again, more = _train_again(trial, config, bench, len(result.epochs))
+        checkpoints += more
+        found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
-        found["examples"] = pick_examples(bench.data.validation, predicted)
-    _keep(trial, result, found, bench, probabilities)
-    checkpoint.remove()
-    return result
+        found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
+        if _keeps_weights(trial, found["validation"][objective], bench):
+            files[WEIGHTS] = weights_file(result)
+        files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
+    _keep(trial, result, found, bench, files)
+    for each in checkpoints:  # kept until all seeds are trained: an interrupted trial goes on
+        each.remove()
+    return result, found["validation"][objective]
+
+
+def _train_again(
+    trial: optuna.Trial, config: TrainConfig, bench: Bench, epochs: int
+) -> tuple[list[TrainResult], list[Checkpoint]]:
+    """Train the configuration with the study's other seeds; none of these is pruned.
+
+    Args:
+        trial: of the configuration.
+        config: with the first seed.
+        bench: of this process.
+        epochs: trained with the first seed.
+    """
+    assert bench.data is not None
+    repeats = bench.identity.repeats
+    results: list[TrainResult] = []
+    checkpoints: list[Checkpoint] = []
+    for repeat in range(1, repeats):
+        again = repeat_of(config, bench.identity.seed, repeat)
+        checkpoints.append(checkpoint := _checkpoint(again, bench))
+
+        def on_epoch(epoch: Epoch, before: int = epochs) -> None:
+            news = Progress(
+                trial.number, "running", before + epoch.number, repeats * config.max_epochs
+            )
+            with interrupts_held():
+                bench.emit(news)
+
+        with interrupts_allowed():
+            results.append(train(again, bench.data, on_epoch, checkpoint, bench.precision))
+        epochs += len(results[-1].epochs)
+    return results, checkpoints
+
+
+def _keeps_weights(trial: optuna.Trial, value: float, bench: Bench) -> bool:
+    """Whether the trial is among those that keep their weights, as it stands now."""
+    complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return is_kept(
+        bench.task.machine.keep,
+        value,
+        (other.value for other in complete if other.value is not None),
+        is_baseline=bool(trial.user_attrs.get("baseline")),
+    )
 
 
 def _keep(
@@ -175,26 +253,28 @@ def _keep(
     result: TrainResult,
     found: dict[str, Any],
     bench: Bench,
-    probabilities: bytes | None = None,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Store what a training run found: attributes, files and a note."""
+    """Store what a training run found: attributes, files by name, and a note."""
     means = {
         name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
     }
     facts = {**found, **means, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
+    folder = bench.task.machine.checkpoints.parent / FOLDER
+    entries, written = keep_files(trial, files, folder)
     set_attributes(
         trial,
-        found,
-        system=keep_files(
-            trial, result, bench.task.machine.checkpoints.parent / FOLDER, probabilities
-        ),
+        found | {KEPT_ATTRIBUTE: WEIGHTS in written},
+        system=entries,
         of_study=note_attributes(trial_id(trial), note, trial.number),
     )
 
 
-def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> RecordedTrial | None:
-    """Return the curve this configuration would have, where it need not be trained.
+def _known_curve(
+    trial: optuna.Trial, config: TrainConfig, bench: Bench
+) -> tuple[RecordedTrial, list[dict[str, Any]]] | None:
+    """Return the curve this configuration would have and its repeats, where it is not trained.
 
     That is a replay, and a search that samples a configuration a second time: its seed is
     derived from the configuration, so its training would be the same again.
@@ -202,11 +282,12 @@ def _known_curve(trial: optuna.Trial, config: TrainConfig, bench: Bench) -> Reco
     if bench.space is None:
         return None
     if bench.recording is not None:
-        return bench.recording.nearest(bench.space, trial.params)
+        return bench.recording.nearest(bench.space, trial.params), []
     for twin in trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         if twin.user_attrs.get("config") == config.to_fields():
             set_attributes(trial, {"same_as": twin.number})
-            return RecordedTrial(twin.params, get_attribute(trial.study, twin, "curves"))
+            recorded = RecordedTrial(twin.params, get_attribute(trial.study, twin, "curves"))
+            return recorded, get_attribute(trial.study, twin, "repeats") or []
     return None
 
 
@@ -257,6 +338,34 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
         "stop_reason": result.stop_reason,
         "seconds": round(result.seconds, 3),
         "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def describe_repeat(result: TrainResult) -> dict[str, Any]:
+    """Return what is kept of the training with one of several seeds."""
+    return {
+        "seed": result.config.seed,
+        "validation": result.best.scores,
+        "confusion": result.confusion,
+        "best_epoch": result.best_epoch,
+        "last_epoch": len(result.epochs),
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def describe_repeats(repeats: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the attributes of a trial that was trained with several seeds; none for one.
+
+    The validation scores are means over the seeds. Curves, confusion matrix and weights stay
+    those of the first seed.
+    """
+    if len(repeats) < 2:
+        return {}
+    each = [repeat["validation"] for repeat in repeats]
+    return {
+        "validation": {name: fmean(scores[name] for scores in each) for name in each[0]},
+        "seconds": round(sum(repeat["seconds"] for repeat in repeats), 3),
+        "repeats": repeats,
     }
 
 

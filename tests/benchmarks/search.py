@@ -1,23 +1,23 @@
 """What pruning saves and costs, and which sampler finds more, replayed on recorded curves.
 
-    python -m tests.benchmarks.search results/search/imbalance-quick.jsonl
+    python -m tests.benchmarks.search results/search/*.jsonl \\
+        results/tables/tables-mitdb-intra-patient-paper/curves.jsonl
 
-runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the recording. On the
-curves beside a results file, which belong to no space, pruners alone are compared.
-Everything is seeded: the same recording gives the same files.
+runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the first recording.
+On the curves beside a results file, which belong to no space, pruners alone are compared.
+Everything is seeded: the same recordings give the same files.
 """
 
 import argparse
 import random
-import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
 import pandas as pd
 
-from ecg.budget import find_budget
+from ecg.budget import Budget, find_budget
 from ecg.training import TrainConfig
 from search_spaces import Space, find_space
 from search_spaces.tables import ALL_TABLES
@@ -29,25 +29,36 @@ from study.trials.replay import follow
 from study.trials.trial import configure
 
 ORDERS = 40  # random orders of the recorded trials
-POLICIES = (
-    PruningPolicy(pruner="none"),
-    *(
-        PruningPolicy(pruner=pruner, patience=patience)
+TOP = 5  # of the recorded trials, or half of them where there are fewer than ten
+UNPRUNED = PruningPolicy(pruner="none")
+RUN = "run"  # number of a planned run, in the place of parameters
+# Samplers, and after how many random trials they begin to model.
+SAMPLERS = (
+    ("random", 0),
+    *(("tpe", startup) for startup in (2, 4, 6, 10)),
+    *(("gp", startup) for startup in (2, 4, 6, 10)),
+    ("grid", 0),
+)
+
+
+def policies(budget: Budget, trials: int) -> list[PruningPolicy]:
+    """Return the policies that are compared; of few trials fewer are spared at the start."""
+    startup = min(PruningPolicy.startup, max(1, trials // 4))
+    return [
+        PruningPolicy.within(budget, pruner=pruner, patience=patience, startup=startup)
         for pruner in ("median", "hyperband")
         for patience in (0, 1, 2)
-    ),
-)
-RUN = "run"  # number of a planned run, in the place of parameters
-SAMPLERS = ("random", "tpe", "gp", "grid")
+    ]
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """One replayed study: epochs trained, the best complete value, trials pruned."""
+    """One replayed study: epochs trained, the best complete value, trials pruned by number."""
 
     epochs: int
     best: float
-    pruned: int
+    pruned: frozenset[int]
+    values: tuple[float | None, ...]
 
 
 class Replay:
@@ -65,6 +76,7 @@ class Replay:
         trials: int,
         sampler: str,
         seed: int,
+        startup: int = 10,
     ) -> Replayed:
         """Run the queued points, then sampled ones, up to `trials`."""
         study = optuna.create_study(
@@ -74,18 +86,20 @@ class Replay:
         )
         for point in queued:
             study.enqueue_trial(point)
-        epochs = pruned = 0
+        epochs = 0
+        values: list[float | None] = []
         for number in range(trials):
-            study.sampler = make_sampler(sampler, seed, number)
+            study.sampler = make_sampler(sampler, seed, number, startup)
             trial = study.ask()
             result_epochs, value = self._follow(trial, policy)
             epochs += result_epochs
+            values.append(value)
             if value is None:
-                pruned += 1
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             else:
                 study.tell(trial, value)
-        return Replayed(epochs, study.best_value, pruned)
+        pruned = frozenset(number for number, value in enumerate(values) if value is None)
+        return Replayed(epochs, study.best_value, pruned, tuple(values))
 
     def _follow(self, trial: optuna.Trial, policy: PruningPolicy) -> tuple[int, float | None]:
         recorded, config = self._choose(trial)
@@ -115,8 +129,9 @@ def compare_pruners(replay: Replay) -> pd.DataFrame:
     rows = []
     for order in range(ORDERS):
         shuffled = random.Random(order).sample(points, len(points))
-        whole = replay.run(POLICIES[0], shuffled, len(points), "random", order)
-        for policy in POLICIES[1:]:
+        whole = replay.run(UNPRUNED, shuffled, len(points), "random", order)
+        best = top(whole.values)
+        for policy in policies(replay.budget, len(points)):
             replayed = replay.run(policy, shuffled, len(points), "random", order)
             rows.append(
                 {
@@ -125,10 +140,17 @@ def compare_pruners(replay: Replay) -> pd.DataFrame:
                     "order": order,
                     "epochs_saved": 1 - replayed.epochs / whole.epochs,
                     "regret": whole.best - replayed.best,
-                    "pruned": replayed.pruned,
+                    "kept": 1 - len(best & replayed.pruned) / len(best),
+                    "pruned": len(replayed.pruned),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def top(values: Sequence[float | None]) -> frozenset[int]:
+    """Return the numbers of the best trials of an unpruned study, see `TOP`."""
+    ranked = sorted(range(len(values)), key=lambda number: -(values[number] or 0.0))
+    return frozenset(ranked[: min(TOP, max(1, len(values) // 2))])
 
 
 def compare_samplers(replay: Replay, repeats: int, trials: int) -> pd.DataFrame:
@@ -137,91 +159,124 @@ def compare_samplers(replay: Replay, repeats: int, trials: int) -> pd.DataFrame:
     assert replay.space is not None
     baseline = dict(replay.space.baseline)
     grid = [point for point in replay.space.grid(5) if point != baseline]
-    for sampler in SAMPLERS:
+    for sampler, startup in SAMPLERS:
         for repeat in range(repeats):
             queued = [baseline]
             if sampler == "grid":
                 queued += random.Random(repeat).sample(grid, min(trials - 1, len(grid)))
-            found = replay.run(POLICIES[0], queued, trials, sampler, repeat)
-            rows.append({"sampler": sampler, "repeat": repeat, "best": found.best})
+            found = replay.run(UNPRUNED, queued, trials, sampler, repeat, startup)
+            rows.append(
+                {
+                    "sampler": sampler,
+                    "startup": startup,
+                    "trials": trials,
+                    "repeat": repeat,
+                    "best": found.best,
+                }
+            )
     return pd.DataFrame(rows)
 
 
 def report(
-    recording: Recording, name: str, pruning: pd.DataFrame, samplers: pd.DataFrame | None
+    recordings: Mapping[str, Recording], pruning: pd.DataFrame, samplers: pd.DataFrame
 ) -> str:
     """Write what was found as markdown."""
-    identity = recording.identity
-    epochs = sum(len(trial) for trial in recording.trials)
     lines = [
         "# Pruners and samplers, replayed on recorded curves",
         "",
-        f"`{name}` holds {len(recording.trials)} real trials ({epochs} epochs) of the space "
-        f"`{identity['space']}`: data {identity['source']} ({str(identity['data'])[:12]}), split "
-        f"{identity['split']}, budget **{identity['budget']}**, {identity['device']} "
-        f"({identity['precision']}), no pruning. Validation figures only. Made by "
-        "`python -m tests.benchmarks.search`; the same recording gives the same figures.",
+        "Made by `python -m tests.benchmarks.search`; the same recordings give the same figures. "
+        "Validation figures of real trials that were not pruned.",
+    ]
+    for name, recording in recordings.items():
+        identity = recording.identity
+        epochs = sum(len(trial) for trial in recording.trials)
+        objective = identity["objective"]
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            f"{len(recording.trials)} trials ({epochs} epochs) of `{identity['space']}`: data "
+            f"{identity['source']} ({str(identity['data'])[:12]}), split {identity['split']}, "
+            f"budget **{identity['budget']}**, {identity['device']} ({identity['precision']}).",
+            "",
+            *report_pruning(pruning[pruning["recording"] == name], objective, recording),
+        ]
+        mine = samplers[samplers["recording"] == name] if len(samplers) else samplers
+        for trials, rows in mine.groupby("trials") if len(mine) else ():
+            lines += ["", *report_samplers(rows, int(trials))]
+    return "\n".join(lines) + "\n"
+
+
+def report_pruning(pruning: pd.DataFrame, objective: str, recording: Recording) -> list[str]:
+    """Write what pruning saved and lost as lines."""
+    best = len(top([0.0] * len(recording.trials)))
+    startup = policies(find_budget(recording.identity["budget"]), len(recording.trials))[0].startup
+    lines = [
+        f"All recorded trials in {ORDERS} random orders; the median judges after {startup} "
+        f"finished trials. Kept: the share of the best {best} recorded trials that was not pruned "
+        f"(mean, and the share of orders with all of them). Regret: best {objective} without "
+        "pruning minus with it. Patience: the pruner is asked after so many epochs without a "
+        "better validation loss.",
         "",
-        "## Pruning",
-        "",
-        f"All recorded trials, in {ORDERS} random orders. Regret: best objective "
-        f"({identity['objective']}) without pruning minus with it. Patience: the pruner is asked "
-        "after so many epochs without a better validation loss (`--prune-patience`).",
-        "",
-        "| pruner | patience | epochs saved (mean ± sd) | regret (mean, max) | no regret "
-        "| pruned |",
-        "|---|---|---|---|---|---|",
+        f"| pruner | patience | epochs saved (mean ± sd) | best {best} kept | all {best} kept "
+        "| regret (mean, max) | pruned |",
+        "|---|---|---|---|---|---|---|",
     ]
     for (pruner, patience), rows in pruning.groupby(["pruner", "patience"], sort=False):
         saved, regret = rows["epochs_saved"], rows["regret"]
         lines.append(
             f"| {pruner} | {patience} | {saved.mean():.1%} ± {saved.std():.1%} | "
-            f"{regret.mean():.4f}, {regret.max():.4f} | {(regret <= 0).mean():.0%} | "
-            f"{rows['pruned'].mean():.1f} |"
+            f"{rows['kept'].mean():.0%} | {(rows['kept'] >= 1).mean():.0%} | "
+            f"{regret.mean():.4f}, {regret.max():.4f} | {rows['pruned'].mean():.1f} |"
         )
-    if samplers is None:
-        return "\n".join(lines) + "\n"
-    repeats = samplers["repeat"].nunique()
-    lines += [
+    return lines
+
+
+def report_samplers(samplers: pd.DataFrame, trials: int) -> list[str]:
+    """Write what each sampler found as lines."""
+    lines = [
+        f"Searches of {trials} trials, {samplers['repeat'].nunique()} each, the baseline first; a "
+        "trial follows the recorded trial nearest to its parameters, so no search can find more "
+        "than the best of the recording. Start-up: trials drawn at random before the sampler "
+        "models what was found.",
         "",
-        "## Samplers",
-        "",
-        f"{repeats} searches each, of equal length, the baseline first; a trial follows the "
-        "recorded trial nearest to its parameters, so no search can find more than the best of "
-        "the recording.",
-        "",
-        "| sampler | best objective (mean ± sd) | median | searches better than random's median |",
+        "| sampler | start-up | best objective (mean ± standard error) | median |",
         "|---|---|---|---|",
     ]
-    random_median = statistics.median(samplers.query("sampler == 'random'")["best"])
-    for sampler, rows in samplers.groupby("sampler", sort=False):
+    for (sampler, startup), rows in samplers.groupby(["sampler", "startup"], sort=False):
         best = rows["best"]
         lines.append(
-            f"| {sampler} | {best.mean():.4f} ± {best.std():.4f} | {best.median():.4f} | "
-            f"{(best > random_median).mean():.0%} |"
+            f"| {sampler} | {startup or '-'} | {best.mean():.4f} ± {best.sem():.4f} | "
+            f"{best.median():.4f} |"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recording", type=Path)
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("recordings", type=Path, nargs="+")
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--trials", type=int, nargs="+", default=[12])
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    recording = read_recording(arguments.recording)
-    space = recording.identity["space"]
-    replay = Replay(recording, None if space == ALL_TABLES else find_space(space))
-    pruning = compare_pruners(replay)
-    samplers = None
-    if replay.space is not None:
-        samplers = compare_samplers(replay, arguments.repeats, arguments.trials)
-    folder = arguments.recording.parent
-    write_text(folder / "pruning.csv", pruning.to_csv(index=False, float_format="%.6f"))
-    if samplers is not None:
-        write_text(folder / "samplers.csv", samplers.to_csv(index=False, float_format="%.6f"))
-    text = report(recording, arguments.recording.name, pruning, samplers)
+    recordings, pruning, samplers = {}, [], [pd.DataFrame()]
+    for path in arguments.recordings:
+        recording = read_recording(path)
+        of_runs = recording.identity["space"] == ALL_TABLES
+        name = path.parent.name if of_runs else path.name
+        recordings[name] = recording
+        replay = Replay(recording, None if of_runs else find_space(recording.identity["space"]))
+        pruning.append(compare_pruners(replay).assign(recording=name))
+        if replay.space is not None:
+            for trials in arguments.trials:
+                found = compare_samplers(replay, arguments.repeats, trials)
+                samplers.append(found.assign(recording=name))
+    folder = arguments.recordings[0].parent
+    tables = pd.concat(pruning), pd.concat(samplers)
+    for name, table in zip(("pruning", "samplers"), tables, strict=True):
+        if len(table):
+            write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6f"))
+    text = report(recordings, *tables)
     write_text(folder / "README.md", text)
     print(text)
 

@@ -15,7 +15,7 @@ from tests.benchmarks.plain import plain_network
 from tests.benchmarks.training_report import ratios, render
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", training.NETWORKS)
 def test_the_plain_network_is_the_same_function(name: str) -> None:
     # The baseline is the same network in PyTorch's usual layers, not an easier or harder one.
     config = TrainConfig(model=name, width_multiplier=0.25)
@@ -52,7 +52,7 @@ def test_every_loop_that_is_timed_learns(loop: str) -> None:
         remote.stop()
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", training.NETWORKS)
 def test_the_network_in_keras_has_our_parameters(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

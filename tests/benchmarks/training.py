@@ -31,6 +31,7 @@ from tests.benchmarks.plain import BATCH
 from tests.benchmarks.training_report import render
 from tests.benchmarks.turns import Remote, Timed
 
+NETWORKS = ("simple", "four-layer", "residual", "coupled")  # the published ones
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
 TURN_FLOPS = {"cpu": 60e9, "cuda": 10e12}  # about half a second of one core, or of a GPU
 FEATURES = ("avx2", "avx512_f", "avx512_bf16", "amx_bf16")
@@ -137,7 +138,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--data", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
-    parser.add_argument("--networks", nargs="+", default=models.MODELS, choices=models.MODELS)
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--jobs", type=int, nargs="*", help="default: the cores; nothing on CUDA")

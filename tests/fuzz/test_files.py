@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import EcgError
+from ecg.model_file import load_model, save_model
 from ecg.training import Checkpoint, Epoch, TrainConfig
-from ecg.training.run import Run
+from ecg.training.run import Run, build_model
 from search_spaces import Space, find_space
 from study.storage.recordings import read_recorded, read_recording
 from study.storage.results import read_results, write_results
@@ -21,7 +22,7 @@ from study.trials.replay import follow
 from tests.fuzz.fuzzing import WRONG, anything, bent, damaged, evil, fuzz, misspelt, only_ours
 from tests.support.fake_cells import fake_records
 from tests.support.setting import REPOSITORY, TINY
-from tests.support.toy import toy_data
+from tests.support.toy import toy_data, toy_heartbeats
 
 FORMATS = ("markdown", "csv", "latex", "html")
 RECORDING = REPOSITORY / "results" / "search" / "imbalance-quick.jsonl"
@@ -224,7 +225,7 @@ def test_a_forged_checkpoint_raises_nothing(
     Checkpoint(path, "key").save(half, 1.0)
     path.write_bytes(data.draw(checkpoints(path.read_bytes())))
     with monkeypatch.context() as patch:
-        patch.setattr("ecg.training.checkpoint._digest", AnyDigest)
+        patch.setattr("ecg.training.checkpoint.content_digest", AnyDigest)
         assert isinstance(only_ours(lambda: Checkpoint(path, "key").resume(CONFIG, DATA)), tuple)
 
 
@@ -238,3 +239,19 @@ class AnyDigest:
         return True
 
     __hash__ = None  # type: ignore[assignment]
+
+
+@fuzz
+@given(st.data())
+def test_a_damaged_model_file_is_refused_by_name_or_unchanged(
+    place: Path, data: st.DataObject
+) -> None:
+    # Rule: nothing that was changed is used, be it one bit of one weight.
+    path, beats = place / "model.safetensors", toy_heartbeats(20).signals
+    config = TrainConfig(model="simple", width_multiplier=0.1)
+    weights = {name: t.fill_(0.1) for name, t in build_model(config).state_dict().items()}
+    save_model(path, config, weights, {"split": "inter-patient"})
+    expected = load_model(path).logits(beats)
+    path.write_bytes(data.draw(damaged(path.read_bytes())))
+    found = only_ours(lambda: load_model(path).logits(beats), path)
+    assert isinstance(found, EcgError) or (found == expected).all()

@@ -290,7 +290,7 @@ def test_errors_name_the_space_and_the_parameter(make: Any, words: list[str]) ->
 
 
 def test_a_parameter_that_is_no_field_lists_all_fields() -> None:
-    known = ", ".join(field.name for field in dataclasses.fields(TrainConfig))
+    known = ", ".join(TrainConfig.field_names())
     with pytest.raises(UsageError, match=known):
         one(Real("lr", 0, 1))
 

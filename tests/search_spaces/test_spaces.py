@@ -17,7 +17,7 @@ from ecg.errors import UsageError
 from ecg.models import Shape
 from ecg.training import TrainConfig
 from search_spaces import Params, Space, all_spaces, find_space
-from study.run.command import GRID_POINTS
+from study.run.points import GRID_POINTS
 from study.trials.trial import configure
 from tests.search_spaces.test_space import Drawn
 from tests.support.toy import flat_heartbeats, rule, toy_heartbeats

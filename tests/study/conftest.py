@@ -62,7 +62,7 @@ def cut_table(monkeypatch: pytest.MonkeyPatch) -> str:
     small = {"model": "simple", "width_multiplier": 0.1}
     rows = configurations(("table3",))[:2]
     cut = [type(row)(**{**vars(row), "fields": {**row.fields, **small}}) for row in rows]
-    monkeypatch.setattr("study.run.command.configurations", lambda _: cut)
+    monkeypatch.setattr("study.run.command.configurations", lambda *_, **__: cut)
     assert "table3" in TABLES
     return "table3"
 

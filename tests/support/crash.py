@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -116,7 +117,9 @@ def _is_in_group(number: int, group: int) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file of weights has its end."""
+    """Whether a file of weights, or of predictions, has its end."""
+    if zipfile.is_zipfile(path):
+        return True
     content = path.read_bytes()
     length = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:length])

@@ -10,6 +10,7 @@ import pandas as pd
 from ecg.metrics import scores
 from ecg.training.config import PROTOCOL
 from search_spaces.tables import Row, configurations
+from study.storage.attributes import PLANNED
 from study.storage.results import records_of_rows
 from study.storage.results_checks import SHARED
 
@@ -87,3 +88,24 @@ def fake_records(
     return records_of_rows(
         fake_cell(row, repeat, **(changes or {})) for row in chosen for repeat in range(seeds)
     )
+
+
+def fake_runs(runs: Sequence[tuple[Row, int]], **identity: Any) -> pd.DataFrame:
+    """Records of a study of planned runs: one complete run per row and seed.
+
+    Args:
+        runs: rows of published tables, and seeds counted from 0.
+        identity: what differs from the full protocol.
+    """
+    records = []
+    for number, (row, repeat) in enumerate(runs):
+        cell = fake_cell(row, repeat)
+        config = {k.removeprefix("config_"): v for k, v in cell.items() if "config_" in k}
+        planned = {"configuration": cell["configuration"], "repeat": repeat}
+        records.append({**cell, "number": number, "config": config, PLANNED: planned})
+    found = pd.DataFrame(records, columns=None if records else ["state"])
+    found.attrs["identity"] = {
+        "space": "tables", "source": "mitdb", "split": "intra-patient", "budget": "paper",
+        "data": "0123456789abcdef" * 4, "protocol": PROTOCOL, **identity,
+    }  # fmt: skip
+    return found

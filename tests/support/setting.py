@@ -163,13 +163,14 @@ def wait_until(
     condition: Callable[[], bool],
     process: subprocess.Popen[str] | None = None,
     seconds: float = SECONDS,
+    pause: float = 0.005,
 ) -> None:
-    """Wait for a condition, which must come true while the process lives."""
+    """Wait for a condition, which must come true while the process lives; look every `pause` s."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         assert process is None or process.poll() is None, process.communicate()
-        time.sleep(0.005)
+        time.sleep(pause)
 
 
 def die_or_watch(folder: Any, _: object) -> None:

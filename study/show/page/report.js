@@ -1,37 +1,96 @@
 "use strict";
 
+const INK = "#222222"; // drawn in the colour of the text
+const NARROW = 620; // pixels, below which plots side by side go below one another
+const PANEL = 230; // pixels that each of them then is high
+
 // Colours of the page, so that figures follow the light or dark scheme of the reader.
-function themed(layout) {
+function themed(figure) {
   const css = getComputedStyle(document.documentElement);
   const text = css.getPropertyValue("--text").trim();
   const grid = css.getPropertyValue("--grid").trim();
   const page = css.getPropertyValue("--page").trim();
-  const themedLayout = structuredClone(layout);
-  themedLayout.paper_bgcolor = themedLayout.plot_bgcolor = page;
-  themedLayout.font = { ...themedLayout.font, color: text };
-  for (const name of Object.keys(themedLayout)) {
+  const { data, layout } = JSON.parse(JSON.stringify(figure).replaceAll(INK, text));
+  layout.paper_bgcolor = layout.plot_bgcolor = page;
+  for (const name of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(name)) {
-      Object.assign(themedLayout[name], { gridcolor: grid, zerolinecolor: grid });
+      Object.assign(layout[name], { gridcolor: grid, zerolinecolor: grid });
     }
   }
-  for (const note of themedLayout.annotations || []) {
+  for (const note of layout.annotations || []) {
     if (note.bgcolor) note.bgcolor = page;
   }
-  return themedLayout;
+  return { data, layout };
+}
+
+// Small plots side by side cannot be read on a phone: set each on a row.
+function stack(data, layout) {
+  const columns = layout.meta?.columns || 1;
+  const named = data.filter((trace) => trace.name && trace.showlegend !== false).length;
+  const legend = named > 1 ? 22 * Math.ceil(named / 2) : 0;
+  layout.legend = { ...layout.legend, font: { size: 11 }, entrywidth: 90 };
+  if (columns < 2) {
+    layout.height += legend;
+    return;
+  }
+  const names = Object.keys(layout).filter((n) => /^yaxis\d*$/.test(n));
+  names.sort((a, b) => Number(a.slice(5) || 1) - Number(b.slice(5) || 1));
+  const titles = (layout.annotations || []).filter((n) => n.xref === "paper" && n.yref === "paper");
+  const height = names.length * PANEL;
+  const share = PANEL / height;
+  names.forEach((name, index) => {
+    const number = name.slice(5);
+    const x = layout[`xaxis${number}`];
+    const y = layout[name];
+    const first = layout[`yaxis${String(index - (index % columns) + 1).replace(/^1$/, "")}`];
+    const below = layout[`xaxis${String(names.length - columns + (index % columns) + 1)}`];
+    const top = 1 - index * share;
+    y.domain = [top - share + 65 / height, top - 30 / height];
+    x.domain = [0, 1];
+    x.showticklabels = y.showticklabels = true;
+    y.title = first.title;
+    if (!x.title?.text && below) x.title = below.title;
+    if (titles[index]) {
+      Object.assign(titles[index], { x: 0.5, y: y.domain[1] });
+      titles[index].text = titles[index].text.replaceAll("-<br>", "");
+    }
+  });
+  layout.height = height + legend + 30;
+  Object.assign(layout.legend, { y: 1, yanchor: "bottom" });
+  layout.margin = { ...layout.margin, t: legend + 20, b: 10 };
 }
 
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const config = { responsive: true, displaylogo: false, displayModeBar: false };
 
+async function draw(id) {
+  const place = document.getElementById(id);
+  const { data, layout } = themed(figures[id]);
+  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout);
+  place.style.height = `${layout.height}px`;
+  await Plotly.react(place, data, layout, config);
+  place.dataset.drawn = "yes";
+}
+
 async function drawAll() {
-  for (const [id, figure] of Object.entries(figures)) {
-    const place = document.getElementById(id);
-    await Plotly.react(place, figure.data, themed(figure.layout), config);
-    place.dataset.drawn = "yes";
+  for (const id of Object.keys(figures)) {
+    // What is folded has no width yet; it is drawn when it is opened.
+    if (document.getElementById(id).closest("details:not([open])")) continue;
+    await draw(id);
     await new Promise((done) => setTimeout(done)); // let the page answer in between
   }
   document.body.dataset.drawn = "yes";
 }
+
+for (const folded of document.querySelectorAll("details")) {
+  folded.addEventListener("toggle", async () => {
+    if (!folded.open) return;
+    for (const place of folded.querySelectorAll(".plot:not([data-drawn])")) await draw(place.id);
+  });
+}
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
 
 function cellValue(row, column) {
   const cell = row.cells[column];
@@ -65,3 +124,4 @@ for (const header of document.querySelectorAll("table.sortable th")) {
 }
 drawAll();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+matchMedia(`(max-width: ${NARROW}px)`).addEventListener("change", drawAll);

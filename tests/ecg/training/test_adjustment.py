@@ -60,7 +60,7 @@ def test_the_kept_weights_predict_with_the_tau_that_was_chosen(
     assert result.best.tau in find_taus(0.5)
     confusion = measure(result.config, result.weights, data.validation, precision)
     assert confusion == result.confusion
-    predicted = predict(result.config, result.weights, data.validation, precision)
+    predicted = predict(result.config, result.weights, data.validation, precision).argmax(1)
     right = sum(confusion[label][label] for label in range(5))
     assert (predicted == data.validation.labels).sum() == right
 

@@ -18,7 +18,7 @@ from study.storage.results_values import config_value
 from tests.support.toy import rule
 
 REPOSITORY = Path(__file__).parents[3]
-FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]
+FIELDS = TrainConfig.field_names()
 few = st.sampled_from  # few values each, so that two draws are often equal
 fields = st.fixed_dictionaries(
     {},

@@ -94,7 +94,9 @@ def test_training_data_is_on_the_asked_device() -> None:
     beats = toy_heartbeats(300)
     data = training_data(beats, make_split("intra-patient", beats), FEW, CPU)
     devices = {
-        tensor.device for part in (data.train, data.validation) for tensor in vars(part).values()
+        tensor.device
+        for part in (data.train, data.validation)
+        for tensor in (part.signals, part.labels)
     }
     assert devices == {data.device} == {CPU}
 

@@ -102,7 +102,7 @@ MARK = "simulated beats, reduced budget 'smoke'"
 def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
     sqlite_url: str, typed: Callable[..., Typed]
 ) -> None:
-    study = fill(sqlite_url)
+    study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(IDENTITY))
     records = load_records(sqlite_url, study.study_name)
     for plot in PLOTS:
@@ -123,7 +123,7 @@ def test_images_of_a_trial_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(sqlite_url: str) -> None:
     assert differences_from_protocol(asdict(FULL)) == []
-    study = fill(sqlite_url)
+    study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(FULL))
     records = study_records(study)
     assert all(plot.draw(records).layout.title.text is None for plot in PLOTS)

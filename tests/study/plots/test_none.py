@@ -26,9 +26,9 @@ def decisive(sqlite_url: str) -> str:
     )
     study.set_user_attr("identity", {"budget": "paper", "source": "mitdb"})
     facts = fake_trial(0).user_attrs
-    for number in range(18):
+    for number in range(36):
         factor = FACTORS[number % 3]
-        params = {"scheduler_factor": factor, "noise": (number * 7 % 18) / 18}
+        params = {"scheduler_factor": factor, "noise": (number * 7 % 36) / 36}
         distributions = {
             "scheduler_factor": CategoricalDistribution(FACTORS),
             "noise": FloatDistribution(0, 1),
@@ -62,8 +62,8 @@ def test_none_is_counted_in_importances(decisive: str) -> None:
 def test_none_is_drawn(decisive: str) -> None:
     records = load_records(decisive, "none")
     with_none = int((records["param_scheduler_factor"] == "none").sum())
-    assert with_none == 6
-    assert records["param_scheduler_factor"].isna().sum() == 3
+    assert with_none == 12
+    assert records["param_scheduler_factor"].isna().sum() == 6
     drawn = slices(records)
     axis = list(records.filter(like="param_").columns).index("param_scheduler_factor")
     points = [
@@ -71,7 +71,7 @@ def test_none_is_drawn(decisive: str) -> None:
         for x in trace.x
     ]  # fmt: skip
     assert points.count("none") == with_none
-    assert len(points) == 15  # nothing of the trials without the parameter
+    assert len(points) == 30  # nothing of the trials without the parameter
     assert drawn.layout["xaxis" if axis == 0 else f"xaxis{axis + 1}"].type == "category"
     texts = [note.text for note in parallel_coordinates(records).layout.annotations]
     assert {"none", "not used"} <= {*texts}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ from ecg.training.step import evaluate
 from search_spaces import find_space
 from study import load_records
 from study.run import worker as workers
+from study.run.options import RunOptions
+from study.run.setting import continue_settings
 from study.storage.attributes import PLANNED
 from study.storage.studies import load_study, open_storage
+from study.trials.task import Machine
 from study.trials.trial import configure
 from tests.study.conftest import TOY_BEATS
-from tests.support.setting import Typed, finish, start
+from tests.support.setting import Typed, finish, open_new, start
 from tests.support.toy import toy_data as toy_parts
 from tests.support.toy import toy_heartbeats
 
@@ -480,3 +484,59 @@ def test_ctrl_c_ends_a_run_whose_storage_is_gone(
     monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)
     assert run("--trials", 1).code == 0
     assert states(trials_of(sqlite_url)) == ["fail", "complete"]
+
+
+def test_a_named_study_takes_its_own_settings(
+    run: Command, typed: Command, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: `run --study NAME` alone is the command that made the study: space, data, split, budget,
+    # seed, sampler and number of trials, from any folder; `show` prints it.
+    first = run(
+        "--study", "my own", "--trials", 2, "--seed", 3, "--sampler", "random", "--pruner", "none"
+    )
+    assert first.code == 0, first.err
+    before = [lasting(trial) for trial in trials_of(sqlite_url, "my own")]
+    monkeypatch.chdir(tmp_path)
+    shown = typed("show", "my own", "--storage", sqlite_url).out
+    command = f"to continue: python -m study run --study 'my own' --storage {sqlite_url}"
+    assert command in shown.replace("\n", "")
+    again = typed("run", "--study", "my own", "--storage", sqlite_url)
+    assert again.code == 0, again.err
+    assert "all 2 are finished already" in again.out
+    assert [lasting(trial) for trial in trials_of(sqlite_url, "my own")] == before
+
+
+def test_a_typed_option_stands_before_a_study_s_own(
+    run: Command, typed: Command, sqlite_url: str
+) -> None:
+    # Rule: what is no part of the study is taken as typed and kept; what is part of it is refused.
+    assert run("--study", "one", "--trials", 1, "--seed", 3).code == 0
+    alone = ("run", "--study", "one", "--storage", sqlite_url)
+    refused = typed(*alone, "--seed", 4)
+    assert (refused.code, "seed is 3 there, 4 here" in refused.err) == (2, True)
+    refused = typed(*alone, "--space", "optimizer")
+    assert (refused.code, "space is 'tiny' there, 'optimizer' here" in refused.err) == (2, True)
+    assert typed(*alone, "--trials", 2, "--sampler", "random").code == 0
+    settings = load_study(open_storage(sqlite_url), "one").user_attrs["settings"]
+    assert (settings["trials"], settings["sampler"], settings["seed"]) == (2, "random", 3)
+    assert "all 2 are finished already" in typed(*alone).out
+
+
+def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: str) -> None:
+    assert run("--study", "one", "--trials", 1).code == 0
+    load_study(open_storage(sqlite_url), "one").set_user_attr("settings", "none")
+    refused = typed("run", "--study", "one", "--storage", sqlite_url)
+    assert refused.code == 2
+    assert "the study 'one' has a damaged attribute 'settings'" in refused.err
+
+
+def test_a_study_that_keeps_no_settings_is_continued_by_what_it_is(sqlite_url: str) -> None:
+    # Rule: studies from before settings were kept, and those of another version whose settings do
+    # not fit, give budget, split and seed of their identity; the rest is the default.
+    study, _ = open_new(sqlite_url)
+    untyped = dict.fromkeys(field.name for field in fields(RunOptions))
+    for settings in ({}, {"trials": "x", "sampler": 3, "replay": 5, "nothing": 1, "data": [1]}):
+        study.set_user_attr("settings", settings)
+        machine, options = continue_settings(Machine(storage=sqlite_url), {**untyped, "study": "s"})
+        assert machine.data == "auto"
+        assert options == RunOptions(study="s", budget="smoke", seed=7)

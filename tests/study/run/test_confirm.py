@@ -14,7 +14,7 @@ from ecg.statistics import interval_of_mean
 from study.run.confirm import choose, find_ensemble
 from study.show.confirmation import show_confirmation
 from study.show.report import render_report
-from study.storage.artifacts import artifact_folder, read_probabilities
+from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.confirmation import Confirmation, make_confirmation
 from study.storage.studies import load_study, open_storage
 from study.storage.trials_table import load_records
@@ -172,7 +172,7 @@ def test_an_ensemble_is_the_mean_of_the_probabilities(
     trials = study.get_trials()
     total = np.zeros(())
     for trial in trials:
-        found = read_probabilities(trial, folder)
+        found = read_test_predictions(trial, folder)
         assert found is not None
         probabilities, labels = found
         assert probabilities.dtype == np.float16

@@ -205,7 +205,7 @@ def test_a_folder_of_lesser_files(
     assert caplog.messages == []
     check(tmp_path, 3)
     written = list((tmp_path / "results" / "artifacts").iterdir())
-    assert len(written) == (3 if name == "checkpoints" else 1)
+    assert len(written) == (6 if name == "checkpoints" else 2)
     assert all(is_whole(path) for path in written)
     record("folders", f"{name} folder: {reason.lower()}", 1)
 

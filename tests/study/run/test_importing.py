@@ -86,7 +86,7 @@ def test_export_and_import_are_inverse(
     for trial in second.trials:
         twin = own[trial.user_attrs[PLANNED]["configuration"]]
         missing = twin.user_attrs.keys() - trial.user_attrs.keys()
-        assert missing <= {"worker", "examples", "pruned_epoch"}
+        assert missing <= {"worker", "examples", "pruned_epoch", "weights"}
         assert trial.user_attrs["imported"] == str(exported)
         assert trial.user_attrs["versions"] == twin.user_attrs["versions"]
         assert trial.user_attrs["device_name"] == twin.user_attrs["device_name"]

@@ -1,6 +1,7 @@
 """Rules of what a person sees while a study runs."""
 
 import io
+from datetime import datetime, tzinfo
 
 import pytest
 from rich.console import Console
@@ -11,11 +12,21 @@ from study.trials.messages import Notice, Progress
 from study.wording import format_seconds
 
 
+class Noon(datetime):
+    """It is always noon."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Noon":
+        """Return noon of one day."""
+        return cls(2024, 5, 6, 12, 0, tzinfo=tz)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, which passes when a test says so."""
     now = [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "datetime", Noon)
     return now
 
 
@@ -131,10 +142,13 @@ def test_plain_lines_are_one_a_trial_that_ended(clock: list[float]) -> None:
         view(Progress(2, "interrupted"))
     lines = console.export_text().splitlines()
     assert lines[0] == (
-        "trial 0 complete, f1_macro 0.2500 (1/3 finished, best 0.2500, about 2 min left)"
+        "trial 0 complete, f1_macro 0.2500 (1/3 finished, best 0.2500, about 2 min left, "
+        "ends 12:01)"
     )
     assert lines[1].startswith("trial 1 failed: [bold]no[/bold] luck luck ")
-    assert lines[2] == "trial 2 interrupted (1/3 finished, best 0.2500, about 2 min left)"
+    assert lines[2] == (
+        "trial 2 interrupted (1/3 finished, best 0.2500, about 2 min left, ends 12:01)"
+    )
     assert len(lines) == 3
 
 
@@ -153,7 +167,7 @@ def test_a_log_has_a_line_a_minute_of_trials_that_last(clock: list[float]) -> No
     lines = console.export_text().splitlines()
     assert lines[0] == (
         "trial 0 at epoch 6/100, f1_macro 0.5000 so far, at most 16 min left (0/4 finished, "
-        "about 66 min left)"
+        "about 66 min left, ends 13:05)"
     )
     assert [line.partition(" at ")[0] for line in lines] == [
         "trial 0", "trial 1", "trial 0", "trial 1", "trial 0"
@@ -167,7 +181,8 @@ def test_the_live_view_keeps_its_lines_on_80_columns(clock: list[float]) -> None
     tally = Tally(1000, 123, 0.91234)
     tally.counts = {"complete": 110, "pruned": 13, "failed": 2, "interrupted": 1}
     for number in (991, 992):
-        tally.take(Progress(number, "running", 0, 100))
+        said = "strategy=sampler, ratio=0.05997"
+        tally.take(Progress(number, "running", 0, 100, message=said))
     clock[0] += 5000
     for number in (991, 992):
         tally.take(Progress(number, "running", 37, 100, 0.9))
@@ -176,12 +191,18 @@ def test_the_live_view_keeps_its_lines_on_80_columns(clock: list[float]) -> None
     assert isinstance(view, LiveView)
     console.print(view.render())
     lines = console.export_text().splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 6
     assert "123/1000 trials" in lines[0]
     assert "best 0.9123" in lines[0]
     assert "about 1644 h 38 min left" in lines[0]
-    assert "110 complete, 13 pruned, 2 failed, 1 interrupted" in lines[1]
-    for number, line in zip((991, 992), lines[2:], strict=True):
+    assert lines[1].rstrip() == (
+        "ends Sun 14 Jul 00:37; 110 complete, 13 pruned, 2 failed, 1 interrupted"
+    )
+    for number, line in zip((991, 992), lines[4:], strict=True):
+        assert line.rstrip() == (
+            f"  trial {number}: running for 83 min, strategy=sampler, ratio=0.05997"
+        )
+    for number, line in zip((991, 992), lines[2:4], strict=True):
         assert line.startswith(f"  trial {number}")
         assert line.rstrip().endswith("epoch 37/100  precision_macro 0.9000")
     assert "…" not in "".join(lines)

@@ -468,3 +468,22 @@ def test_a_running_worker_beats(opened: Opened, monkeypatch: pytest.MonkeyPatch)
     assert len(beats) == ended
     assert storage.grace_period is not None
     assert storage.grace_period >= 3 * HEARTBEAT_SECONDS
+
+
+def test_an_interruption_stored_again_after_an_outage_queues_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: where the database fails between the queueing and the end of a trial, storing the same
+    # end again ends the trial and queues it no second time.
+    study, storage = opened
+    trial = taken(study, storage)
+    drawn = suggest(trial)
+    outage = sqlalchemy.exc.OperationalError("UPDATE", None, Exception("database is locked"))
+    with monkeypatch.context() as patch:
+        patch.setattr(optuna.Study, "tell", lambda *_, **__: (_ for _ in ()).throw(outage))
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            interrupt(study, trial, "the database failed")
+    interrupt(study, trial, "the database failed")
+    interrupt(study, trial, "the database failed")
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert study.trials[1].params == drawn

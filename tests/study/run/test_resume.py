@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ecg.training.checkpoint import _digest
+from ecg.training.checkpoint import content_digest
 from study.storage.studies import load_study, open_storage
 from study.trials.provenance import is_dead
 from tests.support.setting import TINY, Typed, finish, found, start, wait_until
@@ -133,7 +133,7 @@ class Epochs:
         """Let the saved epochs have taken hours."""
         self.state["seconds"] = self.HOURS
         text = json.dumps(self.state)
-        signed = {"state": text, "digest": _digest(text, self.tensors)}
+        signed = {"state": text, "digest": content_digest(text, self.tensors)}
         save_file(self.tensors, self.path, metadata=signed)
 
 

@@ -4,11 +4,16 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import optuna
 import pytest
+import torch
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import OperationalError
 
 from ecg.errors import EcgError
 from study.run import processes
+from study.run.worker import decide
 from study.storage.studies import load_study, open_storage
 from tests.support.setting import die_or_watch, finish, start
 
@@ -89,3 +94,46 @@ def test_a_storage_can_be_begun_by_several_at_once(url: str, repeat: int) -> Non
     result = finish(start(url, script=("-c", OPEN)))
     assert (result.code, result.err) == (0, "")
     assert load_study(open_storage(url), "s").trials == []
+
+
+GPU = RuntimeError("CUDA error: device-side assert triggered")
+OUTAGE = OperationalError("SELECT 1", None, Exception("database is locked"))
+FAIL = TrialState.FAIL
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "stored", "is_queued_again", "stops"),
+    [
+        (0.5, "complete", TrialState.COMPLETE, False, False),
+        (None, "pruned", TrialState.PRUNED, False, False),
+        (KeyboardInterrupt(), "interrupted", FAIL, True, True),
+        (UpdateFinishedTrialError(), "interrupted", None, False, False),
+        (OUTAGE, "interrupted", FAIL, True, False),
+        (GPU, "interrupted", FAIL, True, True),
+        (torch.OutOfMemoryError("CUDA out of memory"), "failed", FAIL, False, False),
+        (EcgError("no such luck"), "failed", FAIL, False, False),
+        (ZeroDivisionError("division by zero"), "failed", FAIL, False, False),
+    ],
+)
+def test_every_way_a_trial_can_end_is_decided(
+    outcome: float | BaseException | None,
+    state: str,
+    stored: TrialState | None,
+    is_queued_again: bool,
+    stops: bool,
+) -> None:
+    # Rule: what was not the trial's own fault is queued again; what would fail every other trial
+    # too ends the worker.
+    ending = decide(outcome, 3, optuna.create_study())
+    assert (ending.state, ending.stored, ending.is_queued_again) == (state, stored, is_queued_again)
+    assert (ending.stop is not None) == stops
+    assert ending.value == (0.5 if state == "complete" else None)
+
+
+def test_an_error_after_a_deletion_ends_the_worker() -> None:
+    # Rule: nothing is stored in a study that is no longer there.
+    study = optuna.create_study()
+    optuna.delete_study(study_name=study.study_name, storage=study._storage)
+    ending = decide(ZeroDivisionError(), 3, study)
+    assert (ending.stored, ending.message) == (None, "the study was deleted")
+    assert isinstance(ending.stop, ZeroDivisionError)

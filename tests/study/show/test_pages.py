@@ -10,6 +10,7 @@ pytest.importorskip("selenium", reason="no selenium: pip install -e '.[test]'")
 
 from selenium.webdriver import Chrome
 
+from study.plots import PLOTS
 from study.show.report import write_report
 from study.storage.trials_table import study_records
 from tests.support import browser
@@ -45,8 +46,8 @@ def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard
     page.get(f"{dashboard}dashboard")
     browser.wait_for(page, "document.body.innerText.includes('three')")
     page.get(f"{dashboard}dashboard/studies/1")
-    for name in ("Recall against precision per class", "Objective against epochs trained"):
-        browser.wait_for(page, f"document.body.textContent.includes('{name}')")
+    title = "document.body.textContent.includes('Recall against precision per class')"
+    browser.wait_for(page, title)
     page.get(f"{dashboard}dashboard/studies/1/trials?numbers=0")
     for text in ("Supraventricular", "weights.safetensors", "predictions.csv"):
         browser.wait_for(page, f"document.body.innerText.includes('{text}')")
@@ -59,22 +60,29 @@ def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard
     page.get("about:blank")  # the dashboard's page would go on asking a server that has ended
 
 
+def open_report(page: Chrome, report: Path) -> None:
+    """Load a report, unfold it, and wait until everything is drawn."""
+    page.get(report.as_uri())
+    browser.wait_for(page, DRAWN)
+    page.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    browser.wait_for(page, "!document.querySelector('.plot:not([data-drawn])')")
+
+
 @pytest.fixture
 def report(sqlite_url: str, tmp_path: Path) -> Path:
     """A report of a study whose texts are all HTML."""
     path = tmp_path / "report.html"
-    write_report([study_records(fill(sqlite_url, trials=20, evil=True))], path)
+    write_report([study_records(fill(sqlite_url, trials=60, evil=True))], path)
     return path
 
 
 def test_report_draws_every_figure_and_runs_no_text(page: Chrome, report: Path) -> None:
-    page.get(report.as_uri())
-    browser.wait_for(page, DRAWN)
+    open_report(page, report)
     marks = page.execute_script(
         "return [...document.querySelectorAll('.figure > div')]"
         ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
     )
-    assert len(marks) == 14
+    assert len(marks) == len(PLOTS)
     assert all(marks), marks
     assert page.execute_script("return window.evil") is None
     assert page.execute_script("return document.images.length") == 0
@@ -100,12 +108,28 @@ def test_report_sorts_trials(page: Chrome, report: Path) -> None:
     assert up[-1] == down[-1] == ""  # failed trials have no objective and come last
 
 
-def test_report_has_no_sideways_scroll_on_a_phone(page: Chrome, report: Path) -> None:
-    page.get(report.as_uri())
-    browser.set_width(page, 360)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_report_cuts_nothing(page: Chrome, sqlite_url: str, tmp_path: Path, width: int) -> None:
+    # Rule: no sideways scroll, no text of a plot outside its picture, a sentence under each.
+    report = tmp_path / "report.html"
+    write_report([study_records(fill(sqlite_url))], report)
+    browser.set_width(page, width)
     try:
-        browser.wait_for(page, DRAWN)
-        assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+        open_report(page, report)
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        cut = page.execute_script(
+            "return [...document.querySelectorAll('.plot')].flatMap((plot) => {"
+            "  const box = plot.getBoundingClientRect();"
+            "  return [...plot.querySelectorAll('text')].filter((text) => {"
+            "    const b = text.getBoundingClientRect();"
+            "    return b.width && (b.left < box.left - 2 || b.right > box.right + 2"
+            "      || b.top < box.top - 2 || b.bottom > box.bottom + 2);"
+            "  }).map((text) => `${plot.id}: ${text.textContent}`);"
+            "})"
+        )
+        assert cut == []
+        said = "[...document.querySelectorAll('.drawn')].every((s) => s.querySelector('.says'))"
+        assert page.execute_script(f"return {said}")
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -35,7 +35,8 @@ def test_figures_are_drawn_by_name(plots: Command, tmp_path: Path) -> None:
     for name in names:
         image = ElementTree.parse(tmp_path / "figures" / name).getroot()
         assert (image.tag.endswith("svg"), image.get("width")) == (True, str(static_plots.WIDTH))
-    assert "predicted as Ventricular" in (tmp_path / "figures" / names[1]).read_text()
+    assert "prefers-color-scheme: dark" in (tmp_path / "figures" / names[0]).read_text()
+    assert "as V" in (tmp_path / "figures" / names[1]).read_text()
 
 
 def test_missing_kaleido_is_told(plots: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ecg.metrics import difference_interval
-from study.plots import PLOTS, NothingToDrawError, published_table
+from study.plots import PLOTS, NothingToDrawError, optimisation_history, published_table
+from study.plots.style import BLUE, COLOURS, GREY, log_ticks
 from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
-from study.storage.dashboard_speed import index_by_trial
+from study.storage.dashboard_speed import index_by_trial, spread
 from study.storage.trials_table import study_records
 from tests.support.fake_cells import fake_confusion
 from tests.support.fake_study import EVIL, fill
@@ -23,12 +24,12 @@ from tests.support.setting import IDENTITY, Typed, open_new
 
 
 def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
-    page = render_report([study_records(fill(sqlite_url, evil=True))])
+    page = render_report([study_records(fill(sqlite_url, evil=True, trials=60))])
     assert EVIL not in page
     assert 'src="http' not in page
     assert page.count("* plotly.js v") == 1
     assert "One run each" in page
-    assert "predicted as Ventricular" in page
+    assert "as V" in page
     assert "Not drawn" not in page
 
 
@@ -68,7 +69,7 @@ def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None
     assert "There is no trial yet" in render_report([study_records(study)])
     study.ask()
     page = render_report([study_records(study)])
-    assert "1 trials: 1 running" in page
+    assert "1 trial: 1 running" in page
     assert "no trial is finished yet" in page
     assert "no winner" in describe_study(study_records(study))
     for plot in PLOTS:
@@ -81,6 +82,67 @@ def test_study_of_another_tool_is_reported(sqlite_url: str) -> None:
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     page = render_report([study_records(study)])
     assert "not made by this project" in page
+
+
+def test_report_answers_before_it_draws(sqlite_url: str) -> None:
+    # Rule: verdict, comparison, contents; then plots, each with what it shows and on how much.
+    page = render_report([study_records(fill(sqlite_url))])
+    places = [
+        page.index(text)
+        for text in ('class="verdict"', "difference, one run each", 'aria-label="contents"',
+                     'class="plot"', "Optimisation history", "<details>")
+    ]  # fmt: skip
+    assert places == sorted(places)
+    assert page.count('class="says"') == page.count('class="plot"') > 5
+    assert page.count("finished trials, one run each, ") == page.count('class="plot"')
+
+
+def test_plots_that_need_more_trials_say_how_many(sqlite_url: str) -> None:
+    page = render_report([study_records(fill(sqlite_url))])
+    assert re.search(
+        "Importances of the parameters: needs 20 complete trials; there are [5-9]", page
+    )
+    assert "Contours of the objective: needs 20 complete trials with " in page
+
+
+def test_nothing_is_counted_in_the_wrong_number(sqlite_url: str) -> None:
+    page = render_report([study_records(fill(sqlite_url, trials=1))])
+    assert "1 trial:" in page
+    assert not re.search(r"\b1 (trials|times|finished trials)\b", page.split("<script>")[0])
+
+
+def test_colour_is_the_strategy_in_every_plot(sqlite_url: str) -> None:
+    # Rule: one kind, one colour; the end of a trial is a shape; all have a contrast of 3:1.
+    records = study_records(fill(sqlite_url))
+    for plot in PLOTS:
+        try:
+            figure = plot.draw(records)
+        except NothingToDrawError:
+            continue
+        for trace in figure.data:
+            if str(trace.name).startswith("class weights"):
+                assert (trace.line.color or trace.marker.color) == BLUE, plot.name
+    symbols = {s for t in optimisation_history(records).data for s in t.marker.symbol or ()}
+    assert symbols >= {"x", "diamond"}
+    for colour in (*COLOURS, GREY):
+        for page in ("#ffffff", "#17181a"):
+            assert contrast(colour, page) >= 3
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2 contrast of two colours."""
+    light = []
+    for colour in (one, other):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        light.append(float(np.dot(parts, (0.2126, 0.7152, 0.0722))) + 0.05)
+    return max(light) / min(light)
+
+
+def test_logarithmic_axes_have_numbers() -> None:
+    assert log_ticks([0.001, 0.1])["ticktext"] == ["0.001", "0.01", "0.1"]
+    for values in ([0.03, 0.04], [0.1, 0.2], [1e-5, 10.0], [0.5], [0.02, 3.0]):
+        assert log_ticks(values)["ticktext"], values
 
 
 def test_interval_of_a_difference_holds_it() -> None:
@@ -140,3 +202,11 @@ def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
     assert IDENTITY.split == "intra-patient"
     with pytest.raises(NothingToDrawError):
         published_table(study_records(fill(sqlite_url)), TABLES["table1"])
+
+
+def test_what_a_study_is_is_listed_one_by_one() -> None:
+    # Rule: no value of the dashboard's table of attributes is a JSON object.
+    attributes = {"identity": {"budget": "quick", "repeats": None, "more": {"a": [1]}}, "x": 1}
+    assert spread(attributes) == {
+        "identity: budget": "quick", "identity: repeats": "none", "identity: more: a": [1], "x": 1,
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from optuna.artifacts import get_all_artifact_meta
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from study.show.trial_files import make_file, predictions_csv
-from study.storage.artifacts import MADE_ON_DEMAND, WEIGHTS, TrialFiles
+from study.storage.artifacts import MADE_ON_DEMAND, VALIDATION_PREDICTIONS, WEIGHTS, TrialFiles
 from study.storage.studies import open_storage
 from tests.support.load import RECORDING
 from tests.support.setting import REPOSITORY, Typed
@@ -34,16 +34,18 @@ def opened(url: str, folder: Path, study: str = "one") -> Mapping[str, bytes]:
 def test_trial_has_files_and_a_note(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    # Rule: a trial leaves one file, its weights; the others are there for whoever opens them.
+    # Rule: a trial leaves two files; the others are there for whoever opens them.
     assert typed(*RUN, "--space", tiny, "--storage", sqlite_url).code == 0
     study = optuna.load_study(storage=open_storage(sqlite_url), study_name="one")
     entries = get_all_artifact_meta(study.trials[0], storage=study._storage)
     assert {entry.filename: entry.mimetype.split("/")[0] for entry in entries} == {
         "confusion.png": "image", "curves.png": "image", "predictions.csv": "text",
-        "weights.safetensors": "application",
+        "weights.safetensors": "application", "validation.npz": "application",
     }  # fmt: skip
     written = {path.name for path in (tmp_path / "artifacts").iterdir()}
-    assert written == {e.artifact_id for e in entries if e.filename == WEIGHTS}
+    assert written == {
+        e.artifact_id for e in entries if e.filename in (WEIGHTS, VALIDATION_PREDICTIONS)
+    }
     files = opened(sqlite_url, tmp_path / "artifacts")
     for name, content in files.items():
         assert content.startswith(b"\x89PNG") == name.endswith(".png")
@@ -60,7 +62,7 @@ def test_artifacts_that_cannot_be_written_cost_no_trial(
     # Rule: nor does it cost what is not written.
     (tmp_path / "artifacts").write_text("a file in the way")
     assert typed(*RUN, "--space", tiny, "--storage", sqlite_url).code == 0
-    assert "kept without its weights" in caplog.text
+    assert "kept without its weights.safetensors" in caplog.text
     study = optuna.load_study(storage=open_storage(sqlite_url), study_name="one")
     assert study.trials[0].state.name == "COMPLETE"
     assert set(opened(sqlite_url, tmp_path / "elsewhere")) == set(MADE_ON_DEMAND)

@@ -1,5 +1,7 @@
 import io
 import re
+import shutil
+import subprocess
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +15,14 @@ from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
 from ecg.inter_patient import jk_index
-from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES
+from search_spaces.tables import (
+    COLUMN_TITLES,
+    CONTRADICTION,
+    TABLES,
+    TF_ROW,
+    configurations,
+    find_table,
+)
 from study.storage.files import OutputError
 from study.storage.results import read_results, records_of_rows, write_results
 from study.tables.formats import FORMATS, Document, Figure, Grid, write
@@ -395,6 +404,39 @@ def test_html_and_latex_are_well_formed(name: str, changes: dict[str, str]) -> N
     check_latex(render(records, name, fmt="latex"))
 
 
+def test_latex_compiles_and_fits_its_page(tmp_path: Path) -> None:
+    # Rule: every table is at most as wide as the text, and LaTeX alone counts the tables.
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no pdflatex: apt install texlive-latex-base texlive-latex-recommended")
+    package = subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True, check=False)
+    if package.returncode:
+        pytest.skip("no booktabs: apt install texlive-latex-recommended")
+    kinds = {"full": {}, "inter": {"split": "inter-patient"}}
+    text = "".join(
+        render(fake_records(2, changes=changes), name, fmt="latex").replace("{tab:", f"{{{kind}:")
+        + "\\clearpage\n"
+        for kind, changes in kinds.items()
+        for name in TABLES
+    )
+    assert "caption{Table" not in text
+    packages = "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
+    body = f"{packages}\\begin{{document}}\n{text}\\end{{document}}\n"
+    (tmp_path / "tables.tex").write_text(body, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "tables.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    log = (tmp_path / "tables.log").read_text(encoding="latin-1")
+    assert not re.findall(r"Overfull \\hbox.*|.*too large for page.*|.*multiply defined.*", log)
+
+
+@every_format
+def test_spread_is_left_out_on_demand(fmt: str) -> None:
+    records = fake_records(3)
+    assert re.search(r"±|pm|,F1-score\(M\) sd", render(records, "table4", fmt=fmt))
+    first, *_ = render(records, "table4", fmt=fmt, spread=False).split("mean")
+    assert not re.search(r"±|pm|,F1-score\(M\) sd", first)
+
+
 nasty = st.text(st.sampled_from(r"""ab|\*_`[]<>&"'#%$^~{}±—† """), max_size=12)
 
 
@@ -500,3 +542,32 @@ def test_splits_of_which_one_is_not_trained_are_compared() -> None:
     (found,) = grids(compare_splits(fake_records(2), some_records()))
     assert found[1][2] == "0"
     assert found[1][4] == found[1][5] == "—"
+
+
+@every_format
+@pytest.mark.parametrize("seeds", [0, 2])
+def test_the_row_of_keras_conventions_stands_beside_no_published_figures(
+    fmt: str, seeds: int
+) -> None:
+    # Rule: only where it is asked for, with our figures alone; the other rows stay as they are.
+    rows = [*configurations(), *([TF_ROW] if seeds else [])]
+    records = fake_records(2, rows)
+    plain = render(records, "table1", fmt=fmt)
+    assert TF_ROW.label not in plain
+    text = render(records, find_table("table1", with_tf=True), fmt=fmt)
+    assert TF_ROW.label in text
+    if fmt == "markdown":
+        first, before = grids(text)[0], grids(plain)[0]
+        assert first[: len(before)] == before
+        mine = first[len(before) :]
+        assert mine[0][:3] == [TF_ROW.label, "1,686,725", "this study"]
+        assert [line[2] for line in mine[1:]] == (
+            ["95% interval", "95% of one more run"] if seeds else []
+        )
+
+
+def test_only_table_1_has_a_row_of_keras_conventions() -> None:
+    added = [row for row in configurations(with_tf=True) if row not in configurations()]
+    assert added == [TF_ROW]
+    for name in TABLES:
+        assert (find_table(name, with_tf=True) == TABLES[name]) == (name != "table1")

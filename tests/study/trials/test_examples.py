@@ -37,7 +37,7 @@ def test_predictions_are_those_that_are_counted() -> None:
     data = toy_parts()
     config = TrainConfig(model="simple", width_multiplier=0.1, max_epochs=1)
     result = train(config, data)
-    found = predict(config, result.weights, data.validation)
+    found = predict(config, result.weights, data.validation).argmax(1)
     assert found.device.type == "cpu"
     counts = np.zeros((5, 5), dtype=int)
     np.add.at(counts, (data.validation.labels.numpy(), found.numpy()), 1)
@@ -79,12 +79,10 @@ def test_figure_has_a_row_a_class_and_says_what_was_predicted(sqlite_url: str) -
     records = study_records(fill(sqlite_url))
     figure = sample_heartbeats(records)
     titles = [note.text for note in figure.layout.annotations]
-    assert titles[:4] == ["right", "right", "predicted as Supraventricular",
-                          "predicted as Ventricular"]  # fmt: skip
-    assert titles[-2:] == ["none wrong", "no other wrong"]
+    assert titles[:4] == ["right", "right", "as S", "as V"]
+    assert titles[-2:] == ["-", "-"]
     drawn = [bool(np.isfinite(trace.y).all()) for trace in figure.data]
     assert drawn == [True] * 18 + [False] * 2
-    assert len({trace.line.color for trace in figure.data}) == len(CLASSES)
     assert figure.data[0].x[-1] == pytest.approx(186 / SAMPLING_RATE, abs=1e-4)
     with pytest.raises(NothingToDrawError, match="kept no heartbeats"):
         sample_heartbeats(records.drop(columns="examples"))

@@ -271,7 +271,7 @@ def test_an_unknown_pruner_is_refused_and_the_known_ones_are_named() -> None:
 
 @pytest.mark.parametrize("name", ["patience", "warm_up", "startup"])
 def test_negative_numbers_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match=f"{name} must be 0 or more"):
+    with pytest.raises(UsageError, match=f"--prune-{name.replace('_', '-')} must be 0 or more"):
         PruningPolicy(**{name: -1})
 
 
@@ -377,3 +377,32 @@ def test_the_news_of_a_trial_give_the_value_as_it_stands(
         *[(epoch, 0.75) for epoch in range(2, 6)],
     ]
     assert (news[-1].state, news[-1].value) == ("complete", 0.75)
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+def test_the_baseline_is_never_pruned(pruner: str) -> None:
+    # Rule: all others are compared with it, also where it comes last, as after `retry`.
+    policy = PruningPolicy(pruner, patience=0, warm_up=0, startup=1)
+    study = make_study(policy, EPOCHS)
+    for value in (0.75, 0.5):
+        walk_curves(study, [stalled(value, EPOCHS)], policy, max_epochs=EPOCHS)
+    answers = []
+    for attributes in ({}, {"baseline": True}):
+        study.enqueue_trial({}, user_attrs=attributes)
+        curve = MonitoredCurve(study.ask(), "f1_macro", policy, EPOCHS)
+        answers.append([curve(epoch) for epoch in curve_epochs(stalled(0.125, EPOCHS), EPOCHS)])
+    assert any(answers[0])
+    assert not any(answers[1])
+
+
+@pytest.mark.parametrize(
+    ("budget", "patience", "warm_up"), [("smoke", 0, 2), ("quick", 0, 2), ("short", 1, 2),
+                                        ("paper", 1, 10)]
+)  # fmt: skip
+def test_a_policy_follows_the_budget(budget: str, patience: int, warm_up: int) -> None:
+    # Rule: the warm-up is a tenth of the epochs, at least 2; with all beats the patience is 1;
+    # what is typed stands before both.
+    chosen = PruningPolicy.within(BUDGETS[budget])
+    assert chosen == PruningPolicy("median", patience=patience, warm_up=warm_up, startup=4)
+    typed = PruningPolicy.within(BUDGETS[budget], patience=3, warm_up=0, startup=9)
+    assert typed == PruningPolicy("median", patience=3, warm_up=0, startup=9)

@@ -1,0 +1,252 @@
+"""A trained network in one file that says what it is: safetensors, described in its metadata.
+
+Each value of the metadata is JSON. `FORMAT` is raised when a file of an older version could be
+misread; the layout is documented in docs/models.md.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ecg.errors import DataError, EcgError, UsageError
+from ecg.files import replacing
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE
+from ecg.networks import find_network
+from ecg.training.checkpoint import content_digest
+from ecg.training.config import TrainConfig
+from ecg.training.data import Part, find_device, inputs, normalise
+from ecg.training.loop import restore
+from ecg.training.precision import computing_in
+from ecg.training.step import predict_logits
+
+FORMAT = 1
+PROJECT = "ecg-study"
+# What beats a network takes and what it answers: the same for every network of this version.
+INTERFACE: Mapping[str, Any] = {
+    "classes": list(CLASSES),
+    "sampling_rate": SAMPLING_RATE,
+    "beat_length": BEAT_LENGTH,
+    "window": "from the R peak over one RR interval and a fifth of the next, every third sample of "
+    "360 Hz, min-max scaled to [0, 1], cropped or zero-padded at the end",
+    "normalisation": "z-score per beat over all its values (population standard deviation + 1e-8)",
+}
+EXPORT_AGAIN = "Export it again with `python -m study export-model`."
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network, ready for beats; it computes in float32.
+
+    Attributes:
+        config: what was trained.
+        network: from (n, 1, 187) z-scored beats to (n, 5) logits, in evaluation mode.
+        facts: what the file says beside: "split", "data", "scores", "versions" and more.
+    """
+
+    config: TrainConfig
+    network: nn.Module
+    facts: Mapping[str, Any]
+
+    def logits(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the logits of beats.
+
+        Args:
+            signals: (n, 187) beats cut by the window rule, as in `Heartbeats.signals`. Their
+                scale does not matter: each is z-scored first.
+            rhythm: (n, 4) of `ecg.rhythm`, for a network that takes it; others do not look at it.
+
+        Returns:
+            (n, 5) float32.
+
+        Raises:
+            UsageError: the beats have another shape or a value that is not finite, or the
+                network needs the rhythm.
+        """
+        signals = np.asarray(signals, dtype=np.float32)
+        if signals.ndim != 2 or signals.shape[1] != BEAT_LENGTH:
+            raise UsageError(
+                f"beats must have the shape (n, {BEAT_LENGTH}), not {signals.shape}. Cut them by "
+                "the rule in docs/models.md"
+            )
+        if not np.isfinite(signals).all():
+            row = int(np.flatnonzero(~np.isfinite(signals).all(axis=1))[0])
+            raise UsageError(f"beat {row} has a value that is not finite. Leave it out")
+        device = next(self.network.parameters()).device
+        beats = torch.from_numpy(normalise(signals)).unsqueeze(1)
+        around = None if rhythm is None else torch.from_numpy(np.asarray(rhythm, dtype=np.float32))
+        part = inputs(self.config, Part(beats, torch.zeros(len(beats)), around))
+        with computing_in("fp32", device):
+            found = predict_logits(self.network, part.signals.to(device))
+        logits: NDArray[np.float32] = found.cpu().numpy()
+        return logits
+
+    def probabilities(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the probability of each class, (n, 5); see `logits`."""
+        found = torch.from_numpy(self.logits(signals, rhythm)).softmax(1)
+        probabilities: NDArray[np.float32] = found.numpy()
+        return probabilities
+
+    def labels(
+        self, signals: NDArray[np.float32], rhythm: NDArray[np.float32] | None = None
+    ) -> NDArray[np.int64]:
+        """Return the most probable class of each beat as an index into `CLASSES`, (n,)."""
+        found: NDArray[np.int64] = self.logits(signals, rhythm).argmax(axis=1)
+        return found
+
+
+def save_model(
+    path: Path, config: TrainConfig, weights: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Write trained weights as a file that `load_model` reads.
+
+    Args:
+        path: of the file; one that is there is replaced.
+        config: what was trained.
+        weights: state of its network.
+        facts: JSON values by name, such as "split", "data", "scores" and "versions".
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    described = {**facts, **INTERFACE, "config": config.to_fields()}
+    if (network := find_network(config.model)).file is not None:
+        described["own_network"] = {"file": network.file.name, "digest": network.digest}
+    metadata = {"project": json.dumps(PROJECT), "format": json.dumps(FORMAT)}
+    metadata |= {name: json.dumps(value) for name, value in described.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    metadata["digest"] = json.dumps(_digest(metadata, plain))
+    with replacing(path) as beside:
+        beside.write_bytes(to_bytes(plain, metadata))
+
+
+def load_model(path: str | Path, device: str = "cpu") -> Model:
+    """Read a model file, as `python -m study export-model` writes it.
+
+    Args:
+        path: of the file.
+        device: as for `find_device`.
+
+    Returns:
+        The network, ready for (n, 187) beats.
+
+    Raises:
+        UsageError: there is no such file, or the device is not known.
+        DataError: it is no model file of this project, damaged, of a newer format, or its
+            network is not known to this version. The message says what to do.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import ecg
+        >>> from ecg.models import build
+        >>> config = ecg.TrainConfig(model="simple")
+        >>> file = Path(tempfile.mkdtemp()) / "best.safetensors"
+        >>> ecg.save_model(file, config, build("simple").state_dict(), {"split": "inter-patient"})
+        >>> model = ecg.load_model(file)
+        >>> beats = ecg.load("synthetic")
+        >>> model.probabilities(beats.signals[:3]).shape, model.facts["split"]
+        ((3, 5), 'inter-patient')
+    """
+    path, place = Path(path), find_device(device)
+    facts, weights = _read(path)
+    _check_interface(path, facts)
+    _check_own_network(path, facts)
+    try:
+        config = TrainConfig.from_fields(facts.pop("config", {}))
+    except EcgError as error:
+        raise DataError(f"{path}: {error}. Use the version of the project that wrote it.") from None
+    try:
+        network = restore(config, weights, place).eval()
+    except RuntimeError:
+        raise DataError(
+            f"{path}: the weights do not fit the network '{config.model}' of this version. "
+            "Use the version of the project that wrote the file "
+            f"({facts.get('versions', {}).get('ecg-study', 'not known')})."
+        ) from None
+    return Model(config, network, facts)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what a model file says, each value parsed, and its weights on the CPU."""
+    if not os.path.isfile(path):  # False for a name that no file can have
+        raise UsageError(f"{path}: no such file. Write one with `python -m study export-model`.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: not a model file, or damaged ({error}). {EXPORT_AGAIN}") from None
+    if metadata.get("project") != json.dumps(PROJECT):
+        raise DataError(
+            f"{path}: a safetensors file that does not say which network it holds, such as the "
+            "weights of a trial or those of another project. Write a model file with "
+            "`python -m study export-model`."
+        )
+    _check_format(path, metadata.get("format", "null"))
+    try:
+        facts = {name: json.loads(text) for name, text in metadata.items()}
+    except ValueError as error:
+        raise DataError(f"{path}: damaged ({error}). {EXPORT_AGAIN}") from None
+    if facts.pop("digest", None) != _digest(metadata, weights):
+        raise DataError(
+            f"{path}: damaged: it does not have the digest it was written with. {EXPORT_AGAIN}"
+        )
+    return facts, weights
+
+
+def _check_format(path: Path, text: str) -> None:
+    if text == json.dumps(FORMAT):
+        return
+    if text.isdecimal() and int(text) > FORMAT:
+        raise DataError(
+            f"{path}: written by a newer version of this project (format {text}, this version "
+            f"reads {FORMAT}). Update the project."
+        )
+    raise DataError(f"{path}: of the unknown format {text:.40}. {EXPORT_AGAIN}")
+
+
+def _check_interface(path: Path, facts: Mapping[str, Any]) -> None:
+    for name in ("classes", "sampling_rate", "beat_length"):
+        if facts.get(name) != INTERFACE[name]:
+            raise DataError(
+                f"{path}: its {name} is {facts.get(name)!r}, this version has {INTERFACE[name]!r}. "
+                "Use the version of the project that wrote the file."
+            )
+
+
+def _check_own_network(path: Path, facts: Mapping[str, Any]) -> None:
+    if (own := facts.get("own_network")) is None:
+        return
+    name = facts.get("config", {}).get("model")
+    try:
+        digest = find_network(name).digest
+    except UsageError:
+        raise DataError(
+            f"{path}: its network '{name}' is defined in the space file {own['file']}, not in this "
+            f"project. In Python, call search_spaces.find_space('{own['file']}') first."
+        ) from None
+    if digest != own["digest"]:
+        raise DataError(
+            f"{path}: the space file {own['file']} has changed since '{name}' was trained. Load "
+            "the file as it was then."
+        )
+
+
+def _digest(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:
+    """Return the digest of a file's content but for the digest itself."""
+    stated = {name: text for name, text in metadata.items() if name != "digest"}
+    return content_digest(json.dumps(stated, sort_keys=True), weights)

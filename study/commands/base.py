@@ -1,0 +1,94 @@
+"""What all commands share: the program, options, and what stands after a command."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg.console import Version
+from ecg.lazy import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Hyperparameter studies of ECG heartbeat classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+STORAGE_HELP = "Database URL, such as sqlite:///results/study.db or postgresql+psycopg://..."
+Storage = Annotated[str, typer.Option(envvar="ECG_STORAGE", help=STORAGE_HELP)]
+DEFAULT_STORAGE = "sqlite:///results/study.db"
+Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
+WithTf = Annotated[
+    bool,
+    typer.Option(
+        "--with-tf", help="In table 1, a row of the Coupled CNN with Keras's conventions too."
+    ),
+]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="FILE",
+        help="File of the study's space, if it was moved since.",
+        show_default="where it was",
+    ),
+]
+
+
+@app.callback()
+def options(version: Version = False) -> None:
+    """Take the options that stand before a command."""
+
+
+def print_study(storage: str, name: str, *, trials: int) -> None:
+    """Show a study."""
+    from ecg.test_part_log import NAME, readings_of
+    from study.show.terminal import SHOWN, show_study
+    from study.storage.artifacts import artifact_folder
+    from study.storage.reading import read_study
+
+    study = read_study(storage, name, SHOWN)
+    readings = readings_of(artifact_folder(storage).parent / NAME, name)
+    make_console().print(show_study(study, trials=trials, readings=len(readings)))
+
+
+def words_of_storage(storage: str) -> list[str]:
+    """Return the option that names the database, a password hidden."""
+    from study.storage.database import hide_password
+
+    return [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+
+
+def retyped() -> str:
+    """Return the command as typed, a password in its URL hidden."""
+    import shlex
+
+    from study.storage.database import hide_password
+
+    words = [hide_password(word) if "://" in word else word for word in sys.argv[1:]]
+    return f"{program()} {shlex.join(words)}"
+
+
+def make_console(width: int | None = None) -> "Console":
+    """Return the terminal; names and other text from outside are shown as they are."""
+    from rich.console import Console
+
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def program() -> str:
+    """Return how the person called this program."""
+    script = Path(sys.argv[0]).stem
+    return script if script == DISTRIBUTION else "python -m study"
+
+
+def say(console: "Console", text: str) -> None:
+    """Print a line of text as it is; a terminal wraps it."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,189 @@
+"""Commands that write and read files: results, tables, models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecg.console import as_path
+from study.commands.base import (
+    DEFAULT_STORAGE,
+    Debug,
+    SpaceFile,
+    Storage,
+    WithTf,
+    app,
+)
+
+Output = Annotated[
+    Path,
+    typer.Option(parser=as_path, help="Folder; one folder a study is made in it."),
+]
+
+
+@app.command()
+def record(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    file: Annotated[Path, typer.Argument(parser=as_path, help="Where to write the recording.")],
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the curves of a study's complete trials, for `run --replay`."""
+    from study.storage.recordings import write_recording
+    from study.storage.studies import load_study, open_storage
+
+    opened = open_storage(storage, create=False, write=False)
+    number = write_recording(load_study(opened, study), file)
+    print(f"{number} trials of '{study}' are recorded in {file}")
+
+
+@app.command("export-results")
+def export_results(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
+    ] = None,
+    output: Output = Path("results/tables"),
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the results of the published tables as CSV, one row per run, with their curves."""
+    from study.tables.export import export_result_files, find_studies
+
+    for path in export_result_files(find_studies(storage, studies or []), output):
+        print(path)
+
+
+@app.command("import-results")
+def import_results(
+    files: Annotated[
+        list[Path],
+        typer.Argument(parser=as_path, metavar="FILE...", help="What `export-results` wrote."),
+    ],
+    study: Annotated[
+        str | None,
+        typer.Option(help="Name of the study.", show_default="as `run --space tables` names it"),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Take the runs of results files into a study, so that `run` trains only what is missing.
+
+    The study is created where there is none. Runs that are complete in it are not taken again.
+    """
+    from study.run.importing import import_files
+
+    for line in import_files(files, storage, study):
+        print(line)
+
+
+@app.command("export-tables")
+def export_tables(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(help="Studies of the tables, or confirmed ones.", show_default="all tables"),
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(
+            parser=as_path,
+            metavar="PATH",
+            help="Results files to render from, without a database.",
+            show_default="the database",
+        ),
+    ] = None,
+    output: Output = Path("results/tables"),
+    format_: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="markdown, csv, latex or html.", show_default="markdown"),
+    ] = None,
+    with_tf: WithTf = False,
+    published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
+    metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
+    spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the five published tables, ours beside theirs, from the cells trained so far.
+
+    Of a study that was confirmed, or that confirms one, write what `confirm` found.
+    """
+    from study.tables.export import (
+        collect_cells,
+        export_confirmations,
+        export_table_files,
+        read_cells,
+    )
+
+    formats = format_ or ["markdown"]
+    paths, others = export_confirmations(
+        storage, () if results else studies or (), output, formats=formats, digits=metric_digits
+    )
+    if results or others or not studies:
+        cells = read_cells(results) if results else collect_cells(storage, others)
+        paths += export_table_files(
+            cells,
+            output,
+            published=published,
+            formats=formats,
+            digits=metric_digits,
+            spread=spread,
+            with_tf=with_tf,
+        )
+    for path in paths:
+        print(path)
+
+
+@app.command("export-model")
+def export_model_command(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Number of the trial.", show_default="the best on validation"),
+    ] = None,
+    confirmed: Annotated[
+        bool,
+        typer.Option(
+            "--confirmed",
+            help="Take the winner of `confirm`: the configuration with the best mean on "
+            "validation, and of its runs the best on validation.",
+        ),
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
+        ),
+    ] = "safetensors",
+    space: SpaceFile = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
+    from study.models.export import export_model
+
+    print(
+        export_model(
+            storage, study, output, trial=trial, confirmed=confirmed, kind=format_, space=space
+        )
+    )
+    if format_ == "safetensors":
+        print(f"next: python -m ecg predict {output} DATA -o beats.csv")
+
+
+@app.command()
+def clean(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="best (ten and the baseline) or all.", show_default="as the study was last run"
+        ),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Remove the weights of trials that the study does not keep."""
+    from study.storage.weights import clean_study, say_cleaned
+
+    print(say_cleaned(study, clean_study(storage, study, keep)))

@@ -1,0 +1,192 @@
+"""Commands that look at studies and put them in order."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecg.console import as_path
+from study.commands.base import (
+    DEFAULT_STORAGE,
+    Debug,
+    Storage,
+    app,
+    make_console,
+    print_study,
+    program,
+    say,
+    words_of_storage,
+)
+
+WIDEST = 1000  # characters of a line of `list`
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def print_to_continue(storage: str, name: str) -> None:
+    """Print the command that continues a study."""
+    import shlex
+
+    from study.storage.reading import read_settings
+    from study.wording import words_to_continue
+
+    words = words_to_continue(name, *read_settings(storage, name), words_of_storage(storage))
+    say(make_console(), f"\nto continue: {program()} {shlex.join(words)}")
+
+
+@app.command()
+def retry(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Queue the failed trials of a study again; then type its `run` command."""
+    from study.run.queue import queue_failed
+    from study.storage.studies import load_study, open_storage, study_lock
+
+    opened = open_storage(storage, create=False)
+    found = load_study(opened, study)
+    with study_lock(opened, study):
+        queued = queue_failed(found)
+    print(f"{queued} failed trials of '{study}' are queued again" if queued else "none failed")
+
+
+@app.command("list")
+def list_command(
+    storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False, debug: Debug = False
+) -> None:
+    """List the studies of a storage."""
+    from study.show import terminal
+    from study.storage.reading import read_studies
+
+    studies = read_studies(storage, terminal.LISTED)
+    if as_json:
+        print(terminal.as_json([terminal.study_facts(study) for study in studies]))
+        return
+    # Names stay whole, to be copied: a terminal wraps long lines, and a pipe has no width.
+    console = make_console(width=WIDEST)
+    console.print(
+        terminal.list_studies(studies) if studies else "no study yet: python -m study run"
+    )
+    for damage in (study.damage for study in studies if study.damage):
+        print(f"warning: {damage}", file=sys.stderr)
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    trials: Annotated[int, typer.Option(help="So many of the best trials.")] = 10,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a study found: the best configuration beside the baseline."""
+    if not as_json:
+        print_study(storage, study, trials=trials)
+        print_to_continue(storage, study)
+        return
+    from study.show import terminal
+    from study.storage.reading import read_study
+
+    found = read_study(storage, study, terminal.SHOWN)
+    print(terminal.as_json(terminal.shown_facts(found, trials=trials)))
+
+
+@app.command()
+def delete(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    storage: Storage = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Delete a study, its trials and their files; asks first."""
+    from ecg.errors import UsageError
+    from study.storage.deleting import delete_study
+    from study.storage.reading import read_study
+    from study.storage.studies import open_storage
+    from study.wording import counted
+
+    found = read_study(storage, study, ())
+    trials = counted(len(found.rows), "trial")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"'{study}' has {trials}. Nothing was deleted. Give --yes to delete it."
+            )
+        typer.confirm(f"Delete '{study}' with {trials}? This cannot be undone.", abort=True)
+    files = delete_study(open_storage(storage, create=False), found)
+    print(f"deleted '{study}': {trials}, {counted(files, 'file')}")
+
+
+@app.command()
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen on.", show_default="8080, or a free one if it is taken"),
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Open optuna-dashboard on the studies, with their notes, files and figures."""
+    from study.show.dashboard import serve_dashboard
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if line.startswith("warning") else sys.stdout, flush=True)
+
+    serve_dashboard(storage, host=host, port=port, open_browser=open_browser, say=say)
+
+
+@app.command()
+def report(
+    studies: Annotated[
+        list[str] | None, typer.Argument(help="Names, see `list`.", show_default="all")
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", parser=as_path, help="HTML file to write."),
+    ] = Path("results/report.html"),
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write one HTML file with the story, the figures and the trials of studies."""
+    from study.show.report import write_report
+    from study.storage.trials_table import load_all_records, load_records
+
+    records = [load_records(storage, name) for name in dict.fromkeys(studies or ())]
+    write_report(records or load_all_records(storage), output)
+    print(f"the report is in {output}")
+
+
+@app.command()
+def plots(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    fmt: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            parser=as_path,
+            metavar="PATH",
+            help="Folder.",
+            show_default="results/plots/STUDY",
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a figure; more than once for several.", show_default="all"),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
+    from study.show.plot_files import write_plots
+    from study.storage.files import file_name
+    from study.storage.trials_table import load_records
+
+    records = load_records(storage, study)
+    place = folder or Path("results/plots") / file_name(study)
+    for path in write_plots(records, place, fmt, only or ()):
+        print(path)

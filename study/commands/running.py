@@ -1,0 +1,385 @@
+"""Commands that run studies: parse, call, print."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecg.console import as_path
+from study.commands.base import (
+    DEFAULT_STORAGE,
+    Debug,
+    SpaceFile,
+    Storage,
+    WithTf,
+    app,
+    make_console,
+    print_study,
+    program,
+    retyped,
+    say,
+    words_of_storage,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else download, else synthetic."
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda or cuda:N.", show_default="auto: a GPU if there is one, else the CPU"
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="fp32, tf32 (CUDA) or bf16.",
+        show_default="auto: tf32 on CUDA, bf16 on a CPU where it is faster, else fp32",
+    ),
+]
+
+
+def as_jobs(text: str) -> int | None:
+    """Return a number of jobs, None for "auto".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from ecg.errors import UsageError
+
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise UsageError(f"--jobs must be a whole number or auto, not '{text}'") from None
+
+
+Jobs = Annotated[
+    str,
+    typer.Option(
+        help="Worker processes on this machine; auto: one a core, within memory; one on a GPU. "
+        "tpe, gp and pruners look at what has finished: such a search repeats exactly with 1 only."
+    ),
+]
+Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
+Keep = Annotated[
+    str,
+    typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
+]
+CheckpointEvery = Annotated[
+    float, typer.Option(help="Seconds between two checkpoints of a running trial.")
+]
+
+
+@contextmanager
+def interruptible(console: "Console") -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends a study."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(
+            console,
+            "interrupted: finished trials are kept, the running one will be run again; go on "
+            f"with the same command:\n  {retyped()}",
+        )
+        raise
+
+
+def print_next(console: "Console", storage: str, name: str, *, is_table: bool) -> None:
+    """Print what to type next."""
+    import shlex
+
+    from study.storage.reading import read_identity
+    from study.wording import words_of_study
+
+    at = words_of_storage(storage)
+    last = "export-tables" if is_table else "confirm"
+    of_study = words_of_study(name, at)
+    commands = [["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study]]
+    identity = read_identity(storage, name)
+    if not is_table and identity["budget"] != "paper" and "replay" not in identity["source"]:
+        earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
+        commands.insert(3, ["run", *earlier, "--budget", "paper", *at])
+    lines = (f"  {program()} {shlex.join(command)}" for command in commands)
+    say(console, "\n".join(("\nnext:", *lines)))
+
+
+@app.command()
+def run(
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="What to search (see `spaces`), the path of a .py file, one of the published "
+            "tables table1 ... table5, or tables for all five.",
+            show_default="imbalance",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Stop after this many finished trials.", show_default="by budget"),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Seeds of every configuration of a table.", show_default="1"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Start no new trial after this many seconds.", show_default="no limit"),
+    ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the study. One that exists keeps its settings where none are typed.",
+            show_default="SPACE-SOURCE-SPLIT-BUDGET",
+        ),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    data: Data = "auto",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="intra-patient (beat by beat) or inter-patient (DS1/DS2).",
+            show_default="intra-patient",
+        ),
+    ] = None,
+    resplit: Annotated[
+        bool,
+        typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
+    ] = False,
+    records_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with the records of each part of an inter-patient split.",
+            show_default="none",
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
+        ),
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    seed: Annotated[
+        int | None, typer.Option(help="Of the study: sampler and trainings.", show_default="0")
+    ] = None,
+    jobs: Jobs = "auto",
+    threads: Threads = 1,
+    sampler: Annotated[
+        str | None, typer.Option(help="tpe, random, gp or grid.", show_default="tpe")
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="median, hyperband or none.", show_default="median")
+    ] = None,
+    prune_patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Ask the pruner after so many epochs without a better loss; 0: always.",
+            show_default="1 at short and paper, else 0",
+        ),
+    ] = None,
+    prune_warm_up: Annotated[
+        int | None,
+        typer.Option(
+            help="Epochs of a trial before the pruner is asked.",
+            show_default="10 % of the budget's, at least 2",
+        ),
+    ] = None,
+    prune_startup: Annotated[
+        int | None,
+        typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="Train each configuration of a search with so many seeds, and compare means.",
+            show_default="1",
+        ),
+    ] = None,
+    stop_after: Annotated[
+        int | None,
+        typer.Option(
+            help="End when so many finished trials in a row brought no gain beyond noise.",
+            show_default="0: do not",
+        ),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Train the best of this study and its baseline at a larger --budget.",
+            show_default="none",
+        ),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            help="Try the best of this study of the same space first.", show_default="none"
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="So many of the best, for --from and --warm-start.", show_default="8"),
+    ] = None,
+    checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
+    with_tf: WithTf = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            parser=as_path,
+            metavar="PATH",
+            help="Recorded curves that stand in for training.",
+            show_default="none, it trains",
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Search a space, or train the published tables; the same command again continues.
+
+    Every trial of a search is a training run on the training part, measured on the validation
+    part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
+    """
+    from ecg.record_lists import read_record_lists
+    from study.run.command import run_study
+    from study.run.output import lasting_output
+    from study.run.setting import continue_settings
+    from study.trials.task import Machine
+
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        keep=keep,
+        debug=debug,
+    )
+    typed = {
+        "space": space,
+        "trials": trials,
+        "seeds": seeds,
+        "timeout": timeout,
+        "study": study,
+        "split": split,
+        "resplit": resplit or None,
+        "budget": budget,
+        "seed": seed,
+        "sampler": sampler,
+        "pruner": pruner,
+        "prune_patience": prune_patience,
+        "prune_warm_up": prune_warm_up,
+        "prune_startup": prune_startup,
+        "repeats": repeats,
+        "stop_after": stop_after,
+        "from_study": from_study,
+        "warm_start": warm_start,
+        "top": top,
+        "replay": replay,
+        "with_tf": with_tf or None,
+        "records": read_record_lists(records_file) if records_file else None,
+    }
+    machine, options = continue_settings(machine, typed)
+    console = make_console()
+    with lasting_output():
+        with interruptible(console):
+            name = run_study(machine, options, console)
+        print_study(storage, name, trials=5)
+        print_next(console, storage, name, is_table=bool(options.tables))
+
+
+@app.command()
+def spaces() -> None:
+    """List the spaces: parameters, objective and baseline."""
+    from search_spaces import all_spaces
+    from search_spaces.tables import TABLES
+    from study.show.spaces import list_spaces
+
+    console = make_console()
+    console.print(list_spaces(list(all_spaces().values())))
+    for table in TABLES.values():
+        console.print(f"{table.name}: {table.title}", markup=False, highlight=False)
+    console.print("tables: all five tables", highlight=False)
+
+
+@app.command()
+def enqueue(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Values, such as model=coupled ratio=0.1.", show_default="the baseline's"
+        ),
+    ] = None,
+    space: SpaceFile = None,
+    storage: Storage = DEFAULT_STORAGE,
+    debug: Debug = False,
+) -> None:
+    """Queue a configuration of your own in a search, to be trained next."""
+    from study.run.enqueue import enqueue as queue
+
+    print(queue(storage, study, parameters or (), space))
+
+
+@app.command()
+def confirm(
+    study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
+    top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds of each.")] = 10,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="smoke, quick, short or paper; checkpoints do not carry over.",
+            show_default="that of the study",
+        ),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    data: Data = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    jobs: Jobs = "auto",
+    threads: Threads = 1,
+    checkpoint_every: CheckpointEvery = 30.0,
+    keep: Keep = "best",
+    space: SpaceFile = None,
+    debug: Debug = False,
+) -> None:
+    """Train the winners and the baseline on fresh seeds and measure them on the test part.
+
+    This is the one place where a search meets the test part: each run reads it once, and
+    every reading is put on record.
+    """
+    from study.run.confirm import confirm_study
+    from study.run.output import lasting_output
+    from study.show.confirmation import show_confirmation
+    from study.trials.task import Machine
+    from study.wording import caution_of_budget
+
+    console = make_console()
+    machine = Machine(
+        storage=storage,
+        data=data,
+        device=device,
+        precision=precision,
+        jobs=as_jobs(jobs),
+        threads=threads,
+        checkpoint_seconds=checkpoint_every,
+        keep=keep,
+        debug=debug,
+    )
+    with lasting_output(), interruptible(console):
+        found = confirm_study(machine, study, top, seeds, console, budget, space)
+    console.print(show_confirmation(found))
+    if caution := caution_of_budget(found.identity.get("budget", "paper")):
+        say(console, caution)

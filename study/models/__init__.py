@@ -1,0 +1,1 @@
+"""The networks that studies found, as files that can be used elsewhere."""

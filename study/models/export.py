@@ -1,0 +1,235 @@
+"""`study export-model`: the weights of a trial as a file that says what they are."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ecg.errors import DataError, UsageError
+from ecg.model_file import save_model
+from ecg.training.config import TrainConfig
+from study.storage.artifacts import WEIGHTS, artifact_folder
+from study.storage.files import OutputError
+from study.storage.reading import (
+    Row,
+    StudyRows,
+    number_of_training,
+    read_files,
+    read_study,
+)
+from study.storage.searched_space import load_networks
+from study.wording import parameters_of, say_parameters, score_title
+
+FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "keras": ".keras"}
+READ = ("config", "confusion", "validation", "test", "test_confusion", "test_read", "versions",
+        "best_epoch", "seed", "protocol", "same_as", "finished_at", "baseline")  # fmt: skip
+PARTS = ("validation", "test")
+# Of a trial, kept under their own names where it has them.
+FACTS = ("seed", "protocol", "best_epoch", "finished_at", "test_read", "confusion",
+         "test_confusion", "versions")  # fmt: skip
+IDENTITY = ("source", "data", "split", "records", "budget", "repeats", "device", "precision",
+            "objective")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A trial with its weights.
+
+    Attributes:
+        study: of the trial.
+        row: of the trial, see `StudyRows`.
+        file: of its weights.
+    """
+
+    study: StudyRows
+    row: Row
+    file: Path
+
+    @property
+    def config(self) -> TrainConfig:
+        """What was trained."""
+        return TrainConfig.from_fields(self.row["config"])
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the model file says of it."""
+        scores = {part: scores_of(self.row, part) for part in PARTS}
+        return {
+            "study": self.study.name,
+            "trial": self.row["number"],
+            "parameters": parameters_of(self.row.items()),
+            "scores": {part: found for part, found in scores.items() if found},
+            **{name: self.study.identity[name] for name in IDENTITY if name in self.study.identity},
+            **{name: self.row[name] for name in FACTS if name in self.row},
+        }
+
+
+def export_model(
+    url: str,
+    study: str,
+    output: Path,
+    *,
+    trial: int | None = None,
+    confirmed: bool = False,
+    kind: str = "safetensors",
+    space: str | None = None,
+) -> str:
+    """Write the network of a trial as a file.
+
+    Args:
+        url: of the database.
+        study: name.
+        output: the file.
+        trial: number; None for the trial with the best objective on validation.
+        confirmed: take it from the study's confirmation: of the configuration with the best mean
+            on validation, the run that was best on validation. The test part chooses nothing.
+        kind: one of `FORMATS`.
+        space: file of the study's own networks, None for the one it was run with.
+
+    Returns:
+        A sentence that says what was written.
+
+    Raises:
+        UsageError: there is no such study or trial, its weights were not kept, or the name of the
+            file does not fit the format.
+        DataError: its weights are damaged.
+        OutputError: the file cannot be written.
+    """
+    if kind not in FORMATS:
+        raise UsageError(f"unknown --format {kind}; known: {', '.join(FORMATS)}")
+    if output.suffix != FORMATS[kind]:
+        raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}")
+    if confirmed and trial is not None:
+        raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
+    rows = read_study(url, study, ("config",)).rows
+    models = [row["config"]["model"] for row in rows if "config" in row]
+    load_networks(url, study, models, space)
+    chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
+    try:
+        _write(chosen, output, kind)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
+    value, objective = chosen.row["value"], chosen.study.identity.get("objective")
+    return (
+        f"{output}: trial {chosen.row['number']} of '{chosen.study.name}' "
+        f"({chosen.config.model}; {say_parameters(parameters_of(chosen.row.items()))}; validation "
+        f"{score_title(objective)} {value:.4f}), {output.stat().st_size / 1e6:.1f} MB"
+    )
+
+
+def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
+    """Return a complete trial with its weights.
+
+    Args:
+        url: of the database.
+        name: of the study.
+        number: of the trial; None for the best on validation, the first of several.
+
+    Raises:
+        UsageError: there is no such study, it has no such complete trial, or the weights were
+            not kept.
+    """
+    study = read_study(url, name, READ)
+    rows = _complete(study)
+    if number is None:
+        row = max(rows.values(), key=lambda one: (one["value"], -one["number"]))
+    elif number in rows:
+        row = rows[number]
+    else:
+        raise UsageError(
+            f"The study '{name}' has no complete trial {number}. Its complete trials: "
+            f"{', '.join(map(str, rows))}."
+        )
+    files = _weights(url, name)
+    if (trained := number_of_training(row)) not in files:
+        there = ", ".join(map(str, sorted(files)))
+        raise UsageError(
+            f"The weights of trial {row['number']} of '{name}' were not kept; trials that have "
+            f"theirs: {there or 'none'}. Name one of them with --trial, or train with --keep all."
+        )
+    return Chosen(study, row, files[trained])
+
+
+def find_confirmed(url: str, name: str) -> Chosen:
+    """Return the run of a study's confirmation that `export_model` takes.
+
+    Raises:
+        UsageError: the study is not confirmed yet, or no weights of the winner were kept.
+    """
+    try:
+        study = read_study(url, f"{name}-confirm", READ)
+    except UsageError:
+        read_study(url, name, ())  # whose name may be the wrong one
+        raise UsageError(
+            f"The study '{name}' is not confirmed yet. Confirm it with: python -m study confirm "
+            f"{name}"
+        ) from None
+    runs: dict[str, list[Row]] = defaultdict(list)
+    for row in _complete(study).values():
+        runs[TrainConfig.from_fields(row["config"]).replace(seed=0).digest].append(row)
+    best = max(runs.values(), key=lambda rows: sum(row["value"] for row in rows) / len(rows))
+    files = _weights(url, study.name)
+    kept = [row for row in best if row["number"] in files]
+    if not kept:
+        raise UsageError(
+            f"No weights of the winner of '{study.name}' were kept. Confirm with --keep all, or "
+            "name a trial of the search with --trial."
+        )
+    row = max(kept, key=lambda one: one["value"])
+    return Chosen(study, row, files[row["number"]])
+
+
+def scores_of(row: Mapping[str, Any], part: str) -> dict[str, float]:
+    """Return the scores of a trial on a part, by name; empty where it was not measured."""
+    prefix = f"{part}_"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in row.items()
+        if name.startswith(prefix) and isinstance(value, float)
+    }
+
+
+def _complete(study: StudyRows) -> dict[int, Row]:
+    """Return the complete trials that training made, by number.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rows = {
+        row["number"]: row
+        for row in study.rows
+        if row["state"] == "complete" and row["value"] is not None and "config" in row
+    }
+    if not rows:
+        raise UsageError(f"The study '{study.name}' has no complete trial yet.")
+    return rows
+
+
+def _weights(url: str, name: str) -> dict[int, Path]:
+    """Return the files of weights that are there, by trial."""
+    folder = artifact_folder(url)
+    files = read_files(url, name, WEIGHTS)
+    return {number: folder / file for number, file in files.items() if (folder / file).is_file()}
+
+
+def _write(chosen: Chosen, output: Path, kind: str) -> None:
+    try:
+        weights = load_file(chosen.file)
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{chosen.file}: the weights of trial {chosen.row['number']} are damaged ({error}). "
+            "Name another trial with --trial."
+        ) from None
+    if kind == "safetensors":
+        save_model(output, chosen.config, weights, chosen.facts())
+    elif kind == "onnx":
+        from ecg.onnx_file import save_onnx
+
+        save_onnx(output, chosen.config, weights, chosen.facts())
+    else:
+        from ecg.keras_network import save_keras
+
+        save_keras(output, chosen.config, weights)

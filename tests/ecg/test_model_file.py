@@ -1,0 +1,120 @@
+"""Rules of model files: what goes in comes out, and what cannot be used is refused by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import ecg
+from ecg.errors import DataError, UsageError
+from ecg.model_file import FORMAT, INTERFACE
+from ecg.networks import MODELS
+from ecg.training import TrainConfig, make_part, predict
+from ecg.training.run import build_model
+from tests.support.toy import CPU, toy_heartbeats
+
+SMALL = TrainConfig(model="simple", width_multiplier=0.1, alpha=0.3)
+FACTS = {"split": "inter-patient", "data": "ab12", "versions": {"ecg-study": "0.1.0"}}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A model file of a small network."""
+    path = tmp_path / "model.safetensors"
+    ecg.save_model(path, SMALL, build_model(SMALL).state_dict(), FACTS)
+    return path
+
+
+def rewrite(path: Path, *, digest: bool = False, **changes: Any) -> None:
+    """Write the file again with other metadata; None takes a value out."""
+    from ecg.model_file import _digest
+
+    with safe_open(path, "pt") as opened:
+        metadata = dict(opened.metadata())
+        weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    for name, value in changes.items():
+        metadata[name] = json.dumps(value)
+    if digest:
+        metadata["digest"] = json.dumps(_digest(metadata, weights))
+    save_file(weights, path, metadata)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_loaded_network_answers_as_the_trained_one(name: str, tmp_path: Path) -> None:
+    config = TrainConfig(model=name, width_multiplier=0.1)
+    network = build_model(config)
+    for layer in network.modules():  # a trained network has seen some beats
+        if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            layer.running_mean += 0.3
+    path = tmp_path / "model.safetensors"
+    ecg.save_model(path, config, network.state_dict(), FACTS)
+    model = ecg.load_model(path)
+    assert model.config == config
+    assert model.facts.items() >= {**FACTS, **INTERFACE}.items()
+    beats = toy_heartbeats(100)
+    part = make_part(beats, np.arange(100), CPU)
+    expected = predict(config, network.state_dict(), part, "fp32").numpy()
+    assert (model.logits(beats.signals) == expected).all()
+    assert (model.labels(beats.signals) == expected.argmax(1)).all()
+    assert model.probabilities(beats.signals).sum(axis=1) == pytest.approx(1, abs=1e-6)
+    # Each beat is z-scored, so its scale does not matter.
+    assert model.logits(beats.signals * 200 + 7) == pytest.approx(expected, abs=1e-3)
+    assert model.logits(beats.signals[:0]).shape == (0, 5)
+
+
+def test_every_value_of_the_metadata_is_json(file: Path) -> None:
+    with safe_open(file, "pt") as opened:
+        facts = {name: json.loads(text) for name, text in opened.metadata().items()}
+    assert facts["format"] == FORMAT
+    assert TrainConfig.from_fields(facts["config"]) == SMALL
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"project": "another"}, "does not say which network it holds"),
+        ({"format": FORMAT + 1}, "newer version of this project .* Update the project"),
+        ({"format": "x"}, "of the unknown format \"x\""),
+        ({"format": 0}, "of the unknown format 0"),
+        ({"split": "changed"}, "does not have the digest it was written with"),
+        ({"digest": True, "classes": ["N", "V"]}, "its classes is .* Use the version"),
+        ({"digest": True, "sampling_rate": 125.0}, "its sampling_rate is 125.0"),
+        ({"digest": True, "config": {"model": "gru"}}, "unknown model 'gru'; known: .* Use the"),
+        ({"digest": True, "config": {"speed": 1}}, "has no field 'speed'"),
+        ({"digest": True, "config": {"model": "coupled"}}, "do not fit the network 'coupled'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_this_version_cannot_use_is_refused(
+    file: Path, changes: dict[str, Any], message: str
+) -> None:
+    rewrite(file, **changes)
+    with pytest.raises(DataError, match=message) as refused:
+        ecg.load_model(file)
+    assert str(file) in str(refused.value)
+
+
+def test_weights_alone_are_no_model_file(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({"1.weight": torch.ones(3)}, path, {"epoch": "3"})
+    with pytest.raises(DataError, match="python -m study export-model"):
+        ecg.load_model(path)
+    with pytest.raises(UsageError, match="no such file"):
+        ecg.load_model(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("signals", "message"),
+    [
+        (np.zeros((3, 186)), r"shape \(n, 187\), not \(3, 186\)"),
+        (np.zeros(187), r"shape \(n, 187\), not \(187,\)"),
+        (np.full((2, 187), np.nan), "beat 0 has a value that is not finite"),
+    ],
+)
+def test_beats_of_another_form_are_refused(file: Path, signals: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ecg.load_model(file).logits(signals)
