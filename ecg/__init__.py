@@ -5,7 +5,7 @@ The names below are imported when they are first asked for, so that `import ecg`
 Example:
     >>> import ecg
     >>> beats = ecg.load("synthetic")
-    >>> split = ecg.make_split("inter-patient", beats)
+    >>> split = ecg.make_split("intra-patient", beats)
     >>> device = ecg.find_device("cpu")
     >>> data = ecg.training_data(beats, split, ecg.find_budget("smoke"), device)
     >>> config = ecg.TrainConfig(model="simple", width_multiplier=0.1, max_epochs=1)

@@ -16,6 +16,9 @@ from ecg.heartbeats import (
     Heartbeats,
 )
 from ecg.record_lists import LISTED, PARTS, RecordLists
+from ecg.training.config import PROTOCOL
+
+BY_PATIENT = 3  # protocol of trainings on splits by patient, from which class Q is left out
 
 Rows = NDArray[np.int64]
 
@@ -207,6 +210,11 @@ def make_split(
 def is_by_patient(name: str) -> bool:
     """Return whether the split of this name has each patient in one part."""
     return name not in ("intra-patient", REDRAWN)
+
+
+def protocol_of(split: str) -> int:
+    """Return the protocol of trainings on a split: by patient they differ, without class Q."""
+    return BY_PATIENT if is_by_patient(split) else PROTOCOL
 
 
 def _without_q(split: Split, beats: Heartbeats) -> Split:

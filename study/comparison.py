@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ecg.metrics import bootstrap_interval, resampled_scores, scores
-from ecg.splits import REDRAWN
+from ecg.splits import REDRAWN, protocol_of
 from ecg.statistics import (
     SIGNIFICANCE,
     Comparison,
@@ -20,7 +20,7 @@ from ecg.statistics import (
     least_pairs,
     smallest_p_value,
 )
-from ecg.training.config import PROTOCOL, TrainConfig
+from ecg.training.config import TrainConfig
 from study.storage.confirmation import BASELINE, Confirmation
 from study.wording import FULL_BUDGET, SCORE_TITLES, counted, say_parameters
 
@@ -47,8 +47,8 @@ def differences_from_protocol(identity: Mapping[str, Any]) -> list[str]:
         reasons.append(f"the split is '{split}', not 'intra-patient'")
     if budget != FULL_BUDGET:
         reasons.append(f"the budget is '{budget}', not '{FULL_BUDGET}'")
-    if str(identity.get("protocol")) != str(PROTOCOL):
-        reasons.append(f"the runs are of protocol {identity.get('protocol')}, not {PROTOCOL}")
+    if str(identity.get("protocol")) != str(protocol := protocol_of(str(split))):
+        reasons.append(f"the runs are of protocol {identity.get('protocol')}, not {protocol}")
     return reasons
 
 

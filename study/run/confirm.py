@@ -14,9 +14,8 @@ from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.heartbeats import CLASSES
 from ecg.metrics import objective_of
-from ecg.splits import is_by_patient
+from ecg.splits import is_by_patient, protocol_of
 from ecg.training import TrainConfig, find_device
-from ecg.training.config import PROTOCOL
 from study.run.command import run_planned
 from study.run.options import MOST_SEEDS, absolute_data
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
@@ -114,7 +113,7 @@ def confirm_study(
             "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(stored["split"])),
             "device": find_device(machine.device).type,
             "precision": machine.precision,
-            "protocol": PROTOCOL,
+            "protocol": protocol_of(stored["split"]),
             "seed": stored["seed"] + SEED_SHIFT,
             "budget": budget or stored["budget"],
             "repeats": 1,

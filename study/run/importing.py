@@ -16,9 +16,8 @@ from ecg.budget import BUDGETS
 from ecg.errors import DataError, EcgError, UsageError
 from ecg.metrics import SCORES, objective_of, per_class, scores
 from ecg.record_lists import LISTED
-from ecg.splits import SPLITS, is_by_patient
+from ecg.splits import SPLITS, is_by_patient, protocol_of
 from ecg.training import TrainConfig, TrainResult
-from ecg.training.config import PROTOCOL
 from ecg.training.precision import PRECISIONS
 from search_spaces.tables import ALL_TABLES
 from study.run.planned_runs import (
@@ -143,10 +142,11 @@ def _check_file(path: Path, study: str | None) -> Results:
     if missing := [name for name, value in shared.items() if value is None]:
         raise DataError(f"{path} has no value in the columns {', '.join(missing)}")
     values = {name: str(value) for name, value in shared.items()}
-    if values["protocol"] != str(PROTOCOL):
+    protocol = protocol_of(values["split"])
+    if values["protocol"] != str(protocol):
         raise DataError(
             f"{path} holds runs of protocol {values['protocol']}, and this version trains by "
-            f"protocol {PROTOCOL}: they cannot stand in one study. Render them with export-tables "
+            f"protocol {protocol}: they cannot stand in one study. Render them with export-tables "
             "--results, or train them again"
         )
     for name, known in KNOWN.items():
@@ -155,13 +155,6 @@ def _check_file(path: Path, study: str | None) -> Results:
             raise DataError(
                 f"{path}: {name} is '{values[name]}', and only {', '.join(known)} can be imported"
             )
-    if is_by_patient(values["split"]) and any(
-        any(matrix[-1]) for matrix in table["test_confusion"] if matrix is not None
-    ):
-        raise DataError(
-            f"{path} holds runs of a split by patient with class Q, which this version leaves out. "
-            "Render them with export-tables --results, or train them again"
-        )
     identity = Identity(
         space=ALL_TABLES,
         space_digest="",
@@ -172,7 +165,7 @@ def _check_file(path: Path, study: str | None) -> Results:
         budget=values["budget"],
         device=values["device"],
         precision=values["precision"],
-        protocol=PROTOCOL,
+        protocol=protocol,
         seed=int(values["study_seed"]),
     )
     name = study or default_name(ALL_TABLES, identity.source, identity.split, identity.budget)

@@ -16,9 +16,8 @@ from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import objective_of
 from ecg.record_lists import RecordLists, from_text
-from ecg.splits import REDRAWN, is_by_patient, make_split
+from ecg.splits import REDRAWN, is_by_patient, make_split, protocol_of
 from ecg.training import find_device, find_precision
-from ecg.training.config import PROTOCOL
 from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
@@ -132,7 +131,7 @@ def resolve(
         budget=budget.name,
         device=find_device(machine.device).type,
         precision=machine.precision,
-        protocol=PROTOCOL,
+        protocol=protocol_of(split),
         seed=options.seed,
         records=records.as_text() if records else "",
         repeats=options.repeats,
