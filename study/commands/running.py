@@ -101,13 +101,16 @@ def print_next(console: "Console", storage: str, name: str, *, is_table: bool) -
     from study.wording import words_of_study
 
     at = words_of_storage(storage)
-    last = "export-tables" if is_table else "confirm"
     of_study = words_of_study(name, at)
-    commands = [["show", *of_study], ["dashboard", *at], ["report", *of_study], [last, *of_study]]
+    commands = [["show", *of_study], ["dashboard", *at], ["report", *of_study]]
     identity = read_identity(storage, name)
-    if not is_table and identity["budget"] != "paper" and "replay" not in identity["source"]:
-        earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
-        commands.insert(3, ["run", *earlier, "--budget", "paper", *at])
+    if is_table:
+        commands.append(["export-tables", *of_study])
+    elif "replay" not in identity["source"]:  # which nothing was trained for
+        if identity["budget"] != "paper":
+            earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
+            commands.append(["run", *earlier, "--budget", "paper", *at])
+        commands.append(["confirm", *of_study])
     lines = (f"  {program()} {shlex.join(command)}" for command in commands)
     say(console, "\n".join(("\nnext:", *lines)))
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg import models
+from ecg import models, networks
 from ecg.errors import UsageError
 from ecg.heartbeats import Heartbeats
 from ecg.rhythm import LONGEST, SCALE, SHORTEST, USUAL, has_rhythm, rhythm
@@ -120,7 +120,7 @@ def test_a_network_with_rhythm_is_refused_for_data_without_records() -> None:
         train(TINY, TrainingData(*parts))
 
 
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", networks.MODELS)
 def test_four_numbers_stand_beside_the_flattened_features(model: str) -> None:
     plain = models.build(model, width_multiplier=0.25)
     beside = models.build(model, width_multiplier=0.25, rhythm=True)
@@ -129,7 +129,7 @@ def test_four_numbers_stand_beside_the_flattened_features(model: str) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", networks.MODELS)
 def test_a_network_learns_from_the_rhythm_alone(model: str, precision: str) -> None:
     # The labels have nothing to do with the beats: only the rhythm tells class 1 from class 0.
     data = toy_data(360, validation=120)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ecg.dropout import Dropout
-from ecg.models import MODELS, build
+from ecg.models import build
+from ecg.networks import MODELS
 from ecg.training import TrainConfig, TrainingData, train
 from ecg.training.fusion import FusedChain, for_evaluation, for_training
 from tests.support.toy import rule

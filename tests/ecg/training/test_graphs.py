@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from ecg import models
+from ecg import networks
 from ecg.training import Part, TrainConfig, TrainingData, train
 from ecg.training.config import OPTIMIZERS
 from ecg.training.graphs import GraphedSteps
@@ -51,7 +51,7 @@ def trained(
     return totals, [*run.model.state_dict().values(), *moments, *averages]
 
 
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", networks.MODELS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_graphed_steps_train_as_plain_ones_do_to_the_bit(
     data: TrainingData, model: str, optimizer: str
@@ -102,7 +102,7 @@ def test_what_recording_does_to_weights_and_optimizer_is_undone(
 
 
 @needs_cuda
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", networks.MODELS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_cuda_graph_trains_as_the_plain_steps_do(
     data: TrainingData, model: str, optimizer: str

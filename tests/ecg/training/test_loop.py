@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, dropout
 
-from ecg import models
+from ecg import networks
 from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.training import (
@@ -150,7 +150,7 @@ def test_every_optimizer_lowers_the_training_loss(optimizer: str, data: Training
     assert curve[-1] < 0.9 * curve[0]
 
 
-@pytest.mark.parametrize("model", models.MODELS)
+@pytest.mark.parametrize("model", networks.MODELS)
 def test_every_model_trains(model: str, data: TrainingData) -> None:
     # 240 beats in batches of 239 leave a single beat over, of which batch norm has no variance.
     config = FAST.replace(model=model, width_multiplier=0.1, batch_size=239, max_epochs=1)

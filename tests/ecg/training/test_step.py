@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from ecg import models
+from ecg import models, networks
 from ecg.training import Part, TrainConfig, TrainingData
 from ecg.training.augment import mixed
 from ecg.training.config import OPTIMIZERS
@@ -132,7 +132,7 @@ def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="counts waits for a CUDA device")
-@pytest.mark.parametrize("model_name", models.MODELS)
+@pytest.mark.parametrize("model_name", networks.MODELS)
 def test_the_hot_loop_never_waits_for_the_device(model_name: str) -> None:
     # A whole epoch, trained and measured, is queued without one host synchronisation; its
     # figures come over in a single transfer afterwards.
