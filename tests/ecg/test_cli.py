@@ -103,7 +103,7 @@ def test_describe_prints_classes_records_and_splits(run: Runner, records: Path) 
     assert "144 of 144 files differ from PhysioNet's (SHA-256): 100.hea, 100.dat" in ended.out
     assert "fingerprint" in ended.out
     assert "\n234     3  1  1  1  1    7\n" in ended.out
-    assert "inter-patient test             22  66  22  22  22  22  154" in ended.out
+    assert "inter-patient test             22  66  22  22  22   0  132" in ended.out
 
 
 def test_audit_prints_its_text_and_writes_it(run: Runner, records: Path, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
 import csv
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -135,9 +134,7 @@ def test_records_hold_every_field_of_the_training_configuration(path: Path) -> N
     cell = fake_cell(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
     write_results(records_of_rows([cell]), path)
     read = next(rows_of_records(read_results(path)))
-    found = {
-        field.name: read.get(f"config_{field.name}") for field in dataclasses.fields(TrainConfig)
-    }
+    found = {name: read.get(f"config_{name}") for name in TrainConfig.field_names()}
     assert TrainConfig.from_fields(found) == TrainConfig(seed=7)
 
 
