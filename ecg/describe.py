@@ -8,7 +8,7 @@ import numpy as np
 
 from ecg.errors import EcgError
 from ecg.heartbeats import CLASS_NAMES, CLASSES, UNKNOWN, Heartbeats
-from ecg.metrics import F1_NSV, ceiling
+from ecg.metrics import F1_NSV, say_ceilings
 from ecg.record_lists import RecordLists
 from ecg.splits import SPLITS, Split, make_split
 
@@ -67,22 +67,15 @@ def splits(beats: Heartbeats, lists: RecordLists | None = None) -> str:
 def cautions(beats: Heartbeats, split: Split) -> list[str]:
     """Return what a score of this split cannot say, a sentence each: classes without beats."""
     titles = {"f1_macro": "F1(M)"} | ({F1_NSV: "F1(N, S, V)"} if split.by_patient else {})
-    found = []
-    for part, rows in split.parts():
-        counts = np.bincount(beats.labels[rows], minlength=len(CLASSES))
-        absent = [name for name, count in zip(CLASSES, counts, strict=True) if count == 0]
-        if not absent:
-            continue
-        reach = (
-            f"{title} is at most {most:.4f}"
-            for score, title in titles.items()
-            if (most := ceiling(counts, score)) < 1
+    found = (
+        say_ceilings(
+            np.bincount(beats.labels[rows], minlength=len(CLASSES)),
+            part,
+            {} if part == "train" else titles,
         )
-        found.append(
-            f"no {', '.join(absent)} beat in {part}"
-            + ("" if part == "train" else f": {', '.join(reach)}")
-        )
-    return found
+        for part, rows in split.parts()
+    )
+    return [caution for caution in found if caution]
 
 
 def origin(beats: Heartbeats) -> str:

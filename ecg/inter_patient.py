@@ -53,7 +53,7 @@ def ectopic_scores(confusion: ArrayLike) -> dict[str, float]:
 
 def jk_index(confusion: ArrayLike) -> float:
     """The jk index of Mar et al. 2011, IEEE Trans Biomed Eng 58(8), with the weights of
-    the code of Mondejar-Guerra et al. 2019, Biomed Signal Process Control 47.
+    `evaluation_AAMI.py` in https://github.com/mondejar/ecg-classification.
 
     0.5 kappa + 0.125 j, where j adds up sensitivity and positive predictivity of S and of V;
     the weights give both terms the same range, so that a perfect classifier has 1. Kappa is

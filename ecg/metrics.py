@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecg.heartbeats import CLASSES
+
 PER_CLASS = ("recall", "specificity", "precision", "f1")
 AVERAGES = ("macro", "weighted")
 SCORES = tuple(f"{metric}_{average}" for metric in PER_CLASS for average in AVERAGES)
@@ -106,6 +108,34 @@ def ceiling(counts: ArrayLike, score: str) -> float:
         return 1.0
     counted = np.asarray(counts)[: COUNTED.get(score)]
     return float((counted > 0).mean())
+
+
+def say_ceilings(counts: ArrayLike, part: str, titles: Mapping[str, str]) -> str:
+    """Say which classes have no beats, and what scores can reach at most for that reason.
+
+    Args:
+        counts: (5,) true beats of each class.
+        part: where they are, such as "validation".
+        titles: by score, some of `OBJECTIVES`; none for a part that is not scored.
+
+    Returns:
+        "" where every class has beats, or where no score is limited.
+
+    Example:
+        >>> from ecg.metrics import say_ceilings
+        >>> say_ceilings([90, 10, 5, 2, 0], "test", {"f1_macro": "F1(M)"})
+        'no Q beat in test: F1(M) is at most 0.8000'
+    """
+    absent = [name for name, count in zip(CLASSES, np.asarray(counts), strict=True) if count == 0]
+    reach = [
+        f"{title} is at most {most:.4f}"
+        for score, title in titles.items()
+        if (most := ceiling(counts, score)) < 1
+    ]
+    if not absent or (titles and not reach):
+        return ""
+    said = f"no {', '.join(absent)} beat in {part}"
+    return f"{said}: {', '.join(reach)}" if reach else said
 
 
 def resampled_scores(

@@ -217,7 +217,7 @@ def describe_study(records: pd.DataFrame) -> str:
         tell_confirmation(records.attrs.get("confirmation")),
         tell_trials(records),
         tell_test_reads(records),
-        tell_caution(best),
+        tell_caution(records, best),
     )
     space = [f"{name}: {text}" for name, text in _ranges(records).items()]
     identity = records.attrs["identity"]

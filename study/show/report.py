@@ -167,10 +167,10 @@ def _answer(records: pd.DataFrame, is_search: bool) -> Iterator[str]:
     if is_search:
         yield f'<p class="verdict">{html.escape(tell_verdict(records, best, baseline))}</p>'
         if best is not None:
-            yield comparison_table(best, baseline)
+            yield comparison_table(best, baseline, records.attrs["identity"])
     if found := tell_confirmation(records.attrs.get("confirmation")):
         yield f"<p>{html.escape(found)}</p>"
-    if is_search and (caution := tell_caution(best)):
+    if is_search and (caution := tell_caution(records, best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'
     facts = (
         tell_setting(records.attrs["identity"]),

@@ -1,7 +1,7 @@
 """The sortable table of trials in a report."""
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,10 +13,10 @@ from study.plots.style import (
     objective_of,
     parameters_of,
 )
+from study.show.scores import compared_scores
 from study.wording import parameters_of as parameters_of_row
 from study.wording import say_parameters, score_title
 
-COMPARED = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")
 MAX_PARAMETERS = 5  # columns; more of them share one, so that the table fits its page
 SCORES = {
     "validation_f1_macro": "F1(M)",
@@ -27,19 +27,22 @@ SCORES = {
 WHOLE = {"best_epoch": "best epoch", "last_epoch": "epochs"}
 
 
-def comparison_table(best: pd.Series, baseline: pd.Series | None) -> str:
+def comparison_table(
+    best: pd.Series, baseline: pd.Series | None, identity: Mapping[str, Any]
+) -> str:
     """Return the best trial's validation scores beside the baseline's as an HTML table."""
     rows = {f"best (trial {best['number']})": best}
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
     heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
+    figures = [compared_scores(record.to_dict(), identity) for record in rows.values()]
     body = ""
-    for score in COMPARED:
-        values = [float(record[f"validation_{score}"]) for record in rows.values()]
+    for title in figures[0]:
+        values = [found[title] for found in figures]
         cells = [f"{value:.4f}" for value in values]
         cells += [f"{values[0] - values[1]:+.4f}"] if len(values) == 2 else []
         body += (
-            f'<tr><th scope="row" class="text">{html.escape(score_title(score))}</th>'
+            f'<tr><th scope="row" class="text">{html.escape(title)}</th>'
             f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
         )
     return (

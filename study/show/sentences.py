@@ -13,6 +13,7 @@ from study.comparison import (
     confirmed_scores,
 )
 from study.plots.style import objective_of
+from study.show.scores import say_ceiling
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import BASELINE, Confirmation
 from study.wording import (
@@ -58,16 +59,18 @@ def tell_trials(records: pd.DataFrame) -> str:
     return told
 
 
-def tell_caution(best: pd.Series | None) -> str:
+def tell_caution(records: pd.DataFrame, best: pd.Series | None) -> str:
     """Return what the figures cannot say."""
     if best is None:
         return ""
-    return (
+    said = (
         "One run each: the intervals are bootstraps of the validation beats and know nothing of "
         "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
-        "rather too good; python -m study confirm measures it on the test part over fresh seeds. "
-        f"{caution_of_budget(best.get('budget', 'paper'))}"
-    ).rstrip()
+        "rather too good; python -m study confirm measures it on the test part over fresh seeds.",
+        say_ceiling(best.to_dict(), objective_of(records)),
+        caution_of_budget(best.get("budget", "paper")),
+    )
+    return " ".join(filter(None, said))
 
 
 def tell_confirmation(confirmation: Confirmation | None) -> str:

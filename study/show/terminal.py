@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
+from study.show.scores import compared_scores, say_ceiling
 from study.storage.confirmation import CONFIRMATION
 from study.storage.reading import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
@@ -21,7 +22,6 @@ from study.wording import (
     parameters_of,
     say_identity,
     say_parameters,
-    score_title,
     warn_of_limits,
 )
 
@@ -32,7 +32,6 @@ SHOWN = (
     "seconds", "weights", CONFIRMATION,
 )  # fmt: skip
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
-SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")  # beside the baseline's
 
 
 def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
@@ -57,7 +56,9 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     if best is None:
         parts.append(Text("no trial is complete yet"))
         return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
-    parts.append(_compare(best, study.baseline))
+    parts.append(_compare(best, study.baseline, identity))
+    if ceiling := say_ceiling(best, str(identity.get("objective"))):
+        parts.append(_text(ceiling))
     if caution := caution_of_budget(identity.get("budget", "paper")):
         parts.append(_text(caution))
     parts += [_per_class(best), _best_trials(study.rows, trials)]
@@ -187,20 +188,18 @@ def _describe_weights(rows: Sequence[Row]) -> str:
     return f"weights kept of {kept} of {counted(len(complete), 'complete trial')}"
 
 
-def _compare(best: Row, baseline: Row | None) -> RenderableType:
+def _compare(best: Row, baseline: Row | None, identity: Mapping[str, Any]) -> RenderableType:
     """Draw the best configuration's validation figures beside the baseline's."""
     table = Table(title="validation figures at the best epoch", title_justify="left")
-    for column in ("", *map(score_title, SCORES)):
-        table.add_column(column)
     chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
-    figures = {
-        title: [float(row[f"validation_{name}"]) for name in SCORES]
-        for title, row in chosen.items()
-    }
-    for title, values in figures.items():
-        table.add_row(f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in values))
+    figures = {title: compared_scores(row, identity) for title, row in chosen.items()}
+    for column in ("", *figures["best"]):
+        table.add_column(column)
+    for title, found in figures.items():
+        values = (f"{value:.4f}" for value in found.values())
+        table.add_row(f"{title} (trial {chosen[title]['number']})", *values)
     if baseline is not None:
-        pairs = zip(figures["best"], figures["baseline"], strict=True)
+        pairs = zip(figures["best"].values(), figures["baseline"].values(), strict=True)
         table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
     lines = [
         _text(f"{title}: {say_parameters(parameters_of(row.items()))}")

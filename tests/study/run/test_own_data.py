@@ -60,9 +60,12 @@ def test_a_study_of_own_data_says_which_data_it_is(
     name = f"tiny-lab-{split}-smoke"
     assert f"new study '{name}'" in ended.out
     assert f"data lab (1,200 beats), split {split}," in ended.out
-    assert f"data lab ({read_identity(sqlite_url, name)['data'][:12]})" in (
-        typed("show", name, "--storage", sqlite_url).out
-    )
+    shown = typed("show", name, "--storage", sqlite_url).out
+    assert f"data lab ({read_identity(sqlite_url, name)['data'][:12]})" in shown
+    # By patient the objective stands first and F beside it; macro scores are limited by Q.
+    by_patient = split == "inter-patient"
+    assert ("F1(N, S, V)" in shown, "F1(F)" in shown) == (by_patient, by_patient)
+    assert ("F1(M)" in shown) != by_patient
 
 
 def test_listed_records_are_kept_with_the_study(

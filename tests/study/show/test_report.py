@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
@@ -16,6 +17,7 @@ from study.plots import PLOTS, NothingToDrawError, optimisation_history, publish
 from study.plots.style import BLUE, COLOURS, GREY, log_ticks
 from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
+from study.show.sentences import tell_caution
 from study.storage.dashboard_speed import index_by_trial, spread
 from study.storage.trials_table import study_records
 from tests.support.fake_cells import fake_confusion
@@ -95,6 +97,23 @@ def test_report_answers_before_it_draws(sqlite_url: str) -> None:
     assert places == sorted(places)
     assert page.count('class="says"') == page.count('class="plot"') > 5
     assert page.count("finished trials, one run each, ") == page.count('class="plot"')
+
+
+def test_what_the_objective_can_reach_is_said() -> None:
+    # Rule: where a class has no beat in validation, under the winner; Q limits no F1 of N, S, V.
+    best = pd.Series({"budget": "paper", "confusion": np.diag([90, 0, 5, 2, 0]).tolist()})
+    for objective, said in {
+        "f1_macro": "No S, Q beat in validation: F1(M) is at most 0.6000.",
+        "f1_nsv": "No S, Q beat in validation: F1(N, S, V) is at most 0.6667.",
+        "f1_weighted": "",
+    }.items():
+        records = pd.DataFrame()
+        records.attrs["identity"] = {"objective": objective}
+        told = tell_caution(records, best)
+        assert told.endswith(said or "over fresh seeds.")
+    best["confusion"] = np.diag([90, 9, 5, 2, 0]).tolist()
+    records.attrs["identity"] = {"objective": "f1_nsv"}
+    assert "at most" not in tell_caution(records, best)
 
 
 def test_plots_that_need_more_trials_say_how_many(sqlite_url: str) -> None:

@@ -1,0 +1,43 @@
+"""Which scores of a winner are shown, and what its objective can reach."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ecg.heartbeats import CLASSES
+from ecg.metrics import F1_NSV, say_ceilings
+from study.wording import score_title
+
+MACRO_SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")
+
+
+def say_ceiling(row: Mapping[Any, Any], objective: str) -> str:
+    """Return "No Q beat in validation: F1(M) is at most 0.8000.", "" where it can reach 1.
+
+    Args:
+        row: of the table of trials, with its confusion matrix.
+        objective: of the study.
+    """
+    counts = np.sum(row["confusion"], axis=1)
+    said = say_ceilings(counts, "validation", {objective: score_title(objective)})
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def compared_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> dict[str, float]:
+    """Return the validation scores by which the best trial is set beside the baseline, by title.
+
+    On splits by patient these are the objective and, beside it, F1 of F: class Q is left out, which
+    limits every mean over the classes.
+
+    Args:
+        row: of the table of trials.
+        identity: of the study.
+    """
+    by_patient = identity.get("objective") == F1_NSV
+    names = (F1_NSV, "f1_weighted") if by_patient else MACRO_SCORES
+    found = {score_title(name): float(row[f"validation_{name}"]) for name in names}
+    # Of several seeds only the first one's scores per class are kept: no mean to set beside.
+    if by_patient and identity.get("repeats", 1) == 1:
+        found["F1(F)"] = float(row["per_class"]["f1"][CLASSES.index("F")])
+    return found
