@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecg.heartbeats import CLASSES
-from ecg.metrics import per_class, scores_of_many
+from ecg.metrics import F1_NSV, per_class, scores, scores_of_many
 
 ECTOPIC = ("S", "V")
 
@@ -67,8 +67,10 @@ def jk_index(confusion: ArrayLike) -> float:
 
 
 def inter_patient_scores(confusion: ArrayLike) -> dict[str, float]:
-    """All figures of this module: those of S and V, then `kappa` and `jk_index`."""
+    """F1 of N, S, V (`f1_nsv`), F1 of F (`f1_F`), those of S and V, then `kappa` and `jk_index`."""
     return {
+        F1_NSV: scores(confusion)[F1_NSV],
+        "f1_F": float(per_class(confusion)["f1"][CLASSES.index("F")]),
         **ectopic_scores(confusion),
         "kappa": kappa(confusion),
         "jk_index": jk_index(confusion),
@@ -77,7 +79,7 @@ def inter_patient_scores(confusion: ArrayLike) -> dict[str, float]:
 
 def confusion_by_record(
     record: NDArray[np.int32], labels: NDArray[np.int64], predicted: NDArray[np.int64]
-) -> dict[int, list[list[int]]]:
+) -> dict[str, list[list[int]]]:
     """Count the beats of every record in a confusion matrix, rows true, columns predicted.
 
     Args:
@@ -86,12 +88,12 @@ def confusion_by_record(
         predicted: (n,) predicted classes.
 
     Returns:
-        (5, 5) counts by record, ascending; together they are the matrix of all beats.
+        (5, 5) counts by number of record, ascending; together they are the matrix of all beats.
     """
     records, index = np.unique(record, return_inverse=True)
     counts = np.zeros((len(records), len(CLASSES), len(CLASSES)), dtype=np.int64)
     np.add.at(counts, (index, labels, predicted), 1)
-    return {int(one): matrix.tolist() for one, matrix in zip(records, counts, strict=True)}
+    return {str(one): matrix.tolist() for one, matrix in zip(records, counts, strict=True)}
 
 
 def record_interval(
@@ -102,13 +104,14 @@ def record_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of one score, resampling whole records.
+    """Percentile bootstrap interval of one score, or of its mean over runs, resampling records.
 
     Beats of one patient are alike, so that an interval which resamples beats is too narrow for
     other patients: the cluster bootstrap of Field & Welsh 2007, J R Stat Soc B 69(3).
 
     Args:
-        matrices: (records, classes, classes) counts.
+        matrices: (..., records, classes, classes) counts; leading dimensions are runs on the same
+            records, which are resampled together.
         score: one of `ecg.metrics.OBJECTIVES`.
         draws: number of resampled sets of records.
         level: of the interval.
@@ -119,7 +122,9 @@ def record_interval(
     """
     counts = np.asarray(matrices, dtype=np.int64)
     rng = np.random.default_rng(seed)
-    times = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)
-    values = scores_of_many(np.tensordot(times, counts, axes=1))[score]
+    records = counts.shape[-3]
+    times = rng.multinomial(records, np.full(records, 1 / records), size=draws)
+    values = scores_of_many(np.tensordot(times, counts, axes=(1, -3)))[score]
+    values = values.reshape(draws, -1).mean(1)
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ecg.metrics import bootstrap_interval, resampled_scores, scores
+from ecg.inter_patient import record_interval
+from ecg.metrics import F1_NSV, bootstrap_interval, resampled_scores, scores
 from ecg.splits import REDRAWN, protocol_of
 from ecg.statistics import (
     SIGNIFICANCE,
@@ -188,11 +189,35 @@ ENSEMBLE_CAPTION = (
 )
 
 
+def compared_scores(identity: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the scores that runs of a study are compared by: by patient F1 of N, S, V first."""
+    return (F1_NSV, COMPARED[1]) if identity.get("objective") == F1_NSV else COMPARED
+
+
+def interval_over_records(
+    by_record: Sequence[Mapping[str, Any] | None], score: str
+) -> tuple[float, float] | None:
+    """Return the 95% interval of the mean score of some runs, whole records resampled.
+
+    Args:
+        by_record: test confusion matrix of each record, of each run; None where it is not kept.
+        score: name.
+
+    Returns:
+        None unless every run keeps the matrices of the same records.
+    """
+    kept = [run for run in by_record if run]
+    if not kept or len(kept) < len(by_record) or any(run.keys() != kept[0].keys() for run in kept):
+        return None
+    return record_interval([[run[record] for record in kept[0]] for run in kept], score)
+
+
 def compare_confirmed(confirmation: Confirmation) -> list[Comparison]:
     """Compare the confirmed configurations with the baseline, one family of tests."""
     runs = {
         label: {
-            score: {run["repeat"]: run[f"test_{score}"] for run in of_label} for score in COMPARED
+            score: {run["repeat"]: run[f"test_{score}"] for run in of_label}
+            for score in compared_scores(confirmation.identity)
         }
         for label, of_label in confirmation.runs.items()
     }
@@ -203,7 +228,7 @@ def confirmed_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
     """Yield the scores of single runs: means, intervals, and tests against the baseline."""
     compared = {(c.label, c.score): c for c in compare_confirmed(confirmation)}
     for label, runs in confirmation.runs.items():
-        for score in COMPARED if runs else ():
+        for score in compared_scores(confirmation.identity) if runs else ():
             values = np.array([run[f"test_{score}"] for run in runs])
             matrices = [run["test_confusion"] for run in runs]
             against = compared.get((label, score))
@@ -222,7 +247,7 @@ def confirmed_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
 def ensemble_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
     """Yield the scores of the ensembles, which are never mixed with those of single runs."""
     for label, ensemble in confirmation.ensembles.items():
-        for score in COMPARED:
+        for score in compared_scores(confirmation.identity):
             yield ConfirmedScore(
                 label=f"{label}, ensemble",
                 score=score,
@@ -242,6 +267,14 @@ def confirmation_notes(confirmation: Confirmation) -> list[str]:
     )
     first = next((runs[0]["test_confusion"] for runs in confirmation.runs.values() if runs), None)
     notes.append(say_test_draw(confirmation.identity, first, published=False))
+    score = compared_scores(confirmation.identity)[0]
+    over_records = (
+        f"{label} {found[0]:.4f} to {found[1]:.4f}"
+        for label, runs in confirmation.runs.items()
+        if (found := interval_over_records([run.get("test_by_record") for run in runs], score))
+    )
+    if said := "; ".join(over_records):
+        notes.append(f"95% interval of {SCORE_TITLES[score]}, test records resampled: {said}.")
     return notes
 
 

@@ -24,12 +24,14 @@ class Part:
         labels: (n,) int64.
         rhythm: (n, 4) float32 of `ecg.rhythm`, None where the data do not tell the records.
         rows: (n,) row numbers in the heartbeats, on the CPU; None where they are not known.
+        record: (n,) number of the record of each beat, on the CPU; None where it is not known.
     """
 
     signals: Tensor
     labels: Tensor
     rhythm: Tensor | None = None
     rows: Rows | None = None
+    record: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,10 +91,8 @@ def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
     """Put the normalised beats of some rows on the device."""
     signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
     labels = torch.from_numpy(beats.labels[rows])
-    if not has_rhythm(beats):
-        return Part(signals.to(device), labels.to(device), rows=rows)
-    around = torch.from_numpy(rhythm(beats)[rows])
-    return Part(signals.to(device), labels.to(device), around.to(device), rows)
+    around = torch.from_numpy(rhythm(beats)[rows]).to(device) if has_rhythm(beats) else None
+    return Part(signals.to(device), labels.to(device), around, rows, beats.record[rows])
 
 
 def inputs(config: TrainConfig, part: Part) -> Part:

@@ -37,6 +37,7 @@ from study.storage.recordings import RecordedTrial, read_recording
 from study.storage.results import (
     CURVES_FILE,
     LAST,
+    OPTIONAL,
     TEST_FIGURES,
     VALIDATION_FIGURES,
     read_results,
@@ -238,7 +239,8 @@ def _check_run(
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return what a row tells, as the attributes that a trained run has."""
     figures = {*VALIDATION_FIGURES, *TEST_FIGURES, "space", "study_seed"}
-    found = {name: row[name] for name in LAST if name not in figures and row[name] is not None}
+    names = [name for name in (*LAST, *OPTIONAL) if name not in figures]
+    found = {name: row[name] for name in names if row.get(name) is not None}
     found |= {"seed": row["seed"], "imported": str(path)}
     for part in ("validation", "test"):
         stored = {score: row[f"{part}_{score}"] for score in SCORES}

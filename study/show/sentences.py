@@ -7,8 +7,8 @@ import pandas as pd
 
 from ecg.metrics import difference_interval
 from study.comparison import (
-    COMPARED,
     compare_confirmed,
+    compared_scores,
     conclude,
     confirmed_scores,
 )
@@ -77,16 +77,17 @@ def tell_confirmation(confirmation: Confirmation | None) -> str:
     """Return what `confirm` found on the test part, "" for nothing."""
     if confirmation is None:
         return ""
+    score = compared_scores(confirmation.identity)[0]
     means = (
         f"{one.label} {one.mean:.4f} (95% interval {one.interval[0]:.4f} to "
         f"{one.interval[1]:.4f}, n = {one.runs})"
         for one in confirmed_scores(confirmation)
-        if one.score == COMPARED[0]
+        if one.score == score
     )
     concluded = conclude(compare_confirmed(confirmation), BASELINE, what="configurations")
     return (
         f"Confirmed on the test part by the study {confirmation.study}, "
-        f"{score_title(COMPARED[0])}: {'; '.join(means)}. {concluded}"
+        f"{score_title(score)}: {'; '.join(means)}. {concluded}"
     )
 
 

@@ -9,7 +9,7 @@ from study.storage.attributes import PLANNED
 CONFIRMATION = "confirmation"  # attribute of the study that confirms
 BASELINE = "baseline"  # label of the configuration that the others are compared with
 # Attributes of trials that a confirmation is read from.
-NEEDED = ("test", "test_confusion", "config", PLANNED)
+NEEDED = ("test", "test_confusion", "test_by_record", "config", PLANNED)
 
 Row = Mapping[str, Any]
 

@@ -15,7 +15,7 @@ from ecg.errors import DataError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import SCORES
 from study.storage.attributes import PLANNED
-from study.storage.results_checks import check_confusion
+from study.storage.results_checks import check_by_record, check_confusion
 from study.wording import one_line
 
 logger = logging.getLogger(__name__)
@@ -198,6 +198,10 @@ def _confusion(value: Any) -> None:
     check_confusion(value, "it")
 
 
+def _by_record(value: Any) -> None:
+    check_by_record(value, None)
+
+
 def _scores(value: Any) -> None:
     _mapping(value)
     for name in SCORES:
@@ -285,7 +289,8 @@ MEASURED: Mapping[str, Check] = {
     "validation": _scores, "confusion": _confusion, "per_class": _per_class, "curves": _curves,
     "best_epoch": _positive, "last_epoch": _positive, "pruned_epoch": _maybe_whole,
     "stop_reason": _text, "seconds": _seconds, "finished_at": _text, "examples": check_examples,
-    "test": _scores, "test_confusion": _confusion, "test_read": _test_read, "same_as": _whole,
+    "test": _scores, "test_confusion": _confusion, "test_by_record": _by_record,
+    "test_read": _test_read, "same_as": _whole,
     "config": _plain_mapping,
 }  # fmt: skip
 FACTS: Mapping[str, Check] = {

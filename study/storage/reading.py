@@ -60,7 +60,7 @@ PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
     "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
-    "test_read", "same_as", "imported", "weights",
+    "test_by_record", "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
 

@@ -40,12 +40,13 @@ LAST = (
     *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
     "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure",
 )  # fmt: skip
+OPTIONAL = ("test_by_record",)  # in a file whose cells have it: of a split by patient
 WHOLE = ("seed", "study_seed", "protocol", "best_epoch", "last_epoch")
 
 _READERS = (
     dict.fromkeys(("repeat", *WHOLE), whole)
     | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
-    | dict.fromkeys(("versions", "confusion", "test_confusion"), json_value)
+    | dict.fromkeys(("versions", "confusion", "test_confusion", *OPTIONAL), json_value)
 )
 _STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
 
@@ -57,16 +58,17 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         rows: one mapping a cell, from column to value; what is left out is missing.
 
     Returns:
-        The columns of `FIRST`, `config_*` and `LAST`, the rows in the order of the published
-        configurations, then of the repeats. `repeat` is int64; the columns of `WHOLE` are
-        Int64; figures and `seconds` are float64; all other columns are objects, None where
-        missing: texts, matrices as lists of lists, `versions` as mappings.
+        The columns of `FIRST`, `config_*`, `LAST` and those of `OPTIONAL` that a cell has, the rows
+        in the order of the published configurations, then of the repeats. `repeat` is int64; the
+        columns of `WHOLE` are Int64; figures and `seconds` are float64; all other columns are
+        objects, None where missing: texts, matrices as lists of lists, `versions` as mappings.
 
     Raises:
         DataError: a value is not of the kind of its column; the message names the cell.
     """
     cells = [dict(row) for row in rows]
     columns = [*FIRST, *_config_columns({name for cell in cells for name in cell}), *LAST]
+    columns += [name for name in OPTIONAL if any(cell.get(name) for cell in cells)]
     tidy = []
     for cell in cells:
         where = f"cell {cell.get('configuration')}, repeat {cell.get('repeat')}"
@@ -216,7 +218,7 @@ def _cell(trial: FrozenTrial) -> dict[str, Any]:
     cell["seed"] = planned.get("fields", {}).get("seed")
     cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
     cell |= {f"config_{name}": value for name, value in planned.get("fields", {}).items()}
-    cell |= {name: attributes[name] for name in LAST if name in attributes}
+    cell |= {name: attributes[name] for name in (*LAST, *OPTIONAL) if name in attributes}
     for part in ("validation", "test"):
         figures = attributes.get(part) or {}
         cell |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
@@ -280,7 +282,7 @@ def _check_header(header: list[str], path: Path) -> None:
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}")
     for name in header:
-        if name not in expected and not name.startswith("config_"):
+        if name not in (*expected, *OPTIONAL) and not name.startswith("config_"):
             raise DataError(f"{path} has a column '{name}' that results do not have")
         if header.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ecg.errors import DataError
 from ecg.heartbeats import CLASSES
 from ecg.metrics import SCORES, scores
@@ -89,6 +91,26 @@ def _check_cell(cell: dict[str, Any]) -> None:
         if cell[column] is not None:
             check_confusion(cell[column], column)
             _check_figures(cell, part, complete=complete)
+    if cell.get("test_by_record") is not None:
+        check_by_record(cell["test_by_record"], cell["test_confusion"])
+
+
+def check_by_record(value: Any, whole: Any) -> None:
+    """Refuse all but a confusion matrix of each record.
+
+    Args:
+        value: read from JSON.
+        whole: the sum of the matrices, None where it is not at hand.
+
+    Raises:
+        ValueError: says what must be there.
+    """
+    if not isinstance(value, dict) or not value:
+        raise ValueError("test_by_record must be a confusion matrix of each record")
+    for record, matrix in value.items():
+        check_confusion(matrix, f"test_by_record of record {record}")
+    if whole is not None and np.sum(list(value.values()), axis=0).tolist() != whole:
+        raise ValueError("test_by_record does not add up to test_confusion: one was changed")
 
 
 def check_confusion(matrix: Any, column: str) -> None:

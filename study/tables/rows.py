@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ecg.errors import DataError
 from ecg.statistics import interval_of_next_run, interval_of_runs
 from search_spaces.tables import Row
+from study.comparison import interval_over_records
 from study.storage.results import rows_of_records
 from study.tables.formats import NOTHING, Cell, Figure, Interval
 
@@ -45,6 +46,13 @@ class RowCells:
         """Test confusion matrix of each complete cell."""
         return list(self.finished["test_confusion"])
 
+    @property
+    def by_record(self) -> list[dict[str, Any] | None]:
+        """Test confusion matrices of the records, of each complete cell; None where not kept."""
+        if "test_by_record" not in self.finished:
+            return [None] * len(self.finished)
+        return list(self.finished["test_by_record"])
+
     def values(self, score: str) -> "pd.Series[float]":
         """Return the test figure of each complete cell, by repeat."""
         return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
@@ -71,6 +79,11 @@ class RowCells:
     def interval(self, score: str, digits: int) -> Cell:
         """Return the 95% interval as a table prints it."""
         bounds = self.bounds(score)
+        return NOTHING if bounds is None else Interval(*bounds, digits)
+
+    def record_interval(self, score: str, digits: int) -> Cell:
+        """Return the 95% interval over records as a table prints it; a dash where none is kept."""
+        bounds = interval_over_records(self.by_record, score)
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def next_run(self, score: str) -> tuple[float, float] | None:

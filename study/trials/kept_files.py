@@ -1,4 +1,4 @@
-"""The content of the files that a trained trial keeps: its weights and its predictions."""
+"""The content of the files that a trained trial keeps: its weights, predictions, counts."""
 
 import io
 
@@ -6,6 +6,7 @@ import numpy as np
 from safetensors.torch import save
 from torch import Tensor
 
+from ecg.inter_patient import confusion_by_record
 from ecg.training import Part, TrainResult
 
 
@@ -35,3 +36,14 @@ def predictions_file(part: Part, logits: Tensor) -> bytes:
         probability=logits.double().softmax(1).numpy().astype(np.float16),
     )
     return file.getvalue()
+
+
+def count_by_record(part: Part, logits: Tensor) -> dict[str, list[list[int]]]:
+    """Return the (5, 5) confusion matrix of each record of a part, by the record's number.
+
+    Args:
+        part: of a split by patient, so that its records are known.
+        logits: (n, 5) on the CPU.
+    """
+    assert part.record is not None
+    return confusion_by_record(part.record, part.labels.cpu().numpy(), logits.argmax(1).numpy())

@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from ecg.budget import Budget, find_budget
 from ecg.examples import pick_examples
 from ecg.metrics import per_class, scores
+from ecg.splits import is_by_patient
 from ecg.training import (
     Checkpoint,
     Epoch,
@@ -44,7 +45,7 @@ from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.storage.weights import KEPT_ATTRIBUTE, is_kept
-from study.trials.kept_files import predictions_file, weights_file
+from study.trials.kept_files import count_by_record, predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
 from study.trials.pruning import MonitoredCurve
@@ -185,8 +186,13 @@ def _train(
     found, files = describe_result(result), dict[str, bytes]()
     if bench.test is not None:
         found |= describe_test(result, bench)
-        if is_confirming(bench.identity.space):
+        by_patient = is_by_patient(bench.identity.split)
+        confirming = is_confirming(bench.identity.space)
+        if by_patient or confirming:
             answers = predict(config, result.weights, bench.test, bench.precision)
+        if by_patient:
+            found["test_by_record"] = count_by_record(bench.test, answers)
+        if confirming:
             files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
     checkpoints = [checkpoint]
     if result.weights and result.stop_reason != "pruned":

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecg.errors import DataError, UsageError
-from ecg.inter_patient import jk_index
+from ecg.inter_patient import jk_index, record_interval
 from search_spaces.tables import (
     COLUMN_TITLES,
     CONTRADICTION,
@@ -292,11 +292,33 @@ def test_real_data_of_either_source_is_comparable() -> None:
 def test_inter_patient_records_have_figures_of_s_and_v() -> None:
     records = fake_records(3, changes={"split": "inter-patient"})
     found = grids(render(records, "table2"))[2]
-    assert found[0] == ["optimizer", "Se(S)", "P+(S)", "Se(V)", "P+(V)", "kappa", "jk index", "n"]
+    assert found[0] == [
+        "optimizer", "F1(N, S, V)", "F1(F)", "Se(S)", "P+(S)", "Se(V)", "P+(V)", "kappa",
+        "jk index", "95% interval, records", "n",
+    ]  # fmt: skip
     row = TABLES["table2"].rows[0]
     values = [jk_index(fake_cell(row, repeat)["test_confusion"]) for repeat in range(3)]
-    assert found[1][6] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+    assert found[1][8] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+    assert found[1][9] == "—"  # these runs keep no matrix of each record
     assert "jk index" not in render(fake_records(3), "table2")
+
+
+def test_the_interval_over_records_is_that_of_the_kept_matrices(tmp_path: Path) -> None:
+    # Rule: kept in the results file, and only where they add up to the matrix of the run.
+    row = TABLES["table2"].rows[0]
+    cells = [fake_cell(row, repeat, split="inter-patient") for repeat in range(2)]
+    for cell in cells:
+        half = (np.array(cell["test_confusion"]) // 2).tolist()
+        rest = (np.array(cell["test_confusion"]) - half).tolist()
+        cell["test_by_record"] = {"100": half, "103": rest}
+    write_results(some_records(*cells), tmp_path / "results.csv")
+    records = read_results(tmp_path / "results.csv")
+    low, high = record_interval([list(c["test_by_record"].values()) for c in cells], "f1_nsv")
+    found = grids(render(records, "table2"))[2]
+    assert found[1][9] == f"{low:.4f} to {high:.4f}"
+    cells[0]["test_by_record"].pop("103")
+    with pytest.raises(DataError, match="does not add up to test_confusion"):
+        write_results(some_records(*cells), tmp_path / "results.csv")
 
 
 def test_where_the_figures_are_from_is_told() -> None:
