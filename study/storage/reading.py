@@ -144,7 +144,7 @@ def read_study(
         known = _known_studies(connection, url)
         if name not in known:
             raise unknown_study(name, known)
-        study = _read(connection, name, known[name], attributes)
+        study = _read(connection, name, known, attributes)
     if not study.identity and not foreign:
         raise foreign_study(name)
     return study
@@ -160,9 +160,10 @@ def read_studies(
     """
     studies = []
     with _reading(url) as connection:
-        for name, key in sorted(_known_studies(connection, url).items()):
+        known = _known_studies(connection, url)
+        for name in sorted(known):
             try:
-                studies.append(_read(connection, name, key, attributes))
+                studies.append(_read(connection, name, known, attributes))
             except DamageError as error:
                 if foreign:
                     studies.append(StudyRows(name, {}, {}, [], damage=str(error)))
@@ -315,7 +316,10 @@ def _known_studies(connection: Connection, url: str) -> dict[str, int]:
     return {row.study_name: row.study_id for row in found}
 
 
-def _read(connection: Connection, name: str, key: int, wanted: Collection[str]) -> StudyRows:
+def _read(
+    connection: Connection, name: str, known: Mapping[str, int], wanted: Collection[str]
+) -> StudyRows:
+    key = known[name]
     identity = _read_identity(connection, name, key)
     trial, value = models.TrialModel.__table__.c, models.TrialValueModel
     mine = sqlalchemy.select(trial.trial_id).where(trial.study_id == key)
@@ -360,7 +364,9 @@ def _read(connection: Connection, name: str, key: int, wanted: Collection[str]) 
         directions=_read_directions(connection, key),
         active=here(max(times, default=None)),
         workers=_count_workers(connection, key),
-        confirmation=_read_confirmation(connection, name) if CONFIRMATION in wanted else None,
+        confirmation=_read_confirmation(connection, name, known)
+        if CONFIRMATION in wanted
+        else None,
     )
     if EXAMPLES in wanted and (best := study.best) is not None and is_trained(best):
         of = {number: key for key, number in numbers.items()}.get(number_of_training(best))
@@ -395,23 +401,20 @@ def _utc(time: datetime | str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _read_confirmation(connection: Connection, name: str) -> Confirmation | None:
+def _read_confirmation(
+    connection: Connection, name: str, known: Mapping[str, int]
+) -> Confirmation | None:
     """Return what `confirm` found of a search, whether the search or its confirmation is named."""
     names = (name, *(confirming_name(name, budget) for budget in ("", *reversed(BUDGETS))))
-    model = models.StudyModel
-    found = connection.execute(
-        sqlalchemy.select(model.study_name, model.study_id).where(model.study_name.in_(names))
-    )
-    keys = {row.study_name: row.study_id for row in found}
-    for study in (each for each in names if each in keys):
-        key = keys[study]
+    for study in (each for each in names if each in known):
+        key = known[study]
         if (text := _read_study_text(connection, key, CONFIRMATION)) is None:
             continue
         identity = _read_identity(connection, study, key)
         if study != name and identity.get("space") != confirming_space(name):
             continue
         try:
-            rows = _read(connection, study, key, NEEDED).rows
+            rows = _read(connection, study, known, NEEDED).rows
             return make_confirmation(study, identity, load_json(text), rows)
         except (ValueError, TypeError, KeyError, AttributeError):
             tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is not shown")

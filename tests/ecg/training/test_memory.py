@@ -35,6 +35,5 @@ def faults(how: str) -> int:
 def test_memory_of_a_step_is_not_asked_for_again() -> None:
     # 20 steps touch 96 MiB each. Pages given back and cleared again are faults: 48 for the huge
     # pages of a step, or 24,576 for the small ones.
-    # The best of three: under pressure, the system takes pages back by itself.
-    assert min(faults("keep") for _ in range(3)) < 100
+    assert faults("keep") < 100
     assert faults("default") > 500  # else the setting would be of no use

@@ -66,7 +66,7 @@ def test_statements_do_not_grow_with_the_trials(url: str, attributes: tuple[str,
             assert len(read_study(url, name, attributes).rows) == trials
         numbers.append(len(seen))
         assert not any(word in line for line in seen for word in ("UPDATE", "INSERT", "CREATE"))
-    assert numbers[0] == numbers[1] < 20
+    assert numbers[0] == numbers[1] < 15
     assert "curves" not in read_study(url, "many", attributes).rows[0]
 
 
