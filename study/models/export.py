@@ -14,13 +14,8 @@ from ecg.model_file import save_model
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.files import OutputError
-from study.storage.reading import (
-    Row,
-    StudyRows,
-    number_of_training,
-    read_files,
-    read_study,
-)
+from study.storage.reading import read_files, read_study
+from study.storage.rows import Row, StudyRows, number_of_training
 from study.storage.searched_space import load_networks
 from study.wording import parameters_of, say_parameters, score_title
 

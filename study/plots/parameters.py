@@ -37,7 +37,7 @@ from study.plots.style import (
     styled,
     without_tags,
 )
-from study.storage.reading import NONE
+from study.storage.rows import NONE
 
 MAX_CONTOUR = 3  # parameters, the most important ones
 MIN_TRIALS = 20  # complete ones, below which importances and contours say nothing

@@ -14,7 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError
-from study.storage.reading import Row, baseline_row, best_row, finished_rows
+from study.storage.rows import Row, baseline_row, best_row, finished_rows
 from study.wording import say_limits, score_title
 
 # After Okabe & Ito 2008, "Color Universal Design": told apart with any kind of colour vision. The

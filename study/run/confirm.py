@@ -30,13 +30,8 @@ from study.storage.confirmation import (
     confirming_space,
     without_seed,
 )
-from study.storage.reading import (
-    Row,
-    baseline_row,
-    finished_rows,
-    read_settings,
-    read_study,
-)
+from study.storage.reading import read_settings, read_study
+from study.storage.rows import Row, baseline_row, finished_rows
 from study.storage.searched_space import load_networks
 from study.storage.studies import (
     Identity,

@@ -10,7 +10,8 @@ from ecg.errors import UsageError
 from search_spaces import Space
 from search_spaces.space import Choice, Parameter, Value, Whole
 from study.run.points import Point
-from study.storage.reading import NONE, read_settings
+from study.storage.reading import read_settings
+from study.storage.rows import NONE
 from study.storage.searched_space import find_searched_space
 from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import say_parameters

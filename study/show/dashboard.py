@@ -51,6 +51,7 @@ from study.storage.trials_table import study_records
 from study.wording import say_limits, warn_of_limits
 
 DEFAULT_PORT = 8080
+LAST_WRITE_SECONDS = 10.0
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
 SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
@@ -107,8 +108,9 @@ def serve_dashboard(
     if open_browser:
         webbrowser.open(address)
     ended = threading.Event()
+    refreshing = threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True)
     if not is_shown_only:
-        threading.Thread(target=keep_fresh, args=(opened, ended), daemon=True).start()
+        refreshing.start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -116,6 +118,8 @@ def serve_dashboard(
     finally:
         ended.set()
         server.server_close()
+        if refreshing.is_alive():  # what it is writing is written first
+            refreshing.join(LAST_WRITE_SECONDS)
 
 
 def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIServer:

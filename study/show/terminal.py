@@ -13,7 +13,7 @@ from rich.text import Text
 from ecg.heartbeats import CLASS_TITLES
 from study.show.scores import compared_scores, say_ceiling
 from study.storage.confirmation import CONFIRMATION
-from study.storage.reading import Row, StudyRows, finished_rows, is_trained
+from study.storage.rows import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
     caution_of_budget,
     counted,

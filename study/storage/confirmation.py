@@ -58,7 +58,7 @@ def make_confirmation(
         study: name of the study that confirms.
         identity: of it.
         kept: its attribute `CONFIRMATION`.
-        rows: its trials, with the attributes `NEEDED`; see `study.storage.reading.StudyRows`.
+        rows: its trials, with the attributes `NEEDED`; see `study.storage.rows.StudyRows`.
     """
     complete = [row for row in rows if row["state"] == "complete" and "test_confusion" in row]
     chosen: Mapping[str, Mapping[str, Any]] = kept["chosen"]

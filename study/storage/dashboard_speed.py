@@ -8,10 +8,13 @@ are read from the storage once.
 
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.trial import FrozenTrial
+
+from study.storage.outage import STORAGE_ERRORS
 
 _OF_TRIAL = re.compile(r"dashboard:(?:artifacts:)?(\d+):")
 
@@ -21,8 +24,9 @@ def remember_finished_trials(storage: RDBStorage) -> BaseStorage:
     cached = get_storage(storage)
 
     def fill() -> None:
-        for study in cached.get_all_studies():
-            cached.get_all_trials(study._study_id, deepcopy=False)
+        with suppress(*STORAGE_ERRORS):  # the page asks again, and says what is wrong
+            for study in cached.get_all_studies():
+                cached.get_all_trials(study._study_id, deepcopy=False)
 
     threading.Thread(target=fill, name="cache", daemon=True).start()
     return cached

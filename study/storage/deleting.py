@@ -13,7 +13,7 @@ from optuna.storages._rdb import models
 from ecg.errors import UsageError
 from study.storage.artifacts import ENTRY, artifact_folder
 from study.storage.locks import held
-from study.storage.reading import StudyRows
+from study.storage.rows import StudyRows
 
 
 def delete_study(storage: RDBStorage, study: StudyRows) -> int:

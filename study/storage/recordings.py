@@ -24,8 +24,8 @@ from search_spaces import Space
 from search_spaces.space import Choice, Real
 from study.storage.attributes import key_of
 from study.storage.files import write_text
-from study.storage.reading import parameter_columns
 from study.storage.results_checks import check_confusion
+from study.storage.rows import parameter_columns
 from study.storage.studies import find_identity
 
 CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")

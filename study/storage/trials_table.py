@@ -6,16 +6,8 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 
 from study.storage.confirmation import CONFIRMATION
-from study.storage.reading import (
-    ATTRIBUTES,
-    CURVES,
-    EXAMPLES,
-    StudyRows,
-    make_row,
-    number_of_training,
-    read_studies,
-    read_study,
-)
+from study.storage.reading import read_studies, read_study
+from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row, number_of_training
 from study.storage.studies import find_identity
 
 

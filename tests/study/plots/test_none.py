@@ -8,7 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from study.plots import importances, parallel_coordinates, slices
-from study.storage.reading import best_row, read_study
+from study.storage.reading import read_study
+from study.storage.rows import best_row
 from study.storage.studies import open_storage
 from study.storage.trials_table import load_records
 from study.wording import parameters_of, say_parameters

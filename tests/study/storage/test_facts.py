@@ -173,7 +173,7 @@ def test_damaged_parameters_cost_their_trial(
 
 def test_every_attribute_that_is_read_is_checked() -> None:
     # Rule: none can be forgotten, and what a training left is all measured.
-    from study.storage.reading import ATTRIBUTES
+    from study.storage.rows import ATTRIBUTES
 
     assert {*ATTRIBUTES} <= {*CHECKS}
     assert {*MEASURED} <= {*CHECKS}

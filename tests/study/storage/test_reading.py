@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from ecg.errors import UsageError
 from study.show.terminal import LISTED, SHOWN
 from study.storage.database import StorageError
-from study.storage.reading import EXAMPLES, read_studies, read_study
+from study.storage.reading import read_studies, read_study
+from study.storage.rows import EXAMPLES
 from tests.support.fake_study import fill
 from tests.support.setting import Typed, finish, start
 
