@@ -100,20 +100,7 @@ def confirm_study(
             f"{_last_place(settings)}. Name its data with --data"
         )
     machine = resolve_means(machine, {}, console)
-    identity = Identity(
-        **{
-            **stored,
-            "space": confirming_space(study),
-            "space_digest": "",
-            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(stored["split"])),
-            "device": find_device(machine.device).type,
-            "precision": machine.precision,
-            "protocol": protocol_of(stored["split"]),
-            "seed": stored["seed"] + SEED_SHIFT,
-            "budget": budget or stored["budget"],
-            "repeats": 1,
-        }
-    )
+    identity = _identity(study, stored, machine, budget)
     check_split(identity.split, beats, identity.record_lists, console)
     limits = find_budget(identity.budget)
     chosen = {
@@ -139,6 +126,26 @@ def confirm_study(
     found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
     assert found is not None
     return found
+
+
+def _identity(
+    study: str, stored: Mapping[str, Any], machine: Machine, budget: str | None
+) -> Identity:
+    """Return what the study that confirms a search is: its seeds are none of the search's."""
+    return Identity(
+        **{
+            **stored,
+            "space": confirming_space(study),
+            "space_digest": "",
+            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(stored["split"])),
+            "device": find_device(machine.device).type,
+            "precision": machine.precision,
+            "protocol": protocol_of(stored["split"]),
+            "seed": stored["seed"] + SEED_SHIFT,
+            "budget": budget or stored["budget"],
+            "repeats": 1,
+        }
+    )
 
 
 def _last_place(settings: Mapping[str, Any]) -> str:
