@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from ecg.errors import EcgError
-from study.run.machine import free_memory, usable_cores
+from study.run.resources import free_memory, usable_cores
 
 GIB = 2**30
 # Measured, highest resident memory of a process at the paper budget (all 109,446 beats, the test

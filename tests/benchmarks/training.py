@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ecg import models, sources
 from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.run import build_model
-from study.run.machine import usable_cores
+from study.run.resources import usable_cores
 from study.storage.files import write_text
 from study.trials.provenance import describe_device, versions
 from tests.benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
