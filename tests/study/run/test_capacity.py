@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ecg.errors import EcgError
-from study.run import capacity, machine
+from study.run import capacity, resources
 from study.run.capacity import GIB, count_jobs
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
@@ -83,9 +83,9 @@ def test_a_full_gpu_is_refused_with_what_to_do(free: list[int]) -> None:
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of 8 cores and 8 GiB whose /proc and control groups a test writes."""
-    monkeypatch.setattr(machine, "PROC", tmp_path / "proc")
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(resources, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(resources, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(resources.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     write(tmp_path / "proc/meminfo", f"MemTotal: 1 kB\nMemAvailable:   {8 * 2**20} kB\n")
     return tmp_path
 
@@ -98,8 +98,8 @@ def write(path: Path, text: str) -> None:
 
 def found() -> tuple[int, float | None]:
     """Return the cores and the free GiB."""
-    free = machine.free_memory()
-    return machine.usable_cores(), None if free is None else free / GIB
+    free = resources.free_memory()
+    return resources.usable_cores(), None if free is None else free / GIB
 
 
 def test_a_machine_without_control_groups_is_its_cores_and_free_memory(system: Path) -> None:
