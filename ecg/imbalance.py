@@ -5,23 +5,27 @@ from numpy.typing import NDArray
 
 from ecg.errors import UsageError
 
-# Few beats of few patients say little of a class, and must not outweigh all others. The caps lie
-# just above the largest weights of the published protocol: 27.3 at alpha 1, 113.01 at ratio 1.
+# Of splits by patient: few beats of few patients say little of a class, and must not outweigh all
+# others. The caps lie just above the largest weights of the published protocol, 27.3 at alpha 1 and
+# 113.01 at ratio 1.
 FEWEST_BEATS = 20  # a class with fewer training beats keeps weight 1
 LARGEST_BALANCE = 30.0  # n / (5 * n_c), the class weight at alpha 1
 LARGEST_DRAW = 120.0  # how many times as often as a beat of N a beat is drawn
 
 
-def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
+def class_weights(
+    counts: NDArray[np.int64], alpha: float, *, capped: bool = False
+) -> NDArray[np.float64]:
     """Weights of the classes in the cross-entropy.
 
     w_c = 1 + alpha * (n / (5 * n_c) - 1): alpha 0 leaves all classes at 1, alpha 1 weighs them
-    by the inverse of their frequency. The quotient is at most `LARGEST_BALANCE`, and a class with
-    fewer than `FEWEST_BEATS` beats keeps weight 1.
+    by the inverse of their frequency. A class without beats keeps weight 1; it never occurs.
 
     Args:
         counts: (classes,) beats of each class in the training part.
         alpha: from 0 to 1.
+        capped: as splits by patient have it: the quotient is at most `LARGEST_BALANCE`, and a class
+            with fewer than `FEWEST_BEATS` beats keeps weight 1.
 
     Returns:
         (classes,) weights.
@@ -34,21 +38,26 @@ def class_weights(counts: NDArray[np.int64], alpha: float) -> NDArray[np.float64
     """
     counts = np.asarray(counts, dtype=np.float64)
     balanced = np.ones(len(counts))
-    np.divide(counts.sum(), len(counts) * counts, out=balanced, where=counts >= FEWEST_BEATS)
-    balanced = np.minimum(balanced, LARGEST_BALANCE)
+    fewest = FEWEST_BEATS if capped else 1
+    np.divide(counts.sum(), len(counts) * counts, out=balanced, where=counts >= fewest)
+    if capped:
+        balanced = np.minimum(balanced, LARGEST_BALANCE)
     return np.asarray(1 + alpha * (balanced - 1))
 
 
-def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.float64]:
+def sampling_weights(
+    counts: NDArray[np.int64], ratio: float, *, capped: bool = False
+) -> NDArray[np.float64]:
     """Weight with which one beat of each class is drawn (with replacement).
 
     1 for a beat of class N and int(ratio * n_N) / n_c for a beat of any other class c, so that
-    every other class is drawn about `ratio` times as often as N. The weight is at most
-    `LARGEST_DRAW`, and 1 for a class with fewer than `FEWEST_BEATS` beats.
+    every other class is drawn about `ratio` times as often as N.
 
     Args:
         counts: (classes,) beats of each class in the training part; class N first.
         ratio: above 0, at most 1.
+        capped: as splits by patient have it: the weight is at most `LARGEST_DRAW`, and 1 for a
+            class with fewer than `FEWEST_BEATS` beats.
 
     Returns:
         (classes,) weights; 0 for a class without beats.
@@ -67,7 +76,8 @@ def sampling_weights(counts: NDArray[np.int64], ratio: float) -> NDArray[np.floa
     counts = np.asarray(counts, dtype=np.float64)
     target = float(int(ratio * counts[0]))
     weights = np.where(counts > 0, 1.0, 0.0)
-    np.divide(target, counts, out=weights, where=counts >= FEWEST_BEATS)
-    weights = np.minimum(weights, LARGEST_DRAW)
+    np.divide(target, counts, out=weights, where=counts >= (FEWEST_BEATS if capped else 1))
+    if capped:
+        weights = np.minimum(weights, LARGEST_DRAW)
     weights[0] = 1.0
     return weights

@@ -39,10 +39,18 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a training run may see: training and validation. The test part is not in it."""
+    """What a training run may see: training and validation. The test part is not in it.
+
+    Attributes:
+        train: the training part.
+        validation: the validation part.
+        by_patient: whether they share no patient; class weights and draws are then capped, see
+            `ecg.imbalance`.
+    """
 
     train: Part
     validation: Part
+    by_patient: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -133,4 +141,8 @@ def training_data(
     if len(train) < 2:
         raise UsageError("the training part has fewer than 2 beats; use more data")
     validation = subsample(split.validation, beats.labels, budget.validation_beats)
-    return TrainingData(make_part(beats, train, device), make_part(beats, validation, device))
+    return TrainingData(
+        make_part(beats, train, device),
+        make_part(beats, validation, device),
+        split.by_patient,
+    )

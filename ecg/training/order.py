@@ -24,12 +24,13 @@ def class_counts(labels: Tensor) -> Tensor:
     return torch.bincount(labels, minlength=len(CLASSES)).cpu()
 
 
-def beat_weights(labels: Tensor, ratio: float | None) -> Tensor | None:
+def beat_weights(labels: Tensor, ratio: float | None, *, capped: bool = False) -> Tensor | None:
     """Return the weight with which the sampler draws each beat.
 
     Args:
         labels: (n,) int64 labels of the training part.
         ratio: of the sampler; None for a plain shuffle, which has no weights.
+        capped: as for `ecg.imbalance.sampling_weights`.
 
     Returns:
         (n,) float64 on the labels' device, see `ecg.imbalance.sampling_weights`; or None.
@@ -39,8 +40,8 @@ def beat_weights(labels: Tensor, ratio: float | None) -> Tensor | None:
     """
     if ratio is None:
         return None
-    by_class = torch.from_numpy(sampling_weights(class_counts(labels).numpy(), ratio))
-    return by_class.to(labels.device)[labels]
+    by_class = sampling_weights(class_counts(labels).numpy(), ratio, capped=capped)
+    return torch.from_numpy(by_class).to(labels.device)[labels]
 
 
 def epoch_order(labels: Tensor, weights: Tensor | None, seed: int, epoch: int) -> Tensor:

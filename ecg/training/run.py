@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,7 +14,7 @@ from ecg.imbalance import class_weights
 from ecg.networks import find_network
 from ecg.training.adjustment import LogitShift, choose_tau, find_shifts, find_taus
 from ecg.training.config import TrainConfig
-from ecg.training.data import Part, TrainingData, inputs
+from ecg.training.data import TrainingData, inputs
 from ecg.training.early_stopping import EarlyStopping
 from ecg.training.ema import WeightAverage
 from ecg.training.fusion import for_training
@@ -46,7 +47,9 @@ class Run:
         if data.device.type == "cpu":
             keep_freed_memory()
         self.config = config
-        self.data = data = TrainingData(inputs(config, data.train), inputs(config, data.validation))
+        self.data = data = replace(
+            data, train=inputs(config, data.train), validation=inputs(config, data.validation)
+        )
         seed_device(data.device, derive_seed(config.seed, "weights"))
         self.model = build_model(config).to(data.device)
         self.optimizer = make_optimizer(config, self.model)
@@ -55,12 +58,12 @@ class Run:
         self.stopping = EarlyStopping(config.patience)
         self.epochs: list[Epoch] = []
         self.best_weights: Mapping[str, Tensor] = {}
-        self._loss_weights = _loss_weights(config, data.train)
+        self._loss_weights = _loss_weights(config, data)
         self._taus = find_taus(config.logit_adjustment)
         self._shifts = (
             find_shifts(data.train.labels, self._taus) if config.logit_adjustment else None
         )
-        self._beat_weights = beat_weights(data.train.labels, config.ratio)
+        self._beat_weights = beat_weights(data.train.labels, config.ratio, capped=data.by_patient)
         self._train_epoch: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -167,9 +170,10 @@ def _make_scheduler(
     )
 
 
-def _loss_weights(config: TrainConfig, part: Part) -> Tensor:
-    counts = class_counts(part.labels).numpy()
-    return torch.from_numpy(class_weights(counts, config.alpha)).to(part.signals)
+def _loss_weights(config: TrainConfig, data: TrainingData) -> Tensor:
+    counts = class_counts(data.train.labels).numpy()
+    weights = class_weights(counts, config.alpha, capped=data.by_patient)
+    return torch.from_numpy(weights).to(data.train.signals)
 
 
 def _to_host(

@@ -330,9 +330,19 @@ def enqueue(
     debug: Debug = False,
 ) -> None:
     """Queue a configuration of your own in a search, to be trained next."""
-    from study.run.enqueue import enqueue as queue
+    import shlex
 
-    print(queue(storage, study, parameters or (), space))
+    from study.run.enqueue import enqueue as queue
+    from study.storage.reading import read_settings
+    from study.wording import say_parameters, words_to_continue
+
+    point, trials = queue(storage, study, parameters or (), space)
+    words = words_to_continue(study, *read_settings(storage, study), words_of_storage(storage))
+    say(
+        make_console(),
+        f"queued in '{study}': {say_parameters(point)}\n"
+        f"next: {program()} {shlex.join([*words, '--trials', str(trials)])}",
+    )
 
 
 @app.command()

@@ -17,7 +17,9 @@ from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import say_parameters
 
 
-def enqueue(url: str, name: str, words: Sequence[str], file: str | None = None) -> str:
+def enqueue(
+    url: str, name: str, words: Sequence[str], file: str | None = None
+) -> tuple[Point, int]:
     """Queue a configuration in a search, before new ones are sampled.
 
     Args:
@@ -27,7 +29,7 @@ def enqueue(url: str, name: str, words: Sequence[str], file: str | None = None) 
         file: of the space, None for the one that the study was run with.
 
     Returns:
-        Sentences that say what was queued and how to train it.
+        What was queued, and how many finished trials the study then wants in all.
 
     Raises:
         UsageError: there is no such search, its space is another one now, the configuration is not
@@ -54,10 +56,7 @@ def enqueue(url: str, name: str, words: Sequence[str], file: str | None = None) 
                 )
         study.enqueue_trial(point)
     alive = sum(trial.state != TrialState.FAIL for trial in trials) + 1
-    return (
-        f"queued in '{name}': {say_parameters(point)}\n"
-        f"next: python -m study run --study {name} --trials {alive}"
-    )
+    return point, alive
 
 
 def read_point(space: Space, words: Sequence[str]) -> Point:

@@ -14,7 +14,7 @@ if sys.argv[1] == "keep":
 torch.set_num_threads(1)
 def step():  # as one does: much is made, then all of it is given back
     tensors = [torch.ones(12 << 20) for _ in range(2)]  # 48 MiB each: never kept by default
-for _ in range(5):
+for _ in range(20):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
