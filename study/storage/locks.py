@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from study.storage.database import StorageError, hide_password
 
 LOCK_SECONDS = 300.0
-LONGEST_PAUSE = 0.1  # s between two tries
+LONGEST_PAUSE = 0.02  # s between two tries; longer ones let late comers go first
 # So soon the server lets go of the lock of a machine that was cut off; its own default is hours,
 # or a quarter of an hour where an answer was on its way (which no keepalive hastens).
 SERVER_LIMITS = {
