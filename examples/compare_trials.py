@@ -11,14 +11,14 @@ import sys
 import pandas as pd
 
 from ecg.heartbeats import CLASSES
-from study import load_records
+from study import load_trials
 
 STORAGE = "sqlite:///results/study.db"
 
 
 def main(study: str, first: str, second: str, storage: str = STORAGE) -> None:
     """Print what two trials were, their scores, and their F1 per class."""
-    trials = load_records(storage, study, curves=False).set_index("number")
+    trials = load_trials(storage, study, curves=False).set_index("number")
     chosen = trials.loc[[int(first), int(second)]]
     budget = trials.attrs["identity"]["budget"]
     print(f"{study}: budget {budget}, validation scores\n")

@@ -5,11 +5,11 @@ quick.
 
 Example:
     >>> import optuna
-    >>> from study import study_records
+    >>> from study import study_trials
     >>> optuna.logging.set_verbosity(optuna.logging.ERROR)
     >>> study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     >>> study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-    >>> study_records(study)[["number", "state", "param_x"]].round(2)
+    >>> study_trials(study)[["number", "state", "param_x"]].round(2)
        number     state  param_x
     0       0  complete     0.55
     1       1  complete     0.72
@@ -22,17 +22,17 @@ from ecg.lazy import on_demand
 if TYPE_CHECKING:
     from ecg.model_file import load_model
     from study.storage.database import StorageError
-    from study.storage.trials_table import load_all_records, load_records, study_records
+    from study.storage.trials_table import load_all_trials, load_trials, study_trials
 
     __version__: str
 
 __all__ = [
     "StorageError",
     "__version__",
-    "load_all_records",
+    "load_all_trials",
     "load_model",
-    "load_records",
-    "study_records",
+    "load_trials",
+    "study_trials",
 ]
 
 if not TYPE_CHECKING:  # or every name would pass the type checker

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from study.storage.recordings import read_recording
-from study.tables.export import export_table_files, read_cells
+from study.tables.export import export_table_files, read_runs
 
 RESULTS = Path(__file__).parents[1] / "results"
 FILES = sorted((RESULTS / "tables").glob("*/results.csv"))
@@ -15,7 +15,7 @@ def test_there_are_committed_results() -> None:
 
 def test_tables_render_again_to_the_committed_bytes(tmp_path: Path) -> None:
     # Same results, same bytes; and every committed table is one of these.
-    export_table_files(read_cells(FILES), tmp_path, published=True, formats=["markdown"], digits=4)
+    export_table_files(read_runs(FILES), tmp_path, published=True, formats=["markdown"], digits=4)
     again = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.md")}
     tables = RESULTS / "tables"
     committed = {path.relative_to(tables): path.read_bytes() for path in tables.rglob("*.md")}

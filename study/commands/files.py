@@ -103,15 +103,15 @@ def export_tables(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the five published tables, ours beside theirs, from the cells trained so far.
+    """Write the five published tables, ours beside theirs, from the runs trained so far.
 
     Of a study that was confirmed, or that confirms one, write what `confirm` found.
     """
     from study.tables.export import (
-        collect_cells,
+        collect_runs,
         export_confirmations,
         export_table_files,
-        read_cells,
+        read_runs,
     )
 
     formats = format_ or ["markdown"]
@@ -119,9 +119,9 @@ def export_tables(
         storage, () if results else studies or (), output, formats=formats, digits=metric_digits
     )
     if results or others or not studies:
-        cells = read_cells(results) if results else collect_cells(storage, others)
+        runs = read_runs(results) if results else collect_runs(storage, others)
         paths += export_table_files(
-            cells,
+            runs,
             output,
             published=published,
             formats=formats,

@@ -152,10 +152,10 @@ def report(
 ) -> None:
     """Write one HTML file with the story, the figures and the trials of studies."""
     from study.show.report import write_report
-    from study.storage.trials_table import load_all_records, load_records
+    from study.storage.trials_table import load_all_trials, load_trials
 
-    records = [load_records(storage, name) for name in dict.fromkeys(studies or ())]
-    write_report(records or load_all_records(storage), output)
+    records = [load_trials(storage, name) for name in dict.fromkeys(studies or ())]
+    write_report(records or load_all_trials(storage), output)
     print(f"the report is in {output}")
 
 
@@ -184,9 +184,9 @@ def plots(
     """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
     from study.show.plot_files import write_plots
     from study.storage.files import file_name
-    from study.storage.trials_table import load_records
+    from study.storage.trials_table import load_trials
 
-    records = load_records(storage, study)
+    records = load_trials(storage, study)
     place = folder or Path("results/plots") / file_name(study)
     for path in write_plots(records, place, fmt, only or ()):
         print(path)

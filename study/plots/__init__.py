@@ -1,8 +1,8 @@
 """All plots of a study by name: functions from trial records to a Plotly figure.
 
-from study import load_records
+from study import load_trials
 from study.plots import optimisation_history
-optimisation_history(load_records("sqlite:///results/study.db", "my-study")).show()
+optimisation_history(load_trials("sqlite:///results/study.db", "my-study")).show()
 """
 
 from collections.abc import Callable

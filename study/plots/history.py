@@ -24,7 +24,7 @@ def optimisation_history(records: pd.DataFrame) -> go.Figure:
     """Draw the objective of every finished trial, and the best so far.
 
     Args:
-        records: of one study, see `study.storage.trials_table.study_records`.
+        records: of one study, see `study.storage.trials_table.study_trials`.
 
     Raises:
         NothingToDrawError: no trial is finished.

@@ -32,7 +32,7 @@ def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
     """Draw every published table that has a measured row.
 
     Args:
-        records: of a study of planned cells.
+        records: of a study of planned runs.
 
     Returns:
         Figures by the titles of the tables, none for a study of another kind.
@@ -56,7 +56,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
     are drawn only beside runs of the full protocol on MIT-BIH; else the plot says why not.
 
     Args:
-        records: of a study of planned cells.
+        records: of a study of planned runs.
         table: of `search_spaces.tables.TABLES`.
 
     Raises:
@@ -109,11 +109,11 @@ def _measured(
 ) -> tuple[dict[str, float], list[float], list[float], list[str]]:
     means: dict[str, float] = {}
     above, below, seeds = [], [], []
-    for label, cells in runs.items():
-        if cells.empty:
+    for label, found in runs.items():
+        if found.empty:
             continue
-        values = cells[f"test_{score}"].to_numpy(dtype=np.float64)
-        low, high = interval_of_runs(values, list(cells["test_confusion"]), score)
+        values = found[f"test_{score}"].to_numpy(dtype=np.float64)
+        low, high = interval_of_runs(values, list(found["test_confusion"]), score)
         means[label] = float(values.mean())
         above.append(high - means[label])
         below.append(means[label] - low)

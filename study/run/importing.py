@@ -41,7 +41,7 @@ from study.storage.results import (
     TEST_FIGURES,
     VALIDATION_FIGURES,
     read_results,
-    rows_of_records,
+    rows_of_results,
 )
 from study.storage.results_checks import MATRICES, SHARED, shared_value
 from study.storage.studies import (
@@ -171,7 +171,7 @@ def _check_file(path: Path, study: str | None) -> Results:
     )
     name = study or default_name(ALL_TABLES, identity.source, identity.split, identity.budget)
     curves = _read_curves(path, identity)
-    rows = list(rows_of_records(table))
+    rows = list(rows_of_results(table))
     ended = [row for row in rows if row["state"] in ENDED]
     runs = [_check_run(row, path, identity, curves) for row in ended]
     return Results(path, name, identity, runs, len(rows) - len(ended))

@@ -47,7 +47,7 @@ from study.storage.studies import (
     open_unlocked,
     own_studies,
 )
-from study.storage.trials_table import study_records
+from study.storage.trials_table import study_trials
 from study.wording import say_limits, warn_of_limits
 
 DEFAULT_PORT = 8080
@@ -191,7 +191,7 @@ def refresh(study: optuna.Study) -> None:
     """
     if not find_identity(study):
         return
-    records = study_records(study, curves=False)
+    records = study_trials(study, curves=False)
     as_of: dict[str, Any] = {str(s): int(n) for s, n in records["state"].value_counts().items()}
     as_of["study"] = study.study_name  # a copy has the note of its original
     if (confirmation := records.attrs.get("confirmation")) is not None:

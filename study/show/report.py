@@ -61,7 +61,7 @@ def write_report(studies: Sequence[pd.DataFrame], path: Path) -> None:
     """Write the report of some studies as one HTML file.
 
     Args:
-        studies: records of each, curves included; see `study.storage.trials_table.study_records`.
+        studies: records of each, curves included; see `study.storage.trials_table.study_trials`.
         path: of the file.
 
     Raises:

@@ -206,7 +206,7 @@ def read_recorded(path: Path | str) -> "pd.DataFrame":
         path: of a file that `python -m study record` wrote.
 
     Returns:
-        Complete trials, see `study.storage.trials_table.study_records`; what a recording does
+        Complete trials, see `study.storage.trials_table.study_trials`; what a recording does
         not keep (seconds, configuration, device) is not there. The first trial is the baseline.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Tidy trial records of grid cells: one row a cell, one configuration trained with one seed.
+"""Tidy trial records of planned runs: one row a run, one configuration trained with one seed.
 
 The tables are rendered from these records alone. They are kept as a CSV file, so that every
 published figure of this project can be read, checked and rendered again without a storage.
@@ -20,7 +20,7 @@ from ecg.metrics import SCORES
 from search_spaces.tables import BASELINE, configurations
 from study.storage.attributes import PLANNED, key_of
 from study.storage.files import write_text
-from study.storage.results_checks import SHARED, check_cells
+from study.storage.results_checks import SHARED, check_runs
 from study.storage.results_values import config_value, figure, is_missing, json_value, text, whole
 from study.storage.studies import find_identity
 
@@ -40,7 +40,7 @@ LAST = (
     *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
     "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure",
 )  # fmt: skip
-OPTIONAL = ("test_by_record",)  # in a file whose cells have it: of a split by patient
+OPTIONAL = ("test_by_record",)  # in a file whose runs have it: of a split by patient
 WHOLE = ("seed", "study_seed", "protocol", "best_epoch", "last_epoch")
 
 _READERS = (
@@ -48,35 +48,35 @@ _READERS = (
     | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
     | dict.fromkeys(("versions", "confusion", "test_confusion", *OPTIONAL), json_value)
 )
-_STATES = {TrialState.PRUNED: "fail"}  # a cell of a grid is trained to its end
+_STATES = {TrialState.PRUNED: "fail"}  # a run of a grid is trained to its end
 
 
-def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return cells as a table in the one form that is written, read and rendered.
+def results_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return runs as a table in the one form that is written, read and rendered.
 
     Args:
-        rows: one mapping a cell, from column to value; what is left out is missing.
+        rows: one mapping a run, from column to value; what is left out is missing.
 
     Returns:
-        The columns of `FIRST`, `config_*`, `LAST` and those of `OPTIONAL` that a cell has, the rows
+        The columns of `FIRST`, `config_*`, `LAST` and those of `OPTIONAL` that a run has, the rows
         in the order of the published configurations, then of the repeats. `repeat` is int64; the
         columns of `WHOLE` are Int64; figures and `seconds` are float64; all other columns are
         objects, None where missing: texts, matrices as lists of lists, `versions` as mappings.
 
     Raises:
-        DataError: a value is not of the kind of its column; the message names the cell.
+        DataError: a value is not of the kind of its column; the message names the run.
     """
-    cells = [dict(row) for row in rows]
-    columns = [*FIRST, *_config_columns({name for cell in cells for name in cell}), *LAST]
-    columns += [name for name in OPTIONAL if any(cell.get(name) for cell in cells)]
+    runs = [dict(row) for row in rows]
+    columns = [*FIRST, *_config_columns({name for run in runs for name in run}), *LAST]
+    columns += [name for name in OPTIONAL if any(run.get(name) for run in runs)]
     tidy = []
-    for cell in cells:
-        where = f"cell {cell.get('configuration')}, repeat {cell.get('repeat')}"
-        tidy.append({name: _tidy(name, cell.get(name), where) for name in columns})
+    for run in runs:
+        where = f"run {run.get('configuration')}, repeat {run.get('repeat')}"
+        tidy.append({name: _tidy(name, run.get(name), where) for name in columns})
     known = [row.configuration for row in configurations(with_tf=True)]
-    tidy.sort(key=lambda cell: _order(cell, known))
+    tidy.sort(key=lambda run: _order(run, known))
     table = pd.DataFrame(
-        {name: pd.Series([cell[name] for cell in tidy], dtype=object) for name in columns}
+        {name: pd.Series([run[name] for run in tidy], dtype=object) for name in columns}
     )
     for name in (*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"):
         table[name] = table[name].astype("float64")
@@ -87,8 +87,8 @@ def records_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the cells of a table one by one, as mappings from column to value, None if missing."""
+def rows_of_results(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the runs of a table one by one, as mappings from column to value, None if missing."""
     names = [str(name) for name in table.columns]
     for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
         yield {
@@ -98,18 +98,18 @@ def rows_of_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def write_results(table: pd.DataFrame, path: Path) -> None:
-    """Write cells as CSV; equal cells give equal bytes, whatever the order of rows and columns.
+    """Write runs as CSV; equal runs give equal bytes, whatever the order of rows and columns.
 
     Args:
-        table: cells, see `records_of_rows`.
+        table: runs, see `results_of_rows`.
         path: of the file; its folder is made where there is none.
 
     Raises:
-        DataError: the cells are not ones that `read_results` would take back.
+        DataError: the runs are not ones that `read_results` would take back.
         OutputError: the file cannot be written; one of this name is left as it was.
     """
-    table = records_of_rows(rows_of_records(table))
-    check_cells(table, str(path), _cell_names(table))
+    table = results_of_rows(rows_of_results(table))
+    check_runs(table, str(path), _run_names(table))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([FORMAT_COLUMN, *table.columns])
@@ -119,16 +119,16 @@ def write_results(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """Read cells and check all there is to check about them.
+    """Read runs and check all there is to check about them.
 
     Args:
         path: of a file that `write_results` made.
 
     Returns:
-        See `records_of_rows`.
+        See `results_of_rows`.
 
     Raises:
-        DataError: there is no such file, it is not a CSV of cells, another version of this
+        DataError: there is no such file, it is not a CSV of runs, another version of this
             project wrote it, or a figure does not follow from its confusion matrix; the message
             names file and line.
     """
@@ -146,10 +146,10 @@ def read_results(path: Path) -> pd.DataFrame:
     names: dict[tuple[Any, Any], str] = {}
     for row, (where, _) in zip(rows, lines, strict=True):
         if _key(row) in names:
-            raise DataError(f"{where}: the same cell stands already in {names[_key(row)]}")
+            raise DataError(f"{where}: the same run stands already in {names[_key(row)]}")
         names[_key(row)] = where
-    table = records_of_rows(rows)
-    check_cells(table, str(path), [names[_key(row)] for row in rows_of_records(table)])
+    table = results_of_rows(rows)
+    check_runs(table, str(path), [names[_key(row)] for row in rows_of_results(table)])
     return table
 
 
@@ -175,27 +175,27 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
     return header, lines
 
 
-def cells_of_study(study: optuna.Study) -> pd.DataFrame:
-    """Return the grid cells of a study.
+def runs_of_study(study: optuna.Study) -> pd.DataFrame:
+    """Return the planned runs of a study.
 
-    Of several trials of one cell, the newest complete one counts, else the newest of any
-    state. Trials that are no cells are left out.
+    Of several trials of one run, the newest complete one counts, else the newest of any
+    state. Trials that are no runs are left out.
 
     Args:
-        study: of planned cells; its trials have the attributes of `study.run.planned_runs` and
+        study: of planned runs; its trials have the attributes of `study.run.planned_runs` and
             `study.trials.trial`.
 
     Returns:
-        See `records_of_rows`.
+        See `results_of_rows`.
     """
     identity = find_identity(study)
     shared = {name: identity[name] for name in SHARED if name in identity}
     shared |= {"study_seed": identity["seed"]} if "seed" in identity else {}
-    return records_of_rows(shared | _cell(trial) for trial in trials_of_cells(study).values())
+    return results_of_rows(shared | _run_row(trial) for trial in trials_of_runs(study).values())
 
 
-def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
-    """Return the trial that counts for each cell, by configuration and repeat."""
+def trials_of_runs(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
+    """Return the trial that counts for each run, by configuration and repeat."""
     chosen: dict[tuple[str, int], FrozenTrial] = {}
     for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
         key = key_of(trial)
@@ -211,18 +211,18 @@ def trials_of_cells(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
     return chosen
 
 
-def _cell(trial: FrozenTrial) -> dict[str, Any]:
+def _run_row(trial: FrozenTrial) -> dict[str, Any]:
     attributes = trial.user_attrs
     planned = attributes[PLANNED]
-    cell = {name: planned[name] for name in ("configuration", "repeat")}
-    cell["seed"] = planned.get("fields", {}).get("seed")
-    cell["state"] = _STATES.get(trial.state, trial.state.name.lower())
-    cell |= {f"config_{name}": value for name, value in planned.get("fields", {}).items()}
-    cell |= {name: attributes[name] for name in (*LAST, *OPTIONAL) if name in attributes}
+    run = {name: planned[name] for name in ("configuration", "repeat")}
+    run["seed"] = planned.get("fields", {}).get("seed")
+    run["state"] = _STATES.get(trial.state, trial.state.name.lower())
+    run |= {f"config_{name}": value for name, value in planned.get("fields", {}).items()}
+    run |= {name: attributes[name] for name in (*LAST, *OPTIONAL) if name in attributes}
     for part in ("validation", "test"):
         figures = attributes.get(part) or {}
-        cell |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
-    return cell
+        run |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
+    return run
 
 
 def _config_columns(names: Iterable[str]) -> list[str]:
@@ -238,20 +238,20 @@ def _tidy(name: str, value: object, where: str) -> Any:
         raise DataError(f"{where}: {name} {error}") from None
 
 
-def _order(cell: Mapping[str, Any], known: list[dict[str, Any]]) -> tuple[int, str, int]:
-    varied = {name: cell[f"config_{name}"] for name in BASELINE}
+def _order(run: Mapping[str, Any], known: list[dict[str, Any]]) -> tuple[int, str, int]:
+    varied = {name: run[f"config_{name}"] for name in BASELINE}
     place = known.index(varied) if varied in known else len(known)
-    repeat = cell["repeat"]
-    return place, cell["configuration"] or "", -1 if repeat is None else repeat
+    repeat = run["repeat"]
+    return place, run["configuration"] or "", -1 if repeat is None else repeat
 
 
-def _key(cell: Mapping[str, Any]) -> tuple[Any, Any]:
-    return cell.get("configuration"), cell.get("repeat")
+def _key(run: Mapping[str, Any]) -> tuple[Any, Any]:
+    return run.get("configuration"), run.get("repeat")
 
 
-def _cell_names(table: pd.DataFrame) -> list[str]:
+def _run_names(table: pd.DataFrame) -> list[str]:
     pairs = zip(table["configuration"], table["repeat"], strict=True)
-    return [f"cell {configuration}, repeat {repeat}" for configuration, repeat in pairs]
+    return [f"run {configuration}, repeat {repeat}" for configuration, repeat in pairs]
 
 
 def _check_format(header: list[str], lines: list[tuple[str, list[str]]], path: Path) -> None:

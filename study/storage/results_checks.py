@@ -1,4 +1,4 @@
-"""What must hold of grid cells before a table is rendered from them."""
+"""What must hold of planned runs before a table is rendered from them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a worker checks recorded matrices, and has no other use for
     import pandas as pd
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
-# What all cells of one file share: figures of different ones cannot stand in one table.
+# What all runs of one file share: figures of different ones cannot stand in one table.
 SHARED = {"space": "spaces", "study_seed": "study seeds", "source": "data sources",
           "data": "data fingerprints", "split": "splits", "budget": "budgets",
           "device": "devices", "precision": "precisions", "protocol": "protocols"}  # fmt: skip
@@ -23,30 +23,30 @@ MATRICES = {"validation": "confusion", "test": "test_confusion"}
 MAX_COUNT = 2**53  # beyond, a count has no exact float
 
 
-def check_cells(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None:
-    """Check every cell by itself and all of them together.
+def check_runs(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None:
+    """Check every run by itself and all of them together.
 
     Args:
-        table: see `study.storage.results.records_of_rows`.
+        table: see `study.storage.results.results_of_rows`.
         origin: where they are from, for the messages.
-        names: of the cells, for the messages.
+        names: of the runs, for the messages.
 
     Raises:
-        DataError: names the cell, or what is mixed.
+        DataError: names the run, or what is mixed.
     """
     columns = [str(name) for name in table.columns]
     for name, values in zip(
         names, zip(*(table[column].tolist() for column in columns), strict=True), strict=True
     ):
         try:
-            _check_cell(dict(zip(columns, values, strict=True)))
+            _check_run(dict(zip(columns, values, strict=True)))
         except ValueError as error:
             raise DataError(f"{name}: {error}") from None
     check_one_kind(table, origin)
 
 
 def check_one_kind(table: "pd.DataFrame", origin: str) -> None:
-    """Refuse cells that differ in anything of `SHARED`.
+    """Refuse runs that differ in anything of `SHARED`.
 
     Raises:
         DataError: names what is mixed, and with what.
@@ -61,38 +61,38 @@ def check_one_kind(table: "pd.DataFrame", origin: str) -> None:
 
 
 def shared_value(table: "pd.DataFrame", column: str) -> str | None:
-    """Return the one value of a column of `SHARED`; None where no cell has one."""
+    """Return the one value of a column of `SHARED`; None where no run has one."""
     found = table[column].dropna()
     return None if found.empty else str(found.iloc[0])
 
 
 def shared_identity(table: "pd.DataFrame") -> dict[str, str | None]:
-    """Return what all cells of a table share, by the columns of `SHARED`."""
+    """Return what all runs of a table share, by the columns of `SHARED`."""
     return {column: shared_value(table, column) for column in SHARED}
 
 
-def _check_cell(cell: dict[str, Any]) -> None:
-    if cell["configuration"] is None or cell["repeat"] is None:
-        raise ValueError("a cell needs its configuration and its repeat")
-    if cell["repeat"] < 0:
-        raise ValueError(f"repeat must be 0 or more, not {cell['repeat']}")
-    if cell["state"] not in STATES:
-        raise ValueError(f"unknown state '{cell['state']}'; known states: {', '.join(STATES)}")
-    if cell["versions"] is not None and not isinstance(cell["versions"], dict):
+def _check_run(run: dict[str, Any]) -> None:
+    if run["configuration"] is None or run["repeat"] is None:
+        raise ValueError("a run needs its configuration and its repeat")
+    if run["repeat"] < 0:
+        raise ValueError(f"repeat must be 0 or more, not {run['repeat']}")
+    if run["state"] not in STATES:
+        raise ValueError(f"unknown state '{run['state']}'; known states: {', '.join(STATES)}")
+    if run["versions"] is not None and not isinstance(run["versions"], dict):
         raise ValueError("versions must be a mapping from package to version")
-    complete = cell["state"] == "complete"
+    complete = run["state"] == "complete"
     if complete:
         for column in SHARED:
-            if cell[column] is None:
-                raise ValueError(f"the cell is complete but has no {column}")
+            if run[column] is None:
+                raise ValueError(f"the run is complete but has no {column}")
     for part, column in MATRICES.items():
-        if cell[column] is None and complete:
-            raise ValueError(f"the cell is complete but has no {column}")
-        if cell[column] is not None:
-            check_confusion(cell[column], column)
-            _check_figures(cell, part, complete=complete)
-    if cell.get("test_by_record") is not None:
-        check_by_record(cell["test_by_record"], cell["test_confusion"])
+        if run[column] is None and complete:
+            raise ValueError(f"the run is complete but has no {column}")
+        if run[column] is not None:
+            check_confusion(run[column], column)
+            _check_scores(run, part, complete=complete)
+    if run.get("test_by_record") is not None:
+        check_by_record(run["test_by_record"], run["test_confusion"])
 
 
 def check_by_record(value: Any, whole: Any) -> None:
@@ -134,13 +134,13 @@ def check_confusion(matrix: Any, column: str) -> None:
         raise ValueError(f"{column} holds no beat")
 
 
-def _check_figures(cell: dict[str, Any], part: str, *, complete: bool) -> None:
-    expected = scores(cell[MATRICES[part]])
+def _check_scores(run: dict[str, Any], part: str, *, complete: bool) -> None:
+    expected = scores(run[MATRICES[part]])
     for score in SCORES:
-        stored = cell[f"{part}_{score}"]
+        stored = run[f"{part}_{score}"]
         if is_missing(stored):
             if complete:
-                raise ValueError(f"the cell is complete but has no {part}_{score}")
+                raise ValueError(f"the run is complete but has no {part}_{score}")
         elif abs(stored - expected[score]) > TOLERANCE:
             raise ValueError(
                 f"{part}_{score} is {stored!r}, but its {MATRICES[part]} gives "

@@ -11,7 +11,7 @@ from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row
 from study.storage.studies import find_identity
 
 
-def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFrame:
+def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFrame:
     """Read the trials of a study.
 
     Args:
@@ -20,7 +20,7 @@ def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFra
         curves: read the learning curves too, by far the most of a storage.
 
     Returns:
-        One row a trial, see `study_records`.
+        One row a trial, see `study_trials`.
 
     Raises:
         UsageError: there is no such storage or study.
@@ -29,12 +29,12 @@ def load_records(storage: str, study: str, *, curves: bool = True) -> pd.DataFra
     return _as_table(read_study(storage, study, _wanted(curves)))
 
 
-def load_all_records(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
-    """Read the trials of every study of this project, sorted by name; see `load_records`."""
+def load_all_trials(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
+    """Read the trials of every study of this project, sorted by name; see `load_trials`."""
     return [_as_table(study) for study in read_studies(storage, _wanted(curves), foreign=False)]
 
 
-def study_records(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
+def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
     """Return the trials of a study as a table.
 
     Args:

@@ -1,4 +1,4 @@
-"""`export-results` and `export-tables`: from studies of planned cells to files in results/."""
+"""`export-results` and `export-tables`: from studies of planned runs to files in results/."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ from study.storage.recordings import write_trials
 from study.storage.results import (
     CURVES_FILE,
     RESULTS_FILE,
-    cells_of_study,
     read_results,
-    trials_of_cells,
+    runs_of_study,
+    trials_of_runs,
     write_results,
 )
 from study.storage.results_checks import SHARED, shared_value
@@ -34,20 +34,20 @@ from study.tables.formats import suffix
 from study.tables.render import compare_splits, export_tables
 
 
-def collect_cells(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Read the cells of studies of the published tables.
+def collect_runs(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the runs of studies of the published tables.
 
     Args:
         storage: URL.
         studies: names; all of the storage's where none is named.
 
     Returns:
-        The cells of each study by its name.
+        The runs of each study by its name.
 
     Raises:
         UsageError: see `find_studies`.
     """
-    return {study.study_name: cells_of_study(study) for study in find_studies(storage, studies)}
+    return {study.study_name: runs_of_study(study) for study in find_studies(storage, studies)}
 
 
 def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
@@ -58,7 +58,7 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
         names: of the studies; all of the storage's where none is named.
 
     Raises:
-        UsageError: there is no such storage or study, it has no cells, or another version of
+        UsageError: there is no such storage or study, it has no runs, or another version of
             this project made it.
     """
     opened = open_storage(storage, create=False, write=False)
@@ -72,22 +72,22 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
         )
     for study in found:
         check_format(study.study_name, find_identity(study))
-        if not trials_of_cells(study):
-            raise UsageError(f"the study '{study.study_name}' holds no cells of a table")
+        if not trials_of_runs(study):
+            raise UsageError(f"the study '{study.study_name}' holds no runs of a table")
     return found
 
 
-def read_cells(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """Read the cells of results files, named after their folders.
+def read_runs(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    """Read the runs of results files, named after their folders.
 
     Raises:
         UsageError: two files lie in folders of one name.
         DataError: a file is not what it should be.
     """
-    cells = {file.resolve().parent.name: read_results(file) for file in files}
-    if len(cells) < len(files):
+    runs = {file.resolve().parent.name: read_results(file) for file in files}
+    if len(runs) < len(files):
         raise UsageError("two results files lie in folders of one name; export them one by one")
-    return cells
+    return runs
 
 
 def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[Path]:
@@ -99,7 +99,7 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
     """
     paths = []
     for study in studies:
-        table, trials = cells_of_study(study), trials_of_cells(study)
+        table, trials = runs_of_study(study), trials_of_runs(study)
         results = folder / file_name(study.study_name) / RESULTS_FILE
         write_results(table, results)
         keys = zip(table["configuration"], table["repeat"], strict=True)
@@ -115,7 +115,7 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
 
 
 def export_table_files(
-    cells: Mapping[str, pd.DataFrame],
+    runs: Mapping[str, pd.DataFrame],
     folder: Path,
     *,
     published: bool,
@@ -130,7 +130,7 @@ def export_table_files(
     nothing but its split.
     """
     paths = []
-    for name, table in cells.items():
+    for name, table in runs.items():
         paths += export_tables(
             table,
             folder / file_name(name),
@@ -140,7 +140,7 @@ def export_table_files(
             spread=spread,
             with_tf=with_tf,
         )
-    if (pair := _both_splits(list(cells.values()))) is not None:
+    if (pair := _both_splits(list(runs.values()))) is not None:
         for fmt in formats:
             text = compare_splits(*pair, fmt=fmt, digits=digits, spread=spread)
             paths.append(folder / f"splits{suffix(fmt)}")

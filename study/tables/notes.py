@@ -9,14 +9,14 @@ from search_spaces.tables import COLUMN_TITLES, Table
 from study.comparison import COMPARED, conclude, say_p_value, say_test_draw
 from study.storage.results_checks import shared_identity, shared_value
 from study.tables.formats import NOTHING, Cell, Figure, Grid
-from study.tables.rows import RowCells
+from study.tables.rows import RowRuns
 
 LONGEST_FAILURE = 160
 PUBLISHED_DIGITS = 4
 OUTSIDE = "†"
 
 
-def compare_rows(rows: Sequence[RowCells], baseline: RowCells) -> list[Comparison]:
+def compare_rows(rows: Sequence[RowRuns], baseline: RowRuns) -> list[Comparison]:
     """Test every row against the baseline row, Holm's correction over all tests of the table."""
     runs = {row.row.label: {score: row.by_repeat(score) for score in COMPARED} for row in rows}
     return compare_with_baseline(runs, baseline.row.label)
@@ -44,10 +44,10 @@ def comparison_grid(
 
 
 def comparison_notes(
-    table: Table, rows: Sequence[RowCells], comparisons: Sequence[Comparison], *, published: bool
+    table: Table, rows: Sequence[RowRuns], comparisons: Sequence[Comparison], *, published: bool
 ) -> list[str]:
     """Say which rows differ from the baseline row, and what the tests leave out."""
-    identity = shared_identity(pd.concat([row.cells for row in rows]))
+    identity = shared_identity(pd.concat([row.runs for row in rows]))
     measured = [matrix for row in rows for matrix in row.confusions]
     notes = [conclude(comparisons, f"the baseline ({_baseline(table)})", what="rows")]
     if measured:
@@ -55,7 +55,7 @@ def comparison_notes(
     return notes
 
 
-def interval_note(rows: Sequence[RowCells]) -> str:
+def interval_note(rows: Sequence[RowRuns]) -> str:
     """Say what the intervals are."""
     counts = {len(row.confusions) for row in rows} - {0}
     told = []
@@ -72,7 +72,7 @@ def is_outside(published: float, bounds: tuple[float, float] | None) -> bool:
     return bounds is not None and not bounds[0] - half <= published <= bounds[1] + half
 
 
-def published_note(table: Table, rows: Sequence[RowCells]) -> str:
+def published_note(table: Table, rows: Sequence[RowRuns]) -> str:
     """Say how many published figures lie inside the prediction intervals of a run."""
     outside = [
         is_outside(figure, bounds)
@@ -95,11 +95,11 @@ def published_note(table: Table, rows: Sequence[RowCells]) -> str:
     )
 
 
-def failure_notes(rows: Sequence[RowCells]) -> list[str]:
-    """Say why cells failed."""
+def failure_notes(rows: Sequence[RowRuns]) -> list[str]:
+    """Say why runs failed."""
     notes = []
     for row in rows:
-        failed = row.cells[row.cells["state"] == "fail"]
+        failed = row.runs[row.runs["state"] == "fail"]
         for repeat, failure in zip(failed["repeat"], failed["failure"], strict=True):
             reason = failure or "no reason is known"
             if len(reason) > LONGEST_FAILURE:
@@ -108,20 +108,20 @@ def failure_notes(rows: Sequence[RowCells]) -> list[str]:
     return notes
 
 
-def provenance_notes(rows: Sequence[RowCells]) -> list[str]:
+def provenance_notes(rows: Sequence[RowRuns]) -> list[str]:
     """Say from which data, protocol, devices and versions the figures are."""
-    cells = pd.concat([row.cells for row in rows])
+    runs = pd.concat([row.runs for row in rows])
     finished = pd.concat([row.finished for row in rows])
-    data = shared_value(cells, "data")
+    data = shared_value(runs, "data")
     facts = [
-        f"data {shared_value(cells, 'source') or 'unknown'}"
+        f"data {shared_value(runs, 'source') or 'unknown'}"
         + (f" (fingerprint {data[:12]})" if data else ""),
-        f"split {shared_value(cells, 'split') or 'unknown'}",
-        f"budget {shared_value(cells, 'budget') or 'unknown'}",
-        f"device {shared_value(cells, 'device') or 'unknown'} "
-        f"({shared_value(cells, 'precision') or 'unknown'})",
+        f"split {shared_value(runs, 'split') or 'unknown'}",
+        f"budget {shared_value(runs, 'budget') or 'unknown'}",
+        f"device {shared_value(runs, 'device') or 'unknown'} "
+        f"({shared_value(runs, 'precision') or 'unknown'})",
         f"{rows[0].planned} seed{'' if rows[0].planned == 1 else 's'} planned",
-        f"{len(finished)} of {len(rows) * rows[0].planned} cells finished",
+        f"{len(finished)} of {len(rows) * rows[0].planned} runs finished",
         f"{finished['seconds'].sum():,.0f} s of training",
     ]
     notes = [f"Figures: test part; {'; '.join(facts)}."]

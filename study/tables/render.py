@@ -26,7 +26,7 @@ from study.tables.notes import (
     provenance_notes,
     published_note,
 )
-from study.tables.rows import RowCells, cells_of_rows, figure_of
+from study.tables.rows import RowRuns, figure_of, runs_by_row
 
 MAX_DIGITS = 12
 INTER_PATIENT = {
@@ -57,7 +57,7 @@ def render(
     in a block of their own.
 
     Args:
-        records: cells, see `study.storage.results.records_of_rows`. Cells of no row are not
+        records: cells, see `study.storage.results.results_of_rows`. Cells of no row are not
             looked at.
         table: or its name.
         published: set the published figures beside or below.
@@ -121,8 +121,8 @@ def export_tables(
 
 
 def compare_splits(
-    intra_patient_records: pd.DataFrame,
-    inter_patient_records: pd.DataFrame,
+    intra_patient: pd.DataFrame,
+    inter_patient: pd.DataFrame,
     *,
     fmt: str = "markdown",
     digits: int = 4,
@@ -131,8 +131,8 @@ def compare_splits(
     """Render both splits side by side: how much a configuration loses on unseen patients.
 
     Args:
-        intra_patient_records: cells of the intra-patient split.
-        inter_patient_records: cells of the inter-patient split.
+        intra_patient: cells of the intra-patient split.
+        inter_patient: cells of the inter-patient split.
         fmt: see `render`.
         digits: see `render`.
         spread: see `render`.
@@ -142,7 +142,7 @@ def compare_splits(
         DataError: the records are not of these splits, or differ in data or budget.
     """
     _check_digits(digits)
-    sides = {"intra-patient": intra_patient_records, "inter-patient": inter_patient_records}
+    sides = {"intra-patient": intra_patient, "inter-patient": inter_patient}
     for split, records in sides.items():
         check_one_kind(records, f"the {split} records")
         if shared_value(records, "split") not in (split, None):
@@ -152,7 +152,7 @@ def compare_splits(
     check_one_kind(kinds, "the comparison of both splits")
 
     rows = configurations()
-    intra, inter = (cells_of_rows(records, rows) for records in sides.values())
+    intra, inter = (runs_by_row(records, rows) for records in sides.values())
     header = ["configuration", "n intra-patient", "n inter-patient"]
     for score in COMPARED:
         title = COLUMN_TITLES[score]
@@ -168,7 +168,7 @@ def compare_splits(
         body.append(tuple(line))
     reasons = [
         reason
-        for reason in differences_from_protocol(shared_identity(intra_patient_records))
+        for reason in differences_from_protocol(shared_identity(intra_patient))
         if "split" not in reason
     ]
     notes = [
@@ -188,7 +188,7 @@ def compare_splits(
 
 
 def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: int) -> Document:
-    rows = cells_of_rows(records, table.rows)
+    rows = runs_by_row(records, table.rows)
     baseline = next(row for row in rows if row.row is table.baseline)
     reasons = differences_from_protocol(shared_identity(records))
     beside = published and not reasons
@@ -197,7 +197,7 @@ def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: i
     grids = [_figures(table, rows, beside=beside, digits=digits)]
     grids += [_published_figures(table)] if published and not beside else []
     if shared_value(records, "split") == "inter-patient":
-        grids.append(_inter_patient_figures(table, rows, digits))
+        grids.append(_inter_patient_scores(table, rows, digits))
     grids += comparison_grid(table, comparisons, digits)
     notes = ["n: seeds; mean ± standard deviation over them, no ± for one seed."]
     if beside:
@@ -210,7 +210,7 @@ def _document(records: pd.DataFrame, table: Table, *, published: bool, digits: i
     return Document(table.title, _warnings(reasons), tuple(grids), tuple(notes))
 
 
-def _figures(table: Table, rows: Sequence[RowCells], *, beside: bool, digits: int) -> Grid:
+def _figures(table: Table, rows: Sequence[RowRuns], *, beside: bool, digits: int) -> Grid:
     header = (*_label_headings(table), *(("figures",) if beside else ()), *_titles(table), "n")
     body: list[tuple[Cell, ...]] = []
     for row in rows:
@@ -245,7 +245,7 @@ def _published_figures(table: Table) -> Grid:
     return Grid(caption, (*_label_headings(table), *_titles(table), "n"), tuple(body))
 
 
-def _inter_patient_figures(table: Table, rows: Sequence[RowCells], digits: int) -> Grid:
+def _inter_patient_scores(table: Table, rows: Sequence[RowRuns], digits: int) -> Grid:
     body: list[tuple[Cell, ...]] = []
     for row in rows:
         found = [inter_patient_scores(matrix) for matrix in row.confusions]
@@ -276,7 +276,7 @@ def _titles(table: Table) -> tuple[str, ...]:
     return tuple(COLUMN_TITLES[score] for score in table.columns)
 
 
-def _published_cells(theirs: Mapping[str, float], row: RowCells) -> tuple[Cell, ...]:
+def _published_cells(theirs: Mapping[str, float], row: RowRuns) -> tuple[Cell, ...]:
     return tuple(
         Figure(value, mark=OUTSIDE if is_outside(value, row.next_run(score)) else "")
         for score, value in theirs.items()

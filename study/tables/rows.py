@@ -14,7 +14,7 @@ from ecg.errors import DataError
 from ecg.statistics import interval_of_next_run, interval_of_runs
 from search_spaces.tables import Row
 from study.comparison import interval_over_records
-from study.storage.results import rows_of_records
+from study.storage.results import rows_of_results
 from study.tables.formats import NOTHING, Cell, Figure, Interval
 
 # In the order they are told; "complete" needs no word.
@@ -22,48 +22,48 @@ STATE_WORDS = {"fail": "failed", "running": "running", "waiting": "waiting", "mi
 
 
 @dataclass(frozen=True, eq=False)
-class RowCells:
-    """The cells of one row.
+class RowRuns:
+    """The runs of one row.
 
     Attributes:
         row: of the table.
-        cells: all of them, in the order of their repeats.
+        runs: all of them, in the order of their repeats.
         planned: number of seeds asked for.
     """
 
     row: Row
-    cells: pd.DataFrame
+    runs: pd.DataFrame
     planned: int
     _bounds: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def finished(self) -> pd.DataFrame:
-        """The complete cells."""
-        return self.cells[self.cells["state"] == "complete"]
+        """The complete runs."""
+        return self.runs[self.runs["state"] == "complete"]
 
     @cached_property
     def confusions(self) -> list[list[list[int]]]:
-        """Test confusion matrix of each complete cell."""
+        """Test confusion matrix of each complete run."""
         return list(self.finished["test_confusion"])
 
     @property
     def by_record(self) -> list[dict[str, Any] | None]:
-        """Test confusion matrices of the records, of each complete cell; None where not kept."""
+        """Test confusion matrices of the records, of each complete run; None where not kept."""
         if "test_by_record" not in self.finished:
             return [None] * len(self.finished)
         return list(self.finished["test_by_record"])
 
     def values(self, score: str) -> "pd.Series[float]":
-        """Return the test figure of each complete cell, by repeat."""
+        """Return the test figure of each complete run, by repeat."""
         return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
 
     def by_repeat(self, score: str) -> dict[int, float]:
-        """Return the test figure of each complete cell by its repeat."""
+        """Return the test figure of each complete run by its repeat."""
         repeats = self.finished["repeat"].tolist()
         return dict(zip(repeats, self.finished[f"test_{score}"].tolist(), strict=True))
 
     def mean(self, score: str) -> float:
-        """Return the mean test figure of the complete cells, of which there must be one."""
+        """Return the mean test figure of the complete runs, of which there must be one."""
         return float(self.values(score).mean())
 
     def figure(self, score: str, digits: int) -> Cell:
@@ -71,7 +71,7 @@ class RowCells:
         return figure_of(self.values(score).to_numpy(), digits)
 
     def bounds(self, score: str) -> tuple[float, float] | None:
-        """Return the 95% interval, None where no cell is finished."""
+        """Return the 95% interval, None where no run is finished."""
         if score not in self._bounds and self.confusions:
             self._bounds[score] = interval_of_runs(self.values(score), self.confusions, score)
         return self._bounds.get(score)
@@ -87,7 +87,7 @@ class RowCells:
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def next_run(self, score: str) -> tuple[float, float] | None:
-        """Return where one more run lies (95%), None below two complete cells."""
+        """Return where one more run lies (95%), None below two complete runs."""
         if len(self.confusions) < 2:
             return None
         return interval_of_next_run(self.values(score))
@@ -105,8 +105,8 @@ class RowCells:
 
     def seeds(self) -> str:
         """Return "10", or what is not finished yet: "3 of 10 seeds, 1 failed, 6 missing"."""
-        counts = Counter(self.cells["state"])
-        counts["missing"] += self.planned - len(self.cells)
+        counts = Counter(self.runs["state"])
+        counts["missing"] += self.planned - len(self.runs)
         if counts["complete"] == self.planned:
             return str(self.planned)
         told = [f"{counts[state]} {word}" for state, word in STATE_WORDS.items() if counts[state]]
@@ -126,11 +126,11 @@ def planned_seeds(records: pd.DataFrame) -> int:
     return 0 if records.empty else int(records["repeat"].max()) + 1
 
 
-def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
-    """Find the cells of each row.
+def runs_by_row(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowRuns]:
+    """Find the runs of each row.
 
     Args:
-        records: of one kind, see `study.storage.results.records_of_rows`.
+        records: of one kind, see `study.storage.results.results_of_rows`.
         rows: of a table.
 
     Raises:
@@ -140,20 +140,20 @@ def cells_of_rows(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowCells]:
     configs = [
         {
             name.removeprefix("config_"): value
-            for name, value in cell.items()
+            for name, value in run.items()
             if name.startswith("config_")
         }
-        for cell in rows_of_records(records)
+        for run in rows_of_results(records)
     ]
     found = []
     for row in rows:
         fits = np.array([row.matches(config) for config in configs], dtype=np.bool_)
-        cells = records[fits].sort_values("repeat")
-        if cells["repeat"].duplicated().any():
-            digests = ", ".join(sorted(set(cells["configuration"])))
+        runs = records[fits].sort_values("repeat")
+        if runs["repeat"].duplicated().any():
+            digests = ", ".join(sorted(set(runs["configuration"])))
             raise DataError(
-                f"several cells of one repeat fit the row '{row.label}' (configurations "
-                f"{digests}); keep cells that differ in other fields in files of their own"
+                f"several runs of one repeat fit the row '{row.label}' (configurations "
+                f"{digests}); keep runs that differ in other fields in files of their own"
             )
-        found.append(RowCells(row, cells, planned))
+        found.append(RowRuns(row, runs, planned))
     return found

@@ -16,7 +16,7 @@ from study.show.terminal import SHOWN, list_studies, show_study
 from study.storage.reading import read_studies, read_study
 from study.storage.recordings import write_recording
 from study.storage.studies import load_study, open_storage
-from study.storage.trials_table import load_all_records
+from study.storage.trials_table import load_all_trials
 from study.tables.export import export_result_files, find_studies
 from tests.fuzz.fuzzing import bent, evil, fuzz, only_ours
 from tests.support.fake_runs import fake_runs
@@ -91,7 +91,7 @@ def test_damaged_attributes_cost_their_own_study_at_most(
         lambda: write_recording(load_study(open_storage(url), "search"), folder / "r.jsonl"),
         lambda: export(url, folder),
         lambda: refresh_all(open_storage(url)),
-        lambda: [learning_curves(records) for records in load_all_records(url)],
+        lambda: [learning_curves(records) for records in load_all_trials(url)],
     ]
     only_ours(data.draw(st.sampled_from(drawings)))  # each takes long
     shutil.rmtree(folder)

@@ -20,7 +20,7 @@ from study.storage.results import read_results, write_results
 from study.tables.export import export_table_files
 from study.trials.replay import follow
 from tests.fuzz.fuzzing import WRONG, anything, bent, damaged, evil, fuzz, misspelt, only_ours
-from tests.support.fake_cells import fake_records
+from tests.support.fake_results import fake_results
 from tests.support.setting import REPOSITORY, TINY
 from tests.support.toy import toy_data, toy_heartbeats
 
@@ -37,7 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(place: Path) -> str:
     """The text of a file of cells."""
     path = place / "whole.csv"
-    write_results(fake_records(1).iloc[:3], path)
+    write_results(fake_results(1).iloc[:3], path)
     return path.read_text()
 
 

@@ -38,7 +38,7 @@ SPACE = Space(
     baseline={"model": "simple", "width_multiplier": 0.1, "learning_rate": 0.0001},
 )
 '''
-CELLS = ("--space", "table3", "--budget", "smoke", "--seeds")
+RUNS = ("--space", "table3", "--budget", "smoke", "--seeds")
 
 
 def grid(folder: Path, points: int) -> tuple[object, ...]:

@@ -12,7 +12,7 @@ from search_spaces.tables import ALL_TABLES, configurations
 from study.run.planned_runs import PlannedRun, plan_runs, planned_trial, shown_parameters
 from study.storage.studies import Identity, open_storage, open_study, study_lock
 from study.trials.trial import describe_result
-from tests.support.fake_cells import fake_confusion
+from tests.support.fake_results import fake_confusion
 from tests.support.setting import IDENTITY
 
 

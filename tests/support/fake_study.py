@@ -13,7 +13,7 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import per_class, scores
 from ecg.training import TrainConfig
 from study.storage.studies import open_storage
-from tests.support.fake_cells import fake_confusion
+from tests.support.fake_results import fake_confusion
 from tests.support.setting import IDENTITY
 
 EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'

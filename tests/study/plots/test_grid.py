@@ -15,7 +15,7 @@ from study.plots.grid import (
     per_class_of_rows,
     runs_of_rows,
 )
-from tests.support.fake_cells import fake_runs
+from tests.support.fake_results import fake_runs
 
 BASE = next(row for row in configurations() if row.is_baseline)
 OTHER = next(row for row in configurations() if not row.is_baseline)

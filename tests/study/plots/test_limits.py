@@ -16,8 +16,8 @@ from study.show.dashboard import describe_study
 from study.show.report import render_report
 from study.show.trial_files import make_file
 from study.storage.studies import open_storage
-from study.storage.trials_table import load_records, study_records
-from tests.support.fake_cells import fake_cell
+from study.storage.trials_table import load_trials, study_trials
+from tests.support.fake_results import fake_result
 from tests.support.fake_study import fake_trial, fill
 from tests.support.setting import IDENTITY, Typed
 
@@ -35,7 +35,7 @@ def tables_study(url: str, **changes: Any) -> optuna.Study:
     study = optuna.create_study(storage=open_storage(url), study_name="t", direction="maximize")
     study.set_user_attr("identity", asdict(replace(FULL, **changes)))
     for row in TABLES["table2"].rows:
-        cell = fake_cell(row, 0)
+        cell = fake_result(row, 0)
         config = {k.removeprefix("config_"): v for k, v in cell.items() if "config_" in k}
         scores = {k.removeprefix("test_"): v for k, v in cell.items() if k.startswith("test_")}
         attributes = fake_trial(0).user_attrs | {
@@ -56,7 +56,7 @@ def names(figure: Any) -> set[str]:
 def test_published_scores_are_left_out_beside_anything_else(
     sqlite_url: str, changes: dict[str, Any], space: str
 ) -> None:
-    records = study_records(tables_study(sqlite_url, space=space, **changes))
+    records = study_trials(tables_study(sqlite_url, space=space, **changes))
     drawn = published_table(records, TABLES["table2"])
     assert names(drawn) == {"ours, 95% interval"}
     assert "not comparable with published figures" in drawn.layout.title.text
@@ -65,16 +65,16 @@ def test_published_scores_are_left_out_beside_anything_else(
 
 def test_published_scores_stand_beside_the_full_protocol(sqlite_url: str) -> None:
     study = tables_study(sqlite_url)
-    drawn = published_table(study_records(study), TABLES["table2"])
+    drawn = published_table(study_trials(study), TABLES["table2"])
     assert names(drawn) == {"published (one run)", "ours, 95% interval"}
     assert drawn.layout.title.text is None
-    assert "NOT COMPARABLE" not in render_report([study_records(study)])
+    assert "NOT COMPARABLE" not in render_report([study_trials(study)])
 
 
 def test_a_configuration_that_differs_in_a_field_of_no_table_matches_no_row(
     sqlite_url: str,
 ) -> None:
-    records = study_records(tables_study(sqlite_url, space="confirm:s"))
+    records = study_trials(tables_study(sqlite_url, space="confirm:s"))
     records["config"] = [{**config, "batch_size": 256} for config in records["config"]]
     with pytest.raises(NothingToDrawError):
         published_table(records, TABLES["table2"])
@@ -104,7 +104,7 @@ def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
 ) -> None:
     study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(IDENTITY))
-    records = load_records(sqlite_url, study.study_name)
+    records = load_trials(sqlite_url, study.study_name)
     for plot in PLOTS:
         assert MARK in plot.draw(records).layout.title.text, plot.name
     sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
@@ -125,5 +125,5 @@ def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(sqlite_url: s
     assert differences_from_protocol(asdict(FULL)) == []
     study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(FULL))
-    records = study_records(study)
+    records = study_trials(study)
     assert all(plot.draw(records).layout.title.text is None for plot in PLOTS)

@@ -11,7 +11,7 @@ from study.plots import importances, parallel_coordinates, slices
 from study.storage.reading import read_study
 from study.storage.rows import best_row
 from study.storage.studies import open_storage
-from study.storage.trials_table import load_records
+from study.storage.trials_table import load_trials
 from study.wording import parameters_of, say_parameters
 from tests.support.fake_study import fake_trial
 from tests.support.setting import Typed
@@ -55,13 +55,13 @@ def test_none_is_shown(decisive: str, typed: "type[Typed]") -> None:
 
 
 def test_none_is_counted_in_importances(decisive: str) -> None:
-    found = importances(load_records(decisive, "none"))
+    found = importances(load_trials(decisive, "none"))
     assert next(iter(found)) == "scheduler_factor"
     assert found["scheduler_factor"] > 0.9
 
 
 def test_none_is_drawn(decisive: str) -> None:
-    records = load_records(decisive, "none")
+    records = load_trials(decisive, "none")
     with_none = int((records["param_scheduler_factor"] == "none").sum())
     assert with_none == 12
     assert records["param_scheduler_factor"].isna().sum() == 6
@@ -79,4 +79,4 @@ def test_none_is_drawn(decisive: str) -> None:
 
 
 def test_a_column_of_numbers_without_none_stays_numeric(decisive: str, tmp_path: Path) -> None:
-    assert pd.api.types.is_numeric_dtype(load_records(decisive, "none")["param_noise"])
+    assert pd.api.types.is_numeric_dtype(load_trials(decisive, "none")["param_noise"])

@@ -19,7 +19,7 @@ from ecg.training import TrainConfig
 from ecg.training import step as step_module
 from ecg.training.step import evaluate
 from search_spaces import find_space
-from study import load_records
+from study import load_trials
 from study.run import worker as workers
 from study.run.options import RunOptions
 from study.run.setting import continue_settings
@@ -295,7 +295,7 @@ def test_the_precision_asked_for_is_computed_in_and_stored(run: Command, sqlite_
     one, other = (trials_of(sqlite_url, f"{NAME}-{p}")[0] for p in ("fp32", "bf16"))
     assert (one.user_attrs["precision"], other.user_attrs["precision"]) == ("fp32", "bf16")
     assert one.user_attrs["config"] == other.user_attrs["config"]
-    assert list(load_records(sqlite_url, f"{NAME}-bf16")["precision"]) == ["bf16"]
+    assert list(load_trials(sqlite_url, f"{NAME}-bf16")["precision"]) == ["bf16"]
     assert one.user_attrs["curves"]["train_loss"] != other.user_attrs["curves"]["train_loss"]
 
 
@@ -305,7 +305,7 @@ def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
     again = run("--trials", 2)
     assert again.code == 0
     assert "device cpu (bf16)" in again.out
-    assert set(load_records(sqlite_url, NAME)["precision"]) == {"bf16"}
+    assert set(load_trials(sqlite_url, NAME)["precision"]) == {"bf16"}
     refused = run("--trials", 3, "--precision", "fp32")
     assert refused.code == 2
     assert "precision is 'bf16' there, 'fp32' here" in refused.err

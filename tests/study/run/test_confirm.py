@@ -17,7 +17,7 @@ from study.show.report import render_report
 from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.confirmation import Confirmation, make_confirmation
 from study.storage.studies import load_study, open_storage
-from study.storage.trials_table import load_records
+from study.storage.trials_table import load_trials
 from study.tables.confirmation import render_confirmation
 from study.tables.formats import FORMATS
 from tests.support.setting import IDENTITY, Typed
@@ -105,12 +105,12 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
     assert "no difference can be significant" in " ".join(found.out.split())
     assert "the test part was never read" in typed("show", NAME, "--storage", sqlite_url).out
 
-    records = load_records(sqlite_url, f"{NAME}-confirm")
+    records = load_trials(sqlite_url, f"{NAME}-confirm")
     assert records["state"].tolist() == ["complete"] * len(records)
     assert [read["reason"] for read in records["test_read"]] == [
         f"confirming the winners of '{NAME}'"
     ] * len(records)
-    searched = load_records(sqlite_url, NAME)
+    searched = load_trials(sqlite_url, NAME)
     assert not set(records["seed"]) & set(searched["seed"])
     shown = typed("show", f"{NAME}-confirm", "--storage", sqlite_url).out
     assert f"the test part was read {len(records)} times" in shown
@@ -120,7 +120,7 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
         text = typed("show", name, "--storage", sqlite_url).out
         assert "confirmed on the test part" in text
         assert "baseline, ensemble" in text
-        page = render_report([load_records(sqlite_url, name)])
+        page = render_report([load_trials(sqlite_url, name)])
         assert "Confirmed on the test part" in page
         assert "They are not single runs" in page
     folder = tmp_path / "tables"
@@ -134,7 +134,7 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
 
     # The same command reads nothing again, more seeds only the new ones.
     assert typed(*confirm).code == 0
-    assert len(load_records(sqlite_url, f"{NAME}-confirm")) == len(records)
+    assert len(load_trials(sqlite_url, f"{NAME}-confirm")) == len(records)
 
 
 def test_other_data_is_refused(

@@ -19,7 +19,7 @@ import pytest
 from ecg.sources import physionet
 from tests.ecg.sources.tiny_records import copy_record, write_record
 from tests.soak import SOAK, record
-from tests.support.crash import CELLS, Server, Target, grid, kill_all, watch_for
+from tests.support.crash import RUNS, Server, Target, grid, kill_all, watch_for
 from tests.support.setting import finish, start, wait_until
 
 SEED = int(os.environ.get("ECG_SOAK_SEED", "20261123"))
@@ -28,7 +28,7 @@ Results = dict[str, tuple[Any, ...]]
 POINTS = 20 if SOAK else 3
 KILLS = 30 if SOAK else 2
 SEEDS = 3  # of each of the four configurations of a table
-CELL_COUNT = 12
+RUN_COUNT = 12
 
 pytestmark = pytest.mark.soak
 long_only = pytest.mark.skipif(not SOAK, reason="long: make soak")
@@ -53,11 +53,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[Target, Results]:
+def undisturbed_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Target, Results]:
     """The published tables when nothing happens to them."""
-    target = Target(tmp_path_factory.mktemp("cells"), *CELLS, SEEDS)
+    target = Target(tmp_path_factory.mktemp("cells"), *RUNS, SEEDS)
     assert finish(target.start()).code == 0
-    assert len(target.results()) == CELL_COUNT
+    assert len(target.results()) == RUN_COUNT
     return target, target.results()
 
 
@@ -143,32 +143,32 @@ def test_a_killed_server_is_waited_for(
 
 @long_only
 def test_workers_of_a_server_are_killed_too(
-    tmp_path: Path, server: Server, rng: random.Random, undisturbed_cells: tuple[Target, Results]
+    tmp_path: Path, server: Server, rng: random.Random, undisturbed_runs: tuple[Target, Results]
 ) -> None:
     # Rule: planned cells on PostgreSQL: workers are killed and then the server; every cell of
     # the tables is trained and tested once, to the bit as if nothing had happened.
-    target = Target(tmp_path, *CELLS, SEEDS, url=server.url)
+    target = Target(tmp_path, *RUNS, SEEDS, url=server.url)
     killed: Counter[str] = Counter()
     while killed.total() < 10:
         killed += kill_once(target, rng)
         server.kill()
         server.restart()
         killed["the PostgreSQL server between two runs"] += 1
-        if len(target.results()) == CELL_COUNT:
+        if len(target.results()) == RUN_COUNT:
             break
     assert finish(target.start("--jobs", 2)).code == 0
-    target.check(undisturbed_cells[1])
+    target.check(undisturbed_runs[1])
     for what, times in killed.items():
         record("crash", f"{what}, planned cells", times, note=f"{NOTE}; PostgreSQL")
 
 
 @long_only
 def test_a_kill_in_a_checkpoint_loses_nothing(
-    tmp_path: Path, rng: random.Random, undisturbed_cells: tuple[Target, Results]
+    tmp_path: Path, rng: random.Random, undisturbed_runs: tuple[Target, Results]
 ) -> None:
     # Rule: killed while a checkpoint is written, the file is not there under its name, or is
     # the one before; the trial goes on and ends the same.
-    target = Target(tmp_path, *CELLS, SEEDS)
+    target = Target(tmp_path, *RUNS, SEEDS)
     folder = tmp_path / "results" / "checkpoints"
     hits = 0
     for _ in range(8):
@@ -181,7 +181,7 @@ def test_a_kill_in_a_checkpoint_loses_nothing(
         hits += bool(set(folder.glob(".*.tmp")) - left)
     ended = finish(target.start())
     assert (ended.code, ended.err) == (0, "")
-    target.check(undisturbed_cells[1])
+    target.check(undisturbed_runs[1])
     assert hits >= 1
     record("crash", "a worker in the midst of a checkpoint", hits, note=NOTE)
 
@@ -208,10 +208,10 @@ def names(folder: Path) -> set[str]:
 
 @long_only
 def test_a_kill_in_an_export_leaves_no_half_file(
-    tmp_path: Path, rng: random.Random, undisturbed_cells: tuple[Target, Results]
+    tmp_path: Path, rng: random.Random, undisturbed_runs: tuple[Target, Results]
 ) -> None:
     # Rule: killed in mid-export, every file under its name is whole: the same bytes as ever.
-    target, _ = undisturbed_cells
+    target, _ = undisturbed_runs
     formats = [f"--format={name}" for name in ("markdown", "csv", "latex", "html")]
 
     def export(folder: Path) -> Any:

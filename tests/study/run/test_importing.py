@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from study import load_records
+from study import load_trials
 from study.cli import main
 from study.run.importing import import_files
 from study.storage.artifacts import MADE_ON_DEMAND
@@ -185,7 +185,7 @@ def test_results_without_curves_say_what_is_missing(
     taken = typed("import-results", exported, "--storage", sqlite_url)
     assert taken.code == 0
     assert f"4 without learning curves: {exported.with_name('curves.jsonl')}" in taken.out
-    assert "curves" not in load_records(sqlite_url, NAME)
+    assert "curves" not in load_trials(sqlite_url, NAME)
     for words in (("show", NAME), ("report", NAME, "-o", tmp_path / "report.html")):
         assert typed(*words, "--storage", sqlite_url).code == 0
     typed("export-results", "--storage", sqlite_url, "--output", tmp_path / "again")

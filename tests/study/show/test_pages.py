@@ -12,7 +12,7 @@ from selenium.webdriver import Chrome
 
 from study.plots import PLOTS
 from study.show.report import write_report
-from study.storage.trials_table import study_records
+from study.storage.trials_table import study_trials
 from tests.support import browser
 from tests.support.fake_study import fill
 from tests.support.setting import Typed, finish, start
@@ -72,7 +72,7 @@ def open_report(page: Chrome, report: Path) -> None:
 def report(sqlite_url: str, tmp_path: Path) -> Path:
     """A report of a study whose texts are all HTML."""
     path = tmp_path / "report.html"
-    write_report([study_records(fill(sqlite_url, trials=60, evil=True))], path)
+    write_report([study_trials(fill(sqlite_url, trials=60, evil=True))], path)
     return path
 
 
@@ -112,7 +112,7 @@ def test_report_sorts_trials(page: Chrome, report: Path) -> None:
 def test_report_cuts_nothing(page: Chrome, sqlite_url: str, tmp_path: Path, width: int) -> None:
     # Rule: no sideways scroll, no text of a plot outside its picture, a sentence under each.
     report = tmp_path / "report.html"
-    write_report([study_records(fill(sqlite_url))], report)
+    write_report([study_trials(fill(sqlite_url))], report)
     browser.set_width(page, width)
     try:
         open_report(page, report)

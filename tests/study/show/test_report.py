@@ -19,14 +19,14 @@ from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
 from study.show.sentences import tell_caution
 from study.storage.dashboard_speed import index_by_trial, spread
-from study.storage.trials_table import study_records
-from tests.support.fake_cells import fake_confusion
+from study.storage.trials_table import study_trials
+from tests.support.fake_results import fake_confusion
 from tests.support.fake_study import EVIL, fill
 from tests.support.setting import IDENTITY, Typed, open_new
 
 
 def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
-    page = render_report([study_records(fill(sqlite_url, evil=True, trials=60))])
+    page = render_report([study_trials(fill(sqlite_url, evil=True, trials=60))])
     assert EVIL not in page
     assert 'src="http' not in page
     assert page.count("* plotly.js v") == 1
@@ -55,7 +55,7 @@ def test_no_name_adds_a_tag(sqlite_url: str) -> None:
         "</script></style></title><script>alert(1)</script> --> ]]> <img src=x onerror=y> <!-- "
         "\" onmouseover='x' &lt;b&gt; **b** [a](javascript:x) | `c` # h"
     )
-    plain, named = (study_records(fill(sqlite_url, each)) for each in ("plain", name))
+    plain, named = (study_trials(fill(sqlite_url, each)) for each in ("plain", name))
     report = render_report([named])
     assert html.escape(name) in report
     assert Tags(report).found == Tags(render_report([plain])).found
@@ -68,27 +68,27 @@ def test_no_name_adds_a_tag(sqlite_url: str) -> None:
 
 def test_empty_and_unfinished_studies_say_what_is_there(sqlite_url: str) -> None:
     study, _ = open_new(sqlite_url)
-    assert "There is no trial yet" in render_report([study_records(study)])
+    assert "There is no trial yet" in render_report([study_trials(study)])
     study.ask()
-    page = render_report([study_records(study)])
+    page = render_report([study_trials(study)])
     assert "1 trial: 1 running" in page
     assert "no trial is finished yet" in page
-    assert "no winner" in describe_study(study_records(study))
+    assert "no winner" in describe_study(study_trials(study))
     for plot in PLOTS:
         with pytest.raises(NothingToDrawError):
-            plot.draw(study_records(study))
+            plot.draw(study_trials(study))
 
 
 def test_study_of_another_tool_is_reported(sqlite_url: str) -> None:
     study = optuna.create_study(storage=sqlite_url, study_name="foreign")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
-    page = render_report([study_records(study)])
+    page = render_report([study_trials(study)])
     assert "not made by this project" in page
 
 
 def test_report_answers_before_it_draws(sqlite_url: str) -> None:
     # Rule: verdict, comparison, contents; then plots, each with what it shows and on how much.
-    page = render_report([study_records(fill(sqlite_url))])
+    page = render_report([study_trials(fill(sqlite_url))])
     places = [
         page.index(text)
         for text in ('class="verdict"', "difference, one run each", 'aria-label="contents"',
@@ -117,7 +117,7 @@ def test_what_the_objective_can_reach_is_said() -> None:
 
 
 def test_plots_that_need_more_trials_say_how_many(sqlite_url: str) -> None:
-    page = render_report([study_records(fill(sqlite_url))])
+    page = render_report([study_trials(fill(sqlite_url))])
     assert re.search(
         "Importances of the parameters: needs 20 complete trials; there are [5-9]", page
     )
@@ -125,14 +125,14 @@ def test_plots_that_need_more_trials_say_how_many(sqlite_url: str) -> None:
 
 
 def test_nothing_is_counted_in_the_wrong_number(sqlite_url: str) -> None:
-    page = render_report([study_records(fill(sqlite_url, trials=1))])
+    page = render_report([study_trials(fill(sqlite_url, trials=1))])
     assert "1 trial:" in page
     assert not re.search(r"\b1 (trials|times|finished trials)\b", page.split("<script>")[0])
 
 
 def test_colour_is_the_strategy_in_every_plot(sqlite_url: str) -> None:
     # Rule: one kind, one colour; the end of a trial is a shape; all have a contrast of 3:1.
-    records = study_records(fill(sqlite_url))
+    records = study_trials(fill(sqlite_url))
     for plot in PLOTS:
         try:
             figure = plot.draw(records)
@@ -220,7 +220,7 @@ def test_table_without_a_measured_row_is_not_drawn(sqlite_url: str) -> None:
 
     assert IDENTITY.split == "intra-patient"
     with pytest.raises(NothingToDrawError):
-        published_table(study_records(fill(sqlite_url)), TABLES["table1"])
+        published_table(study_trials(fill(sqlite_url)), TABLES["table1"])
 
 
 def test_what_a_study_is_is_listed_one_by_one() -> None:

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from search_spaces.tables import TABLES, configurations
 from study.show.report_grid import grid_sections
-from tests.support.fake_cells import fake_runs
+from tests.support.fake_results import fake_runs
 
 ALL = [(row, seed) for row in configurations() for seed in range(2)]
 

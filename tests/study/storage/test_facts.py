@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from study.storage import facts
 from study.storage.facts import CHECKS, MEASURED
 from study.storage.reading import read_study
-from study.storage.results import cells_of_study
+from study.storage.results import runs_of_study
 from study.storage.studies import load_study, open_storage
 from tests.support.fake_runs import fake_runs
 from tests.support.fake_study import fill
@@ -122,10 +122,10 @@ def test_a_damaged_run_is_left_out_and_run_again(sqlite_url: str, tmp_path: Path
     from study.run.queue import queue_failed
 
     study = fake_runs(sqlite_url, "planned", seeds=1, budget="smoke", seed=0)
-    before = (cells_of_study(study)["state"] == "fail").sum()
+    before = (runs_of_study(study)["state"] == "fail").sum()
     damage(tmp_path / "study.db", "test_confusion", "[[1]]")
     study = load_study(open_storage(sqlite_url), "planned")
-    cells = cells_of_study(study)
+    cells = runs_of_study(study)
     assert (cells["state"] == "fail").sum() == before + 1
     assert queue_failed(study) == before + 1
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.storage.files import LONGEST_NAME, file_name
-from study.tables.export import collect_cells, export_result_files, export_table_files
+from study.tables.export import collect_runs, export_result_files, export_table_files
 from tests.support.fake_runs import fake_runs
 
 HOSTILE = (
@@ -45,7 +45,7 @@ def test_exports_stay_in_their_folder(sqlite_url: str, tmp_path: Path, name: str
     study = fake_runs(sqlite_url, name, seeds=1, budget="smoke", seed=0)
     written = export_result_files([study], folder)
     written += export_table_files(
-        collect_cells(sqlite_url, [name]), folder, published=True, formats=["csv"], digits=4
+        collect_runs(sqlite_url, [name]), folder, published=True, formats=["csv"], digits=4
     )
     assert written
     assert all(path.resolve().parent.parent == folder for path in written)

@@ -25,13 +25,13 @@ from study.storage.results import (
     FIRST,
     FORMAT,
     LAST,
-    cells_of_study,
     read_results,
-    records_of_rows,
-    rows_of_records,
+    results_of_rows,
+    rows_of_results,
+    runs_of_study,
     write_results,
 )
-from tests.support.fake_cells import fake_cell, fake_confusion, fake_records, unfinished_cell
+from tests.support.fake_results import fake_confusion, fake_result, fake_results, unfinished_result
 from tests.support.toy import rule
 
 BASELINE_ROW = configurations(["table2"])[1]
@@ -62,7 +62,7 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
         }
         if draw(st.booleans()):
             state = draw(st.sampled_from(["fail", "running", "waiting", "missing"]))
-            found.append(unfinished_cell(row, repeat, state, **extra, **text))
+            found.append(unfinished_result(row, repeat, state, **extra, **text))
             continue
         matrices = {part: draw(confusions) for part in ("validation", "test")}
         figures = {
@@ -71,7 +71,7 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
             for score, value in scores(matrix).items()
         }
         found.append(
-            fake_cell(
+            fake_result(
                 row,
                 repeat,
                 confusion=matrices["validation"],
@@ -91,13 +91,13 @@ def test_written_records_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, cells: list[dict[str, Any]]
 ) -> None:
     path = tmp_path_factory.mktemp("records") / "results.csv"
-    table = records_of_rows(cells)
+    table = results_of_rows(cells)
     write_results(table, path)
     assert_frame_equal(read_results(path), table)
 
 
 def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
-    table = fake_records(3)
+    table = fake_results(3)
     shuffled = table.sample(frac=1, random_state=5)[list(table.columns[::-1])]
     write_results(table, tmp_path / "one.csv")
     write_results(shuffled, tmp_path / "other.csv")
@@ -108,12 +108,12 @@ def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
 
 
 def test_rows_stand_in_the_order_of_the_published_configurations() -> None:
-    table = fake_records(2)
+    table = fake_results(2)
     labels = [
         next(row.label for row in configurations() if row.matches(config))
         for config in (
             {name.removeprefix("config_"): cell.get(name) for name in CONFIG_COLUMNS}
-            for cell in rows_of_records(table)
+            for cell in rows_of_results(table)
         )
     ]
     assert labels == [row.label for row in configurations() for _ in range(2)]
@@ -121,7 +121,7 @@ def test_rows_stand_in_the_order_of_the_published_configurations() -> None:
 
 
 def test_columns_are_those_of_the_schema(path: Path) -> None:
-    write_results(fake_records(1), path)
+    write_results(fake_results(1), path)
     with path.open(newline="") as file:
         header = next(csv.reader(file))
     extra = ["config_batch_size", "config_learning_rate", "config_seed"]
@@ -131,21 +131,21 @@ def test_columns_are_those_of_the_schema(path: Path) -> None:
 def test_records_hold_every_field_of_the_training_configuration(path: Path) -> None:
     # Also those that no published table varies.
     fields = TrainConfig(seed=7).to_fields()
-    cell = fake_cell(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
-    write_results(records_of_rows([cell]), path)
-    read = next(rows_of_records(read_results(path)))
+    cell = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
+    write_results(results_of_rows([cell]), path)
+    read = next(rows_of_results(read_results(path)))
     found = {name: read.get(f"config_{name}") for name in TrainConfig.field_names()}
     assert TrainConfig.from_fields(found) == TrainConfig(seed=7)
 
 
 def test_no_records_are_records(path: Path) -> None:
-    write_results(records_of_rows([]), path)
+    write_results(results_of_rows([]), path)
     assert read_results(path).empty
 
 
 def test_a_file_of_another_format_is_refused(path: Path) -> None:
     # Rule: a results file names its format; older and newer ones are refused with what to do.
-    write_results(fake_records(1), path)
+    write_results(fake_results(1), path)
     good = pd.read_csv(path, dtype=str)
     assert set(good["format"]) == {str(FORMAT)}
     older = good.drop(columns=["format", "study_seed", "precision", "protocol", "device_name"])
@@ -162,13 +162,13 @@ def test_a_file_of_another_format_is_refused(path: Path) -> None:
 
 def test_failure_of_several_lines_stays_one_record(path: Path) -> None:
     failure = 'RuntimeError: "a, b"\r\n  at line 3\x00\u2028end'
-    write_results(records_of_rows([unfinished_cell(ADAM_ROW, 0, "fail", failure=failure)]), path)
+    write_results(results_of_rows([unfinished_result(ADAM_ROW, 0, "fail", failure=failure)]), path)
     assert read_results(path)["failure"][0] == 'RuntimeError: "a, b" at line 3 end'
 
 
 def damage(path: Path, change: Callable[[dict[str, str]], object], row: int = 1) -> None:
     """Write good records of two cells, then change one of them in the file."""
-    write_results(fake_records(2, rows=[BASELINE_ROW]), path)
+    write_results(fake_results(2, rows=[BASELINE_ROW]), path)
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     change(lines[row])
@@ -178,7 +178,7 @@ def damage(path: Path, change: Callable[[dict[str, str]], object], row: int = 1)
         writer.writerows(lines)
 
 
-BAD_CELLS = {
+BAD_RUNS = {
     "confusion": [
         ("[[1,2],[3,4]]", "confusion must be 5 rows of 5 counts"),
         ("[[1,2", "confusion is not valid JSON"),
@@ -204,7 +204,7 @@ BAD_CELLS = {
     ],
     "validation_recall_weighted": [("0.5", "validation_recall_weighted is 0.5, but its confusion")],
     "repeat": [
-        ("0", "the same cell stands already in .*line 2"),
+        ("0", "the same run stands already in .*line 2"),
         ("-1", "repeat must be 0 or more"),
         ("1.5", "repeat must be a whole number"),
         ("", "needs its configuration and its repeat"),
@@ -217,7 +217,7 @@ BAD_CELLS = {
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
-    [(column, *case) for column, cases in BAD_CELLS.items() for case in cases],
+    [(column, *case) for column, cases in BAD_RUNS.items() for case in cases],
 )
 def test_bad_cells_are_refused_with_file_and_line(
     path: Path, column: str, value: str, message: str
@@ -244,7 +244,7 @@ def test_mixed_records_are_refused(path: Path, column: str, value: str, title: s
     damage(path, lambda row: row.update({column: value}))
     with pytest.raises(DataError, match=rf"results.csv mixes {title}: .*{value}"):
         read_results(path)
-    mixed = records_of_rows([fake_cell(ADAM_ROW, 0), fake_cell(ADAM_ROW, 1, **{column: value})])
+    mixed = results_of_rows([fake_result(ADAM_ROW, 0), fake_result(ADAM_ROW, 1, **{column: value})])
     with pytest.raises(DataError, match=f"mixes {title}"):
         write_results(mixed, path)
 
@@ -273,7 +273,7 @@ def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_missing_unknown_and_repeated_columns_are_named(path: Path) -> None:
-    write_results(fake_records(1), path)
+    write_results(fake_results(1), path)
     good = pd.read_csv(path, dtype=str)
     good.drop(columns=["seed", "test_f1_macro", "config_alpha"]).to_csv(path, index=False)
     with pytest.raises(DataError, match="lacks the columns seed, config_alpha, test_f1_macro"):
@@ -287,7 +287,7 @@ def test_missing_unknown_and_repeated_columns_are_named(path: Path) -> None:
 
 
 def test_torn_line_is_refused(path: Path) -> None:
-    write_results(fake_records(1), path)
+    write_results(fake_results(1), path)
     path.write_text(path.read_text() + "0123,1\n")
     with pytest.raises(DataError, match=r"line 17: 2 values for \d+ columns"):
         read_results(path)
@@ -295,16 +295,16 @@ def test_torn_line_is_refused(path: Path) -> None:
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
     # Bad records are refused before anything is written; a place that cannot be is named.
-    write_results(fake_records(1), path)
+    write_results(fake_results(1), path)
     before = path.read_bytes()
-    with pytest.raises(DataError, match=r"cell .*, repeat 0: .*has no test_confusion"):
-        write_results(records_of_rows([fake_cell(ADAM_ROW, 0, test_confusion=None)]), path)
+    with pytest.raises(DataError, match=r"run .*, repeat 0: .*has no test_confusion"):
+        write_results(results_of_rows([fake_result(ADAM_ROW, 0, test_confusion=None)]), path)
     assert path.read_bytes() == before
     with pytest.raises(OutputError, match=r"cannot write .*results.csv"):
-        write_results(fake_records(1), path / "results.csv")
+        write_results(fake_results(1), path / "results.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*folder.csv"):
-        write_results(fake_records(1), tmp_path / "folder.csv")
+        write_results(fake_results(1), tmp_path / "folder.csv")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "results.csv"]
 
 
@@ -331,11 +331,11 @@ def study_of(*trials: FrozenTrial) -> optuna.Study:
 
 
 def test_cells_of_a_study_are_those_of_its_trials(path: Path) -> None:
-    cells = [fake_cell(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
+    cells = [fake_result(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
     study = study_of(*(trial_of(cell) for cell in cells))
     study.enqueue_trial({})  # no cell
-    found = cells_of_study(study)
-    assert_frame_equal(found, records_of_rows(cells))
+    found = runs_of_study(study)
+    assert_frame_equal(found, results_of_rows(cells))
     write_results(found, path)
     assert_frame_equal(read_results(path), found)
 
@@ -343,30 +343,30 @@ def test_cells_of_a_study_are_those_of_its_trials(path: Path) -> None:
 def test_newest_complete_trial_of_a_cell_counts() -> None:
     matrices = [fake_confusion(np.random.default_rng(seed)) for seed in range(2)]
     done = [
-        fake_cell(ADAM_ROW, 0, test_confusion=matrix)
+        fake_result(ADAM_ROW, 0, test_confusion=matrix)
         | {f"test_{name}": value for name, value in scores(matrix).items()}
         for matrix in matrices
     ]
-    failed = unfinished_cell(ADAM_ROW, 0, "fail", failure="lost")
+    failed = unfinished_result(ADAM_ROW, 0, "fail", failure="lost")
     study = study_of(
         trial_of(failed, TrialState.FAIL), *map(trial_of, done), trial_of(failed, TrialState.FAIL)
     )
-    found = cells_of_study(study)
+    found = runs_of_study(study)
     assert list(found["state"]) == ["complete"]
     assert found["test_confusion"][0] == matrices[1]
 
 
 def test_newest_trial_counts_where_none_is_complete() -> None:
-    cell = unfinished_cell(ADAM_ROW, 0, "fail")
+    cell = unfinished_result(ADAM_ROW, 0, "fail")
     study = study_of(
         trial_of(cell | {"failure": "first"}, TrialState.FAIL),
         trial_of(cell | {"failure": "second"}, TrialState.FAIL),
     )
-    assert list(cells_of_study(study)["failure"]) == ["second"]
+    assert list(runs_of_study(study)["failure"]) == ["second"]
     study.add_trial(trial_of(cell, TrialState.WAITING))
-    assert list(cells_of_study(study)["state"]) == ["waiting"]
+    assert list(runs_of_study(study)["state"]) == ["waiting"]
     study.add_trial(trial_of(cell, TrialState.PRUNED))
-    assert list(cells_of_study(study)["state"]) == ["fail"]
+    assert list(runs_of_study(study)["state"]) == ["fail"]
 
 
 def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
@@ -377,8 +377,8 @@ def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     identity = {**shared, "seed": 3}
     study.set_user_attr("identity", identity)
     queue_missing(study, [cell])
-    found = cells_of_study(study)
-    row = next(rows_of_records(found))
+    found = runs_of_study(study)
+    row = next(rows_of_results(found))
     assert (row["configuration"], row["repeat"], row["state"]) == (*cell.key, "waiting")
     assert (row["seed"], row["config_seed"]) == (cell.config.seed, cell.config.seed)
     assert (row["source"], row["split"], row["budget"]) == ("mitdb", "intra-patient", "quick")
@@ -388,6 +388,6 @@ def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
 
 
 def test_study_without_cells_has_no_records() -> None:
-    found = cells_of_study(study_of())
+    found = runs_of_study(study_of())
     assert found.empty
     assert {f"test_{score}" for score in SCORES} <= set(found.columns)

@@ -6,7 +6,7 @@ import sys
 import optuna
 import pandas as pd
 
-from study.storage.trials_table import load_records, study_records
+from study.storage.trials_table import load_trials, study_trials
 from tests.support.fake_study import fill
 
 
@@ -16,19 +16,19 @@ def test_lean_reader_equals_optuna(url: str) -> None:
     for name, value in study.user_attrs.items():
         memory.set_user_attr(name, value)
     memory.add_trials(study.get_trials())
-    lean, whole = study_records(study), study_records(memory)
+    lean, whole = study_trials(study), study_trials(memory)
     pd.testing.assert_frame_equal(lean, whole[lean.columns], check_like=True)
     assert lean.attrs == whole.attrs
 
 
 def test_curves_are_left_out_on_demand(sqlite_url: str) -> None:
     fill(sqlite_url)
-    assert "curves" in load_records(sqlite_url, "fake")
-    assert "curves" not in load_records(sqlite_url, "fake", curves=False)
+    assert "curves" in load_trials(sqlite_url, "fake")
+    assert "curves" not in load_trials(sqlite_url, "fake", curves=False)
 
 
 def test_empty_study_has_the_columns(sqlite_url: str) -> None:
-    records = study_records(fill(sqlite_url, trials=0))
+    records = study_trials(fill(sqlite_url, trials=0))
     assert list(records.columns) == ["number", "state", "value", "baseline"]
 
 

@@ -24,10 +24,10 @@ from search_spaces.tables import (
     find_table,
 )
 from study.storage.files import OutputError
-from study.storage.results import read_results, records_of_rows, write_results
+from study.storage.results import read_results, results_of_rows, write_results
 from study.tables.formats import FORMATS, Document, Figure, Grid, write
 from study.tables.render import compare_splits, export_tables, render
-from tests.support.fake_cells import fake_cell, fake_records, unfinished_cell
+from tests.support.fake_results import fake_result, fake_results, unfinished_result
 from tests.support.toy import rule
 
 every_table = pytest.mark.parametrize("name", TABLES)
@@ -57,14 +57,14 @@ def lines(grid: Sequence[Sequence[str]], kind: str) -> list[list[str]]:
     return [[*line[:at], *line[at + 1 :]] for line in grid[1:] if line[at] == kind]
 
 
-def some_records(*cells: dict[str, Any]) -> pd.DataFrame:
-    return records_of_rows(cells)
+def some_results(*cells: dict[str, Any]) -> pd.DataFrame:
+    return results_of_rows(cells)
 
 
 @every_table
 def test_layout_without_published_figures_is_the_published_one(name: str) -> None:
     table = TABLES[name]
-    first, *_ = grids(render(fake_records(2), name, published=False))
+    first, *_ = grids(render(fake_results(2), name, published=False))
     extra = ["parameter"] if name == "table1" else []
     assert first[0] == [table.header, *extra, *(COLUMN_TITLES[c] for c in table.columns), "n"]
     assert [line[0] for line in first[1:]] == [row.label for row in table.rows]
@@ -74,10 +74,10 @@ def test_layout_without_published_figures_is_the_published_one(name: str) -> Non
 
 @every_table
 def test_figures_are_mean_and_deviation_over_seeds(name: str) -> None:
-    table, records = TABLES[name], fake_records(4)
+    table, records = TABLES[name], fake_results(4)
     first, *_ = grids(render(records, name, published=False))
     for row, line in zip(table.rows, first[1:], strict=True):
-        cells = [fake_cell(row, repeat) for repeat in range(4)]
+        cells = [fake_result(row, repeat) for repeat in range(4)]
         for title, cell in zip(first[0], line, strict=True):
             score = next((s for s, t in COLUMN_TITLES.items() if t == title), None)
             if score is not None:
@@ -89,7 +89,7 @@ def test_figures_are_mean_and_deviation_over_seeds(name: str) -> None:
 @every_table
 def test_published_figures_and_differences_stand_beside_ours(name: str) -> None:
     table = TABLES[name]
-    first, *_ = grids(render(fake_records(3), name))
+    first, *_ = grids(render(fake_results(3), name))
     at = len(first[0]) - len(table.columns) - 2  # without the kind of figure and n
     ours, published, less = (lines(first, k) for k in ("this study", "published", "difference"))
     for row, mine, theirs, minus in zip(table.rows, ours, published, less, strict=True):
@@ -98,12 +98,12 @@ def test_published_figures_and_differences_stand_beside_ours(name: str) -> None:
         figures = [f"{figure:.4f}" for figure in table.published[row.label]]
         assert [cell.removesuffix(" †") for cell in theirs[at:-1]] == figures
         for figure, cell, score in zip(figures, minus[at:-1], table.columns, strict=True):
-            mean = np.mean([fake_cell(row, r)[f"test_{score}"] for r in range(3)])
+            mean = np.mean([fake_result(row, r)[f"test_{score}"] for r in range(3)])
             assert cell == f"{mean - float(figure):+.4f}"
 
 
 def test_published_figures_outside_the_interval_of_one_more_run_are_marked() -> None:
-    text = render(fake_records(8), "table1")
+    text = render(fake_results(8), "table1")
     first, *_ = grids(text)
     inside = total = 0
     for bounds, published in zip(
@@ -120,7 +120,7 @@ def test_published_figures_outside_the_interval_of_one_more_run_are_marked() -> 
 
 
 def test_no_published_figure_is_held_against_one_seed() -> None:
-    text = render(fake_records(1), "table1")
+    text = render(fake_results(1), "table1")
     assert "†" not in text
     assert "95% of one more run" not in text
     assert "takes two seeds or more to say" in text
@@ -129,19 +129,19 @@ def test_no_published_figure_is_held_against_one_seed() -> None:
 @every_table
 def test_contradiction_is_told_where_published_figures_are(name: str) -> None:
     note = CONTRADICTION.replace("*", "\\*")
-    assert note in render(fake_records(1), name)
-    assert note not in render(fake_records(1), name, published=False)
+    assert note in render(fake_results(1), name)
+    assert note not in render(fake_results(1), name, published=False)
 
 
 def test_one_seed_has_no_deviation_and_an_interval_over_beats() -> None:
-    text = render(fake_records(1), "table2")
+    text = render(fake_results(1), "table2")
     assert "±" not in "".join(cell for line in grids(text)[0] for cell in line)
     assert "of one run where n = 1 (bootstrap of its test beats)" in text
 
 
 @pytest.mark.parametrize("digits", [2, 6])
 def test_digits_are_those_asked_for(digits: int) -> None:
-    first, *_ = grids(render(fake_records(2), "table2", digits=digits))
+    first, *_ = grids(render(fake_results(2), "table2", digits=digits))
     assert all(
         re.fullmatch(rf"0\.\d{{{digits}}} ± 0\.\d{{{digits}}}", cell)
         for line in lines(first, "this study")
@@ -158,7 +158,7 @@ def test_nothing_is_claimed_below_the_least_seeds_of_the_table(
     name: str, seeds: int, reached: str, least: int
 ) -> None:
     # The rows of table 4 differ by far, alpha 1.0 most of all.
-    text = render(fake_records(seeds), name)
+    text = render(fake_results(seeds), name)
     assert "no difference can be significant at the 5% level" in text
     assert f"can reach is {reached} after Holm's correction" in text
     assert f"Use {least} seeds or more." in text
@@ -168,7 +168,7 @@ def test_nothing_is_claimed_below_the_least_seeds_of_the_table(
 
 @pytest.mark.parametrize(("name", "least"), [("table2", 7), ("table4", 8), ("table5", 9)])
 def test_the_least_seeds_of_the_table_allow_a_claim(name: str, least: int) -> None:
-    text = render(fake_records(least), name)
+    text = render(fake_results(least), name)
     assert "rows that differ at the 5% level" in text
     assert "no difference can be significant" not in text
 
@@ -183,7 +183,7 @@ def test_the_least_seeds_of_the_table_allow_a_claim(name: str, least: int) -> No
     ],
 )
 def test_what_tests_over_seeds_leave_out_is_told(changes: dict[str, str], told: str) -> None:
-    text = render(fake_records(3, changes=changes), "table3")
+    text = render(fake_results(3, changes=changes), "table3")
     assert told in text
     assert ("scatters F1(M) by 0.0" in text) == (changes.get("split") is None)
     # The standard deviation of the published test part's size, by bootstrap.
@@ -192,7 +192,7 @@ def test_what_tests_over_seeds_leave_out_is_told(changes: dict[str, str], told: 
 
 
 def test_rows_that_differ_from_the_baseline_are_named() -> None:
-    text = render(fake_records(10), "table4")
+    text = render(fake_results(10), "table4")
     assert "rows that differ at the 5% level: F1(M): 1.0; F1(W): 1.0 (" in text
     assert "Holm's correction over 6 tests" in text
     tests = grids(text)[1]
@@ -203,10 +203,10 @@ def test_rows_that_differ_from_the_baseline_are_named() -> None:
 
 def test_row_with_fewer_seeds_is_tested_over_those_that_it_shares() -> None:
     rows = TABLE3.rows
-    cells = [fake_cell(row, repeat) for row in rows for repeat in range(8)]
+    cells = [fake_result(row, repeat) for row in rows for repeat in range(8)]
     cells = [c for c in cells if c["config_scheduler_factor"] != 0.5 or c["repeat"] < 3]
     cells = [c for c in cells if c["config_scheduler_factor"] != 0.8]
-    text = render(some_records(*cells), "table3")
+    text = render(some_results(*cells), "table3")
     tests = {line[0]: line for line in grids(text)[1][1:]}
     assert tests["0.5"][1] == "3"
     assert float(tests["0.5"][3]) >= 0.25
@@ -217,12 +217,12 @@ def test_row_with_fewer_seeds_is_tested_over_those_that_it_shares() -> None:
 def test_unfinished_cells_are_told_and_never_dropped() -> None:
     rows = TABLE3.rows
     text = render(
-        some_records(
-            *(fake_cell(rows[0], repeat) for repeat in range(5)),
-            *(fake_cell(rows[1], repeat) for repeat in range(3)),
-            unfinished_cell(rows[1], 3, "fail", failure="RuntimeError: out of | memory"),
-            unfinished_cell(rows[2], 0, "running"),
-            unfinished_cell(rows[2], 1, "waiting"),
+        some_results(
+            *(fake_result(rows[0], repeat) for repeat in range(5)),
+            *(fake_result(rows[1], repeat) for repeat in range(3)),
+            unfinished_result(rows[1], 3, "fail", failure="RuntimeError: out of | memory"),
+            unfinished_result(rows[2], 0, "running"),
+            unfinished_result(rows[2], 1, "waiting"),
         ),
         "table3",
     )
@@ -236,19 +236,19 @@ def test_unfinished_cells_are_told_and_never_dropped() -> None:
     ]
     assert ours[2][1:-1] == ours[3][1:-1] == ["—"] * 5
     assert "Failed: 0.2, repeat 3: RuntimeError: out of \\| memory" in text
-    assert "8 of 20 cells finished" in text
+    assert "8 of 20 runs finished" in text
 
 
 def test_baseline_without_seeds_is_no_reason_to_stop() -> None:
-    cells = [fake_cell(TABLE3.rows[1], repeat) for repeat in range(7)]
-    text = render(some_records(*cells), "table3")
+    cells = [fake_result(TABLE3.rows[1], repeat) for repeat in range(7)]
+    text = render(some_results(*cells), "table3")
     assert "no seed is finished in both" in text
 
 
 @every_table
 @every_format
 def test_no_records_are_rendered(name: str, fmt: str) -> None:
-    text = render(some_records(), name, fmt=fmt)
+    text = render(some_results(), name, fmt=fmt)
     assert "nothing has been trained yet" in text
     assert TABLES[name].rows[0].label in text
 
@@ -265,7 +265,7 @@ def test_no_records_are_rendered(name: str, fmt: str) -> None:
 def test_figures_of_another_protocol_are_labelled_and_set_apart(
     changes: dict[str, str], reason: str, fmt: str
 ) -> None:
-    records = fake_records(7, changes=changes)
+    records = fake_results(7, changes=changes)
     text = render(records, "table3", fmt=fmt)
     plain = text.replace("&#x27;", "'")
     assert f"NOT COMPARABLE WITH THE PUBLISHED FIGURES: {reason}" in plain
@@ -284,50 +284,50 @@ def test_figures_of_another_protocol_are_labelled_and_set_apart(
 
 
 def test_real_data_of_either_source_is_comparable() -> None:
-    text = render(fake_records(2, changes={"source": "kaggle"}), "table2")
+    text = render(fake_results(2, changes={"source": "kaggle"}), "table2")
     assert "NOT COMPARABLE" not in text
     assert "difference" in text
 
 
 def test_inter_patient_records_have_figures_of_s_and_v() -> None:
-    records = fake_records(3, changes={"split": "inter-patient"})
+    records = fake_results(3, changes={"split": "inter-patient"})
     found = grids(render(records, "table2"))[2]
     assert found[0] == [
         "optimizer", "F1(N, S, V)", "F1(F)", "Se(S)", "P+(S)", "Se(V)", "P+(V)", "kappa",
         "jk index", "95% interval, records", "n",
     ]  # fmt: skip
     row = TABLES["table2"].rows[0]
-    values = [jk_index(fake_cell(row, repeat)["test_confusion"]) for repeat in range(3)]
+    values = [jk_index(fake_result(row, repeat)["test_confusion"]) for repeat in range(3)]
     assert found[1][8] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
     assert found[1][9] == "—"  # these runs keep no matrix of each record
-    assert "jk index" not in render(fake_records(3), "table2")
+    assert "jk index" not in render(fake_results(3), "table2")
 
 
 def test_the_interval_over_records_is_that_of_the_kept_matrices(tmp_path: Path) -> None:
     # Rule: kept in the results file, and only where they add up to the matrix of the run.
     row = TABLES["table2"].rows[0]
-    cells = [fake_cell(row, repeat, split="inter-patient") for repeat in range(2)]
+    cells = [fake_result(row, repeat, split="inter-patient") for repeat in range(2)]
     for cell in cells:
         half = (np.array(cell["test_confusion"]) // 2).tolist()
         rest = (np.array(cell["test_confusion"]) - half).tolist()
         cell["test_by_record"] = {"100": half, "103": rest}
-    write_results(some_records(*cells), tmp_path / "results.csv")
+    write_results(some_results(*cells), tmp_path / "results.csv")
     records = read_results(tmp_path / "results.csv")
     low, high = record_interval([list(c["test_by_record"].values()) for c in cells], "f1_nsv")
     found = grids(render(records, "table2"))[2]
     assert found[1][9] == f"{low:.4f} to {high:.4f}"
     cells[0]["test_by_record"].pop("103")
     with pytest.raises(DataError, match="does not add up to test_confusion"):
-        write_results(some_records(*cells), tmp_path / "results.csv")
+        write_results(some_results(*cells), tmp_path / "results.csv")
 
 
 def test_where_the_figures_are_from_is_told() -> None:
     rows = TABLES["table2"].rows
     second = {"device_name": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
-    cells = [fake_cell(rows[0], 0), fake_cell(rows[1], 0, **second)]
-    text = render(some_records(*cells), "table2")
+    cells = [fake_result(rows[0], 0), fake_result(rows[1], 0, **second)]
+    text = render(some_results(*cells), "table2")
     assert "data mitdb (fingerprint 0123456789ab); split intra-patient; budget paper; " in text
-    assert "device cpu (fp32); 1 seed planned; 2 of 2 cells finished; 122 s of training" in text
+    assert "device cpu (fp32); 1 seed planned; 2 of 2 runs finished; 122 s of training" in text
     assert "Trained on cpu: Some Processor, 2 threads / cuda: Some Card" in text
     assert "commit 0f1e2d3c4b5a / feed" in text
     assert "torch 2.11.0 / 2.12.0" in text
@@ -337,7 +337,7 @@ def test_where_the_figures_are_from_is_told() -> None:
 @every_format
 def test_equal_records_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> None:
     # In whatever order the cells come, and after a round through the file.
-    records = fake_records(6)
+    records = fake_results(6)
     text = render(records, name, fmt=fmt)
     assert render(records.sample(frac=1, random_state=1), name, fmt=fmt) == text
     write_results(records, tmp_path / "results.csv")
@@ -347,7 +347,7 @@ def test_equal_records_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> 
 @every_table
 @pytest.mark.parametrize("changes", [{}, {"split": "inter-patient", "budget": "smoke"}])
 def test_csv_is_read_by_pandas(name: str, changes: dict[str, str]) -> None:
-    table, records = TABLES[name], fake_records(6, changes=changes)
+    table, records = TABLES[name], fake_results(6, changes=changes)
     text = render(records, name, fmt="csv")
     found = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
     found[table.header] = found[table.header].astype(str)
@@ -356,7 +356,7 @@ def test_csv_is_read_by_pandas(name: str, changes: dict[str, str]) -> None:
         ours = ours[ours["figures"] == "this study"]
     assert list(ours[table.header]) == [row.label for row in table.rows]
     for row, (_, line) in zip(table.rows, ours.iterrows(), strict=True):
-        values = [fake_cell(row, repeat)["test_f1_macro"] for repeat in range(6)]
+        values = [fake_result(row, repeat)["test_f1_macro"] for repeat in range(6)]
         assert float(line["F1-score(M)"]) == pytest.approx(np.mean(values), abs=5.1e-5)
         assert float(line["F1-score(M) sd"]) == pytest.approx(np.std(values, ddof=1), abs=5.1e-5)
     assert found["warning"].notna().all() == bool(changes)
@@ -421,7 +421,7 @@ def check_latex(text: str) -> None:
 @every_table
 @pytest.mark.parametrize("changes", [{}, {"split": "inter-patient"}])
 def test_html_and_latex_are_well_formed(name: str, changes: dict[str, str]) -> None:
-    records = fake_records(6, changes=changes)
+    records = fake_results(6, changes=changes)
     assert TABLES[name].title in parse_html(render(records, name, fmt="html")).text
     check_latex(render(records, name, fmt="latex"))
 
@@ -435,7 +435,7 @@ def test_latex_compiles_and_fits_its_page(tmp_path: Path) -> None:
         pytest.skip("no booktabs: apt install texlive-latex-recommended")
     kinds = {"full": {}, "inter": {"split": "inter-patient"}}
     text = "".join(
-        render(fake_records(2, changes=changes), name, fmt="latex").replace("{tab:", f"{{{kind}:")
+        render(fake_results(2, changes=changes), name, fmt="latex").replace("{tab:", f"{{{kind}:")
         + "\\clearpage\n"
         for kind, changes in kinds.items()
         for name in TABLES
@@ -453,7 +453,7 @@ def test_latex_compiles_and_fits_its_page(tmp_path: Path) -> None:
 
 @every_format
 def test_spread_is_left_out_on_demand(fmt: str) -> None:
-    records = fake_records(3)
+    records = fake_results(3)
     assert re.search(r"±|pm|,F1-score\(M\) sd", render(records, "table4", fmt=fmt))
     first, *_ = render(records, "table4", fmt=fmt, spread=False).split("mean")
     assert not re.search(r"±|pm|,F1-score\(M\) sd", first)
@@ -487,7 +487,7 @@ def test_figures_are_printed_without_minus_zero() -> None:
 
 
 def test_export_writes_one_file_a_table_and_format(tmp_path: Path) -> None:
-    records = fake_records(2)
+    records = fake_results(2)
     paths = export_tables(
         records, tmp_path / "new" / "tables", ["table1", "table4"], formats=["markdown", "latex"]
     )
@@ -499,7 +499,7 @@ def test_export_writes_one_file_a_table_and_format(tmp_path: Path) -> None:
 
 def test_export_of_a_mistake_writes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
-    records = fake_records(1)
+    records = fake_results(1)
     with pytest.raises(UsageError, match="unknown table 'table9'"):
         export_tables(records, folder, ["table1", "table9"])
     with pytest.raises(UsageError, match="unknown format 'pdf'; known formats: markdown, csv"):
@@ -514,23 +514,23 @@ def test_export_of_a_mistake_writes_nothing(tmp_path: Path) -> None:
 
 def test_records_of_several_kinds_are_refused() -> None:
     row = TABLE3.rows[0]
-    mixed = some_records(fake_cell(row, 0), fake_cell(row, 1, budget="quick"))
+    mixed = some_results(fake_result(row, 0), fake_result(row, 1, budget="quick"))
     with pytest.raises(DataError, match="mixes budgets: paper, quick"):
         render(mixed, "table3")
-    other = some_records(fake_cell(row, 0), fake_cell(row, 0, configuration="ffff"))
-    with pytest.raises(DataError, match="several cells of one repeat fit the row 'none'"):
+    other = some_results(fake_result(row, 0), fake_result(row, 0, configuration="ffff"))
+    with pytest.raises(DataError, match="several runs of one repeat fit the row 'none'"):
         render(other, "table3")
 
 
 def test_splits_stand_side_by_side() -> None:
-    intra = fake_records(3)
-    inter = fake_records(2, changes={"split": "inter-patient"})
+    intra = fake_results(3)
+    inter = fake_results(2, changes={"split": "inter-patient"})
     text = compare_splits(intra, inter)
     (found,) = grids(text)
     assert len(found) == 16
     assert found[1][:3] == ["Simple CNN", "3", "2"]
     row = TABLES["table1"].rows[0]
-    values = [fake_cell(row, repeat)["test_f1_macro"] for repeat in range(3)]
+    values = [fake_result(row, repeat)["test_f1_macro"] for repeat in range(3)]
     assert found[1][5] == str(Figure(float(np.mean(values) - np.mean(values[:2]))))
     assert "NOT COMPARABLE" not in text
     parse_html(compare_splits(intra, inter, fmt="html"))
@@ -539,7 +539,7 @@ def test_splits_stand_side_by_side() -> None:
 
 def test_splits_of_a_small_budget_are_labelled() -> None:
     intra, inter = (
-        fake_records(1, changes={"split": split, "budget": "quick"})
+        fake_results(1, changes={"split": split, "budget": "quick"})
         for split in ("intra-patient", "inter-patient")
     )
     assert "NOT COMPARABLE" in compare_splits(intra, inter)
@@ -557,11 +557,11 @@ def test_splits_that_do_not_belong_together_are_refused(
     changes: dict[str, str], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        compare_splits(fake_records(1), fake_records(1, changes=changes))
+        compare_splits(fake_results(1), fake_results(1, changes=changes))
 
 
 def test_splits_of_which_one_is_not_trained_are_compared() -> None:
-    (found,) = grids(compare_splits(fake_records(2), some_records()))
+    (found,) = grids(compare_splits(fake_results(2), some_results()))
     assert found[1][2] == "0"
     assert found[1][4] == found[1][5] == "—"
 
@@ -573,7 +573,7 @@ def test_the_row_of_keras_conventions_stands_beside_no_published_figures(
 ) -> None:
     # Rule: only where it is asked for, with our figures alone; the other rows stay as they are.
     rows = [*configurations(), *([TF_ROW] if seeds else [])]
-    records = fake_records(2, rows)
+    records = fake_results(2, rows)
     plain = render(records, "table1", fmt=fmt)
     assert TF_ROW.label not in plain
     text = render(records, find_table("table1", with_tf=True), fmt=fmt)

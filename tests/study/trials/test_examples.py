@@ -14,7 +14,7 @@ from ecg.training import Part, TrainConfig, measure, predict, train
 from study.plots import NothingToDrawError
 from study.plots.heartbeats import sample_heartbeats
 from study.storage.studies import load_study, open_storage
-from study.storage.trials_table import study_records
+from study.storage.trials_table import study_trials
 from tests.support.fake_study import fill
 from tests.support.setting import Typed
 from tests.support.toy import toy_data as toy_parts
@@ -62,21 +62,21 @@ def test_trained_trial_keeps_examples_that_agree_with_its_matrix(
 
 def test_records_have_the_examples_of_the_best_trial_with_the_curves(sqlite_url: str) -> None:
     study = fill(sqlite_url)
-    records = study_records(study)
+    records = study_trials(study)
     (number,) = records["number"][records["examples"].notna()]
     assert number == study.best_trial.number
-    assert "examples" not in study_records(study, curves=False)
+    assert "examples" not in study_trials(study, curves=False)
 
 
 def test_repeated_trial_shows_the_examples_of_the_first() -> None:
     study = optuna.create_study(direction="maximize")
     study.add_trial(optuna.create_trial(value=0.5, user_attrs={"same_as": 1}))
     study.add_trial(optuna.create_trial(value=0.5, user_attrs={"examples": ["mine"]}))
-    assert study_records(study)["examples"][0] == ["mine"]
+    assert study_trials(study)["examples"][0] == ["mine"]
 
 
 def test_figure_has_a_row_a_class_and_says_what_was_predicted(sqlite_url: str) -> None:
-    records = study_records(fill(sqlite_url))
+    records = study_trials(fill(sqlite_url))
     figure = sample_heartbeats(records)
     titles = [note.text for note in figure.layout.annotations]
     assert titles[:4] == ["right", "right", "as S", "as V"]

@@ -9,7 +9,7 @@ from ecg.budget import find_budget
 from ecg.errors import DataError, UsageError
 from search_spaces import find_space
 from study.storage.recordings import RecordedTrial, distance, read_recording
-from study.storage.trials_table import load_records
+from study.storage.trials_table import load_trials
 from study.trials.replay import follow
 from study.trials.trial import configure
 from tests.support.setting import REPOSITORY, Typed
@@ -26,7 +26,7 @@ def test_a_replayed_study_takes_seconds_and_reads_no_data(
     words = ("run", "--replay", RECORDING, "--trials", 6, "--data", "/nowhere")
     result = typed(*words, "--storage", sqlite_url)
     assert (result.code, result.err) == (0, "")
-    records = load_records(sqlite_url, "imbalance-replay-of-mitdb-intra-patient-quick")
+    records = load_trials(sqlite_url, "imbalance-replay-of-mitdb-intra-patient-quick")
     assert records.attrs["identity"]["source"] == "replay of mitdb"
     recording = read_recording(RECORDING)
     baseline = recording.nearest(SPACE, {"strategy": "none"})

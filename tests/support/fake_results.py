@@ -11,7 +11,7 @@ from ecg.metrics import scores
 from ecg.training.config import PROTOCOL
 from search_spaces.tables import Row, configurations
 from study.storage.attributes import PLANNED
-from study.storage.results import records_of_rows
+from study.storage.results import results_of_rows
 from study.storage.results_checks import SHARED
 
 TEST_COUNTS = (18118, 556, 1448, 162, 1608)
@@ -35,7 +35,7 @@ def fake_digest(row: Row) -> str:
     return sha256(repr(sorted(row.configuration.items(), key=str)).encode()).hexdigest()[:16]
 
 
-def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
+def fake_result(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
     """One complete cell; the same row and repeat give the same figures."""
     digest = fake_digest(row)
     rng = np.random.default_rng([int(digest[:8], 16), repeat])
@@ -72,21 +72,21 @@ def fake_cell(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
     return cell | changes
 
 
-def unfinished_cell(row: Row, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
+def unfinished_result(row: Row, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
     """A cell without figures."""
     kept = ("configuration", "repeat", "seed", *SHARED)
-    whole = fake_cell(row, repeat)
+    whole = fake_result(row, repeat)
     cell = {name: value for name, value in whole.items() if name in kept or "config_" in name}
     return {**cell, "state": state, **changes}
 
 
-def fake_records(
+def fake_results(
     seeds: int = 3, rows: Sequence[Row] | None = None, changes: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Complete cells of all published configurations, or of some."""
     chosen = configurations() if rows is None else rows
-    return records_of_rows(
-        fake_cell(row, repeat, **(changes or {})) for row in chosen for repeat in range(seeds)
+    return results_of_rows(
+        fake_result(row, repeat, **(changes or {})) for row in chosen for repeat in range(seeds)
     )
 
 
@@ -99,7 +99,7 @@ def fake_runs(runs: Sequence[tuple[Row, int]], **identity: Any) -> pd.DataFrame:
     """
     records = []
     for number, (row, repeat) in enumerate(runs):
-        cell = fake_cell(row, repeat)
+        cell = fake_result(row, repeat)
         config = {k.removeprefix("config_"): v for k, v in cell.items() if "config_" in k}
         planned = {"configuration": cell["configuration"], "repeat": repeat}
         records.append({**cell, "number": number, "config": config, PLANNED: planned})
