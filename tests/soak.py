@@ -43,7 +43,7 @@ def record(part: str, what: str, times: int, lost: int = 0, note: str = "") -> N
         part: one of `PARTS`.
         what: was broken, done or fed, in a few words; a later record of the same replaces it.
         times: how often.
-        lost: trials, cells or files that were lost.
+        lost: trials, runs or files that were lost.
         note: other figures, such as a seed or a rate.
     """
     if part not in PARTS:

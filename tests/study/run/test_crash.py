@@ -55,7 +55,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
 @pytest.fixture(scope="module")
 def undisturbed_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Target, Results]:
     """The published tables when nothing happens to them."""
-    target = Target(tmp_path_factory.mktemp("cells"), *RUNS, SEEDS)
+    target = Target(tmp_path_factory.mktemp("runs"), *RUNS, SEEDS)
     assert finish(target.start()).code == 0
     assert len(target.results()) == RUN_COUNT
     return target, target.results()
@@ -145,7 +145,7 @@ def test_a_killed_server_is_waited_for(
 def test_workers_of_a_server_are_killed_too(
     tmp_path: Path, server: Server, rng: random.Random, undisturbed_runs: tuple[Target, Results]
 ) -> None:
-    # Rule: planned cells on PostgreSQL: workers are killed and then the server; every cell of
+    # Rule: planned runs on PostgreSQL: workers are killed and then the server; every run of
     # the tables is trained and tested once, to the bit as if nothing had happened.
     target = Target(tmp_path, *RUNS, SEEDS, url=server.url)
     killed: Counter[str] = Counter()
@@ -159,7 +159,7 @@ def test_workers_of_a_server_are_killed_too(
     assert finish(target.start("--jobs", 2)).code == 0
     target.check(undisturbed_runs[1])
     for what, times in killed.items():
-        record("crash", f"{what}, planned cells", times, note=f"{NOTE}; PostgreSQL")
+        record("crash", f"{what}, planned runs", times, note=f"{NOTE}; PostgreSQL")
 
 
 @long_only
