@@ -16,11 +16,51 @@ SCORE_TITLES = {
     "specificity_macro": "specificity(M)",
     "specificity_weighted": "specificity(W)",
 }
+# What a search can minimise beside a score, see `ecg.costs`.
+COST_TITLES = {"parameters": "network parameters", "latency": "latency (ms per beat)"}
 
 
 def score_title(score: object) -> str:
-    """Return the title of a score, or what it is called where it is not a known one."""
-    return SCORE_TITLES.get(str(score), str(score))
+    """Return the title of a score or cost, or what it is called where it is not a known one."""
+    known = SCORE_TITLES | COST_TITLES
+    return known.get(str(score), str(score))
+
+
+def objectives_of(identity: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of all objectives of a study, the first of which is a score.
+
+    Args:
+        identity: of the study.
+    """
+    found = str(identity.get("objectives") or identity.get("objective", ""))
+    return tuple(found.split(",")) if found else ()
+
+
+def objective_title(objective: str) -> str:
+    """Return "validation F1(M)", or the title of a cost."""
+    title = score_title(objective)
+    return title if objective in COST_TITLES else f"validation {title}"
+
+
+def say_objectives(identity: Mapping[str, Any]) -> str:
+    """Return "maximising validation F1(M), minimising network parameters"."""
+    said = (
+        f"{'minimising' if name in COST_TITLES else 'maximising'} {objective_title(name)}"
+        for name in objectives_of(identity)
+    )
+    return ", ".join(said) or "objective not known"
+
+
+def say_objective_value(objective: str, value: float) -> str:
+    """Return the value of an objective: a number of parameters as "52,229", others as "0.7726"."""
+    return f"{value:,.0f}" if objective == "parameters" else f"{value:.4f}"
+
+
+def say_objective_values(values: Iterable[tuple[str, float]]) -> str:
+    """Return "network parameters 52,229, latency (ms per beat) 0.0910"."""
+    return ", ".join(
+        f"{score_title(name)} {say_objective_value(name, value)}" for name, value in values
+    )
 
 
 def one_line(text: object) -> str:

@@ -178,7 +178,8 @@ def run(
     jobs: Jobs = "auto",
     threads: Threads = 1,
     sampler: Annotated[
-        str | None, typer.Option(help="tpe, random, gp or grid.", show_default="tpe")
+        str | None,
+        typer.Option(help="tpe, random, gp, grid, or nsga2 with --objectives.", show_default="tpe"),
     ] = None,
     pruner: Annotated[
         str | None, typer.Option(help="median, hyperband or none.", show_default="median")
@@ -200,6 +201,13 @@ def run(
     prune_startup: Annotated[
         int | None,
         typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
+    ] = None,
+    objectives: Annotated[
+        str | None,
+        typer.Option(
+            help="Search a front: a score, then scores, parameters or latency. Nothing is pruned.",
+            show_default="that of the space",
+        ),
     ] = None,
     repeats: Annotated[
         int | None,
@@ -291,6 +299,7 @@ def run(
         "top": top,
         "replay": replay,
         "with_tf": with_tf or None,
+        "objectives": objectives,
         "records": read_record_lists(records_file) if records_file else None,
     }
     machine, options = continue_settings(machine, typed)

@@ -121,7 +121,7 @@ def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
     Args:
         url: of the database.
         name: of the study.
-        number: of the trial; None for the best on validation, the first of several.
+        number: of the trial; None for the best on validation, the first of several trials.
 
     Raises:
         UsageError: there is no such study, it has no such complete trial, or the weights were
@@ -129,6 +129,11 @@ def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
     """
     study = read_study(url, name, READ)
     rows = _complete(study)
+    if number is None and (front := study.front):
+        raise UsageError(
+            f"The study '{name}' has several objectives, so no trial is the best. Name one with "
+            f"--trial. On its front are: {', '.join(str(row['number']) for row in front)}."
+        )
     if number is None:
         row = max(rows.values(), key=lambda one: (one["value"], -one["number"]))
     elif number in rows:

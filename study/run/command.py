@@ -45,7 +45,7 @@ from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
-from study.wording import counted, format_seconds
+from study.wording import counted, format_seconds, objective_title
 
 
 def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
@@ -163,6 +163,11 @@ def _search(
         f"searching for the best validation {task.identity.objective} over {task.goal.target} "
         "trials; the test part is not touched"
     )
+    if len(names := task.identity.all_objectives) > 1:
+        header = (
+            f"searching for the front of {' and '.join(map(objective_title, names))} over "
+            f"{task.goal.target} trials, none of which is pruned; the test part is not touched"
+        )
     budget = find_budget(task.identity.budget)
     baseline = configure(space, dict(space.baseline), budget, task.identity.seed)
     _work(task, beats, [baseline], study, storage, (_begun(is_new=is_new), header), console)
@@ -211,7 +216,7 @@ def _work(
 
     def say_stalled() -> bool:
         mine = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
-        if stalled := has_stalled(goal, study, mine, task.identity.objective):
+        if stalled := has_stalled(goal, study, mine, task.identity.all_objectives):
             say(
                 f"stopped: the last {goal.stop_after} finished trials brought no gain beyond "
                 "noise. To search on, use a larger --stop-after, or 0 for no such end"

@@ -42,6 +42,7 @@ from study.storage.studies import (
     study_lock,
 )
 from study.trials.task import Machine, PlannedRuns, Task, check_range
+from study.wording import counted, objective_title
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
@@ -84,7 +85,14 @@ def confirm_study(
             "was recorded"
         )
     check_format(study, stored)
-    chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
+    searched = read_study(machine.storage, study, {"baseline", "config", "best_epoch"})
+    chosen = choose(searched.rows, top, front := searched.front)
+    if front:
+        console.print(
+            f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
+            f"with the best {objective_title(searched.objectives[0])}",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     models = [fields["model"] for fields in chosen.values()]
     space = load_networks(machine.storage, study, models, space)
     machine = replace(
@@ -144,6 +152,7 @@ def _identity(
             "seed": stored["seed"] + SEED_SHIFT,
             "budget": budget or stored["budget"],
             "repeats": 1,
+            "objectives": "",
         }
     )
 
@@ -210,12 +219,13 @@ def find_ensemble(
     return {"runs": len(found), "confusion": confusion.tolist()}
 
 
-def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
+def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str, dict[str, Any]]:
     """Return the baseline and the `top` best distinct configurations of a search.
 
     Args:
         rows: trials of the search, with their attribute `config`; those without one are left out.
         top: number of configurations beside the baseline.
+        front: of a search with several objectives, to choose from instead of all.
 
     Returns:
         `TrainConfig` fields, seed left out, by a name such as "trial 7"; "baseline" first.
@@ -228,7 +238,7 @@ def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
     if baseline is None:
         raise UsageError("the baseline trial of this study is not complete; run the study on")
     chosen = {BASELINE: without_seed(baseline["config"])}
-    complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
+    complete = front or [row for row in finished_rows(trained) if row["state"] == "complete"]
     for row in sorted(complete, key=lambda row: -row["value"]):
         fields = without_seed(row["config"])
         if fields not in chosen.values() and len(chosen) <= top:

@@ -1,12 +1,14 @@
 """When a search has stopped to gain: the last finished trials brought nothing beyond noise."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from ecg.costs import COSTS
 from ecg.metrics import bootstrap_interval
 from study.storage.attributes import get_attribute
+from study.storage.front import directions_of
 from study.trials.pruning import best_value
 from study.trials.task import PlannedRuns, Search
 
@@ -17,18 +19,18 @@ def has_stalled(
     goal: Search | PlannedRuns,
     study: optuna.Study,
     trials: Iterable[FrozenTrial],
-    objective: str,
+    objectives: Sequence[str],
 ) -> bool:
     """Whether the last `goal.stop_after` finished trials brought no gain beyond noise.
 
-    Noise is one standard error of the best trial's objective on the validation beats, by
-    bootstrap. How much a score differs by seed is not in it.
+    Noise is one standard error of the best trial's score on the validation beats, by bootstrap.
+    How much a score differs by seed is not in it, and a cost has none.
 
     Args:
         goal: of the study.
         study: of the trials.
         trials: that count towards the goal.
-        objective: of the study.
+        objectives: of the study.
     """
     if not goal.stop_after:
         return False
@@ -36,33 +38,49 @@ def has_stalled(
     finished = sorted((t for t in trials if t.state in ended), key=lambda trial: trial.number)
     if len(finished) <= goal.stop_after:
         return False
-    values = [trial.value if trial.state == TrialState.COMPLETE else None for trial in finished]
-    return since_gain(values, _noise(study, finished, objective)) >= goal.stop_after
+    signs = [-1 if direction == "minimize" else 1 for direction in directions_of(study)]
+    values = [
+        [sign * value for sign, value in zip(signs, trial.values, strict=True)]
+        if trial.state == TrialState.COMPLETE
+        else None
+        for trial in finished
+    ]
+    return since_gain(values, _noise(study, finished, objectives)) >= goal.stop_after
 
 
-def since_gain(values: Iterable[float | None], noise: float) -> int:
-    """Return how many of the last values are no gain.
+def since_gain(values: Iterable[Sequence[float] | None], noise: Sequence[float]) -> int:
+    """Return how many of the last finished trials are no gain.
 
     Args:
-        values: of finished trials in their order, None for a pruned one.
-        noise: a value is a gain if it is larger by more than this than the gain before it; the
-            first value is one.
+        values: of finished trials in their order, larger ones are better; None for a pruned one.
+        noise: of each objective. A trial is a gain if it is better by more than this, in one
+            objective or another, than every gain before it; the first one is a gain.
     """
-    best, since = -float("inf"), 0
-    for value in values:
-        if value is not None and value > best + noise:
-            best, since = value, 0
+    gains: list[Sequence[float]] = []
+    since = 0
+    for one in values:
+        if one is not None and all(
+            any(new > old + by for new, old, by in zip(one, gain, noise, strict=True))
+            for gain in gains
+        ):
+            gains.append(one)
+            since = 0
         else:
             since += 1
     return since
 
 
-def _noise(study: optuna.Study, finished: Iterable[FrozenTrial], objective: str) -> float:
-    """Return the standard error of the best value; 0 where its confusion matrix is not known."""
+def _noise(
+    study: optuna.Study, finished: Iterable[FrozenTrial], objectives: Sequence[str]
+) -> list[float]:
+    """Return the standard error of each of the best trial's scores, 0 where it is not known."""
     complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
     best = best_value(complete)
     for trial in complete:
-        if trial.value == best and (confusion := get_attribute(study, trial, "confusion")):
-            low, high = bootstrap_interval(confusion, objective)
-            return (high - low) / (2 * NORMAL)
-    return 0.0
+        if trial.values[0] == best and (confusion := get_attribute(study, trial, "confusion")):
+            bounds = [
+                (0.0, 0.0) if name in COSTS else bootstrap_interval(confusion, name)
+                for name in objectives
+            ]
+            return [(high - low) / (2 * NORMAL) for low, high in bounds]
+    return [0.0] * len(objectives)

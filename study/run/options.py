@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from ecg.budget import Budget, find_budget
+from ecg.costs import COSTS
 from ecg.errors import UsageError
+from ecg.metrics import OBJECTIVES
 from ecg.record_lists import RecordLists
 from ecg.sources import SYNTHETIC
 from ecg.splits import REDRAWN
 from search_spaces.tables import ALL_TABLES, TABLES
 from study.storage.studies import check_name
 from study.trials.pruning import PruningPolicy
-from study.trials.task import SAMPLERS, check_range
+from study.trials.task import SAMPLERS, SEVERAL_ONLY, check_range
 
 MOST_SEEDS = 1000  # more is a slip of the finger
 PASSING = ("study", "timeout", "records")  # options that are no settings of the study
@@ -50,6 +52,7 @@ class RunOptions:
     replay: Path | None = None
     records: RecordLists | None = None
     with_tf: bool = False
+    objectives: str | None = None
 
     def __post_init__(self) -> None:
         """Check what a person may have mistyped."""
@@ -87,6 +90,14 @@ class RunOptions:
             )
         if self.split == REDRAWN:
             raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
+        if self.objectives is not None:
+            check_objectives(self.objectives)
+            if self.tables:
+                raise UsageError("--objectives is for searches: a published table has none")
+        elif self.sampler == SEVERAL_ONLY:
+            raise UsageError(
+                f"--sampler {SEVERAL_ONLY} is for several objectives. Name them with --objectives"
+            )
         self.prune_within(find_budget("paper"))  # checks itself
 
     @classmethod
@@ -118,6 +129,8 @@ class RunOptions:
             data: where the heartbeats are, empty for a replay.
         """
         kept = {name: value for name, value in vars(self).items() if name not in PASSING}
+        if self.objectives is None:
+            del kept["objectives"]
         for name in PATHS:
             if str(kept[name]).endswith(".py") or (name == "replay" and kept[name]):
                 kept[name] = str(Path(kept[name]).absolute())
@@ -136,13 +149,38 @@ class RunOptions:
         return REDRAWN if self.resplit else self.split
 
     def prune_within(self, budget: Budget) -> PruningPolicy:
-        """Return when trials of a budget are pruned."""
+        """Return when trials of a budget are pruned; with several objectives none is."""
         return PruningPolicy.within(
             budget,
-            pruner=self.pruner,
+            pruner="none" if self.objectives else self.pruner,
             patience=self.prune_patience,
             warm_up=self.prune_warm_up,
             startup=self.prune_startup,
+        )
+
+
+def check_objectives(objectives: str) -> None:
+    """Refuse what cannot be the objectives of a search.
+
+    Args:
+        objectives: names, separated by commas.
+
+    Raises:
+        UsageError: says what they must be.
+    """
+    names = objectives.split(",")
+    known = (*OBJECTIVES, *COSTS)
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"unknown objective '{unknown[0]}'; known: {', '.join(known)}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            "--objectives needs two different names or more, such as f1_macro,parameters. Leave it "
+            "out to search by the objective of the space alone"
+        )
+    if names[0] in COSTS:
+        raise UsageError(
+            f"--objectives must begin with a score, not '{names[0]}': learning curves and kept "
+            "weights go by the first"
         )
 
 

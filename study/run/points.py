@@ -10,6 +10,7 @@ from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from search_spaces import Space
 from study.run.options import RunOptions
+from study.storage.front import directions_of, find_front
 from study.storage.studies import find_identity, load_study, open_storage
 
 GRID_POINTS = 5  # of a number in `--sampler grid`
@@ -60,7 +61,11 @@ def find_winners(url: str, name: str, space: Space, top: int) -> list[Point]:
     if not complete:
         raise UsageError(f"the study '{name}' has no complete trial. Run it first")
     winners: list[Point] = []
-    for trial in sorted(complete, key=lambda one: -(one.value or 0.0)):
+    aims = directions_of(study)
+    on_front = find_front([trial.values for trial in complete], aims) if len(aims) > 1 else ()
+    leading = {trial.number for trial, is_on in zip(complete, on_front, strict=False) if is_on}
+    # Of several objectives the front first; by the first one.
+    for trial in sorted(complete, key=lambda one: (one.number not in leading, -one.values[0])):
         if trial.params not in (dict(space.baseline), *winners) and len(winners) < top:
             winners.append(trial.params)
     return winners

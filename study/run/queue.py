@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -26,7 +26,7 @@ from study.storage.attributes import PLANNED
 from study.storage.ids import storage_of, study_id, trial_id
 from study.storage.studies import GRACE_SECONDS, study_lock
 from study.trials.provenance import is_dead, worker_name
-from study.trials.task import SAMPLERS, PlannedRuns, Search, Task
+from study.trials.task import SAMPLERS, SEVERAL_ONLY, PlannedRuns, Search, Task
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
@@ -78,16 +78,21 @@ def startup_trials(sampler: str, target: int) -> int:
     return LEAST_STARTUP if sampler == "gp" else min(10, max(LEAST_STARTUP, target // 3))
 
 
-def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> BaseSampler:
+def make_sampler(
+    name: str, seed: int, trial_number: int, startup: int = 10, *, several: bool = False
+) -> BaseSampler:
     """Return the sampler of one trial.
 
     Its seed depends on the study's seed and the trial's number, not on which worker asks.
 
     Args:
-        name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
+        name: "tpe" (with groups, for conditional parameters, where there is one objective), "random", "gp", "grid", or "nsga2"
+            for several objectives.
         seed: of the study.
         trial_number: of the trial it samples.
-        startup: trials drawn at random before "tpe" and "gp" model what was found.
+        startup: trials drawn at random before "tpe" and "gp" model what was found; the size of a
+            generation of "nsga2".
+        several: the study has several objectives.
 
     Raises:
         UsageError: the name is not known.
@@ -96,11 +101,13 @@ def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
-            return TPESampler(seed=derived, group=True, n_startup_trials=startup)
+            return TPESampler(seed=derived, group=not several, n_startup_trials=startup)
         if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
             return RandomSampler(seed=derived)
         if name == "gp":
             return GPSampler(seed=derived, n_startup_trials=startup)
+        if name == SEVERAL_ONLY:
+            return NSGAIISampler(seed=derived, population_size=startup)
     raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
 
 
@@ -129,7 +136,7 @@ def claim(
         counts = Counter(trial.state for trial in mine)
         if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= goal.target:
             return None
-        if has_stalled(goal, study, mine, task.identity.objective):
+        if has_stalled(goal, study, mine, task.identity.all_objectives):
             return None
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
         if not waiting and goal.only_queued:
@@ -139,7 +146,10 @@ def claim(
             return None
         number = chosen.number if chosen else len(trials)
         startup = startup_trials(goal.sampler, goal.target)
-        study.sampler = make_sampler(goal.sampler, task.identity.seed, number, startup)
+        several = len(study.directions) > 1
+        study.sampler = make_sampler(
+            goal.sampler, task.identity.seed, number, startup, several=several
+        )
         trial = optuna.Trial(study, trial_id(chosen)) if chosen else study.ask()
         storage.record_heartbeat(trial_id(trial))
         trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
@@ -155,13 +165,13 @@ def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
 
 
 def is_exhausted(
-    goal: Search | PlannedRuns, study: optuna.Study, objective: str = "f1_macro"
+    goal: Search | PlannedRuns, study: optuna.Study, objectives: Sequence[str] = ("f1_macro",)
 ) -> bool:
     """Whether nothing is left to do or to wait for."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
     if sum(trial.state in FINISHED for trial in trials) >= goal.target:
         return True
-    if has_stalled(goal, study, trials, objective):
+    if has_stalled(goal, study, trials, objectives):
         return True
     open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
     return goal.only_queued and not open_ones

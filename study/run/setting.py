@@ -21,7 +21,7 @@ from ecg.training import find_device, find_precision
 from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
-from study.run.options import RunOptions
+from study.run.options import RunOptions, check_objectives
 from study.run.planned_runs import RUNS_OBJECTIVE
 from study.run.points import check_larger
 from study.storage.confirmation import confirming_space, is_confirming
@@ -31,7 +31,7 @@ from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
 
 # What a second stage takes over from the study of the first.
-FROM_EARLIER = ("space", "data", "split", "seed")
+FROM_EARLIER = ("space", "data", "split", "seed", "objectives")
 
 
 def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machine, RunOptions]:
@@ -76,7 +76,7 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
     if kind == ALL_TABLES or kind in all_spaces():  # a file is not known by its space's name
         stored["space"] = kind
     stored |= settings
-    kept = ("split", "budget", "seed", "repeats")
+    kept = ("split", "budget", "seed", "repeats", "objectives")
     stored |= {key: identity[key] for key in kept if key in identity}
     if stored.get("split") == REDRAWN:
         stored |= {"split": "intra-patient", "resplit": True}
@@ -114,7 +114,8 @@ def resolve(
     machine, beats = load_data(machine, console)
     kind = ALL_TABLES if space is None else space.name
     split = options.records.split if options.records else options.split_name
-    name = options.study or default_name(kind, beats.source, split, budget.name)
+    objective, objectives = find_objectives(options, space, split)
+    name = options.study or default_name(kind, beats.source, split, budget.name, objectives)
     stored = read_identity(machine.storage, name)
     records = options.records or _stored_records(stored, options.split)
     split = check_split(options.split_name, beats, records, console)
@@ -122,9 +123,7 @@ def resolve(
     identity = Identity(
         space=kind,
         space_digest="" if space is None else space.digest,
-        objective=objective_of(
-            RUNS_OBJECTIVE if space is None else space.objective, by_patient=is_by_patient(split)
-        ),
+        objective=objective,
         source=beats.source,
         data=beats.fingerprint,
         split=split,
@@ -135,8 +134,25 @@ def resolve(
         seed=options.seed,
         records=records.as_text() if records else "",
         repeats=options.repeats,
+        objectives=objectives,
     )
     return machine, name, identity, beats
+
+
+def find_objectives(options: RunOptions, space: Space | None, split: str) -> tuple[str, str]:
+    """Return the objective of a study on a split, and all of them where there are several.
+
+    Raises:
+        UsageError: two of them are the same on a split by patient.
+    """
+    by_patient = is_by_patient(split)
+    if options.objectives is None:
+        alone = RUNS_OBJECTIVE if space is None else space.objective
+        return objective_of(alone, by_patient=by_patient), ""
+    names = [objective_of(name, by_patient=by_patient) for name in options.objectives.split(",")]
+    found = ",".join(names)
+    check_objectives(found)
+    return names[0], found
 
 
 def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None:
@@ -235,10 +251,11 @@ def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machi
             f"not '{space.name}'"
         )
     recording.check(space)
+    objective, objectives = find_objectives(options, space, recorded["split"])
     identity = Identity(
         space=space.name,
         space_digest=space.digest,
-        objective=objective_of(space.objective, by_patient=is_by_patient(recorded["split"])),
+        objective=objective,
         source=f"replay of {recorded['source']}",
         data=recording.digest,
         split=recorded["split"],
@@ -247,9 +264,10 @@ def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machi
         precision=recorded["precision"],
         protocol=recorded["protocol"],
         seed=options.seed,
+        objectives=objectives,
     )
     name = options.study or default_name(
-        space.name, identity.source, identity.split, identity.budget
+        space.name, identity.source, identity.split, identity.budget, objectives
     )
     machine = replace(machine, data="", device="cpu", precision=identity.precision)
     return machine, name, identity

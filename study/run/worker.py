@@ -3,7 +3,7 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +32,7 @@ from study.storage.studies import HEARTBEAT_SECONDS, open_storage
 from study.trials.messages import Emit, Notice, Progress
 from study.trials.task import Search, Task
 from study.trials.trial import Bench, run_trial
+from study.wording import say_objective_values
 
 T = TypeVar("T")
 
@@ -51,25 +52,25 @@ class Ending:
         stored: the state to store; None to leave the trial alone.
         is_queued_again: whether another trial is queued in its place.
         message: why it ended.
-        value: the objective of a complete trial.
+        values: the objectives of a complete trial.
         stop: the error that this worker ends with; None to go on to the next trial.
     """
 
     state: str
     stored: TrialState | None
     message: str = ""
-    value: float | None = None
+    values: Sequence[float] | None = None
     is_queued_again: bool = False
     stop: BaseException | None = None
 
 
 def decide(  # noqa: PLR0911 - a table has many rows
-    outcome: float | BaseException | None, trial: int, study: optuna.Study
+    outcome: Sequence[float] | BaseException | None, trial: int, study: optuna.Study
 ) -> Ending:
     """Decide how a trial ended: the one place with the policy.
 
     Args:
-        outcome: the value that the trial returned, None for a pruned one, or its error.
+        outcome: the values that the trial returned, None for a pruned one, or its error.
         trial: its number.
         study: of the trial.
     """
@@ -78,7 +79,7 @@ def decide(  # noqa: PLR0911 - a table has many rows
         case None:
             return Ending("pruned", TrialState.PRUNED)
         case _ if not isinstance(outcome, BaseException):
-            return Ending("complete", TrialState.COMPLETE, value=outcome)
+            return Ending("complete", TrialState.COMPLETE, values=outcome)
         case KeyboardInterrupt():
             return Ending("interrupted", fail, is_queued_again=True, stop=outcome)
         case UpdateFinishedTrialError():
@@ -142,7 +143,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         if trial is not None:
             _run(trial, study, storage, bench)
             check_failures(study)
-        elif is_exhausted(task.goal, study, task.identity.objective):
+        elif is_exhausted(task.goal, study, task.identity.all_objectives):
             return True
         else:
             with interrupts_allowed():
@@ -245,7 +246,7 @@ def _run(trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: B
         KeyboardInterrupt: interrupted.
         DeviceError: the GPU failed.
     """
-    outcome: float | BaseException | None
+    outcome: Sequence[float] | BaseException | None
     with heartbeat(storage, trial_id(trial)):
         try:
             outcome = run_trial(trial, bench)
@@ -269,7 +270,10 @@ def _run(trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: B
     message = ending.message
     if message and ending.is_queued_again:
         message += ", requeued"
-    bench.emit(Progress(trial.number, ending.state, value=ending.value, message=message))
+    value, *others = ending.values or (None,)
+    named = zip(bench.identity.all_objectives[1:], others, strict=False)
+    message = message or say_objective_values(named)
+    bench.emit(Progress(trial.number, ending.state, value=value, message=message))
     if ending.stop is not None:
         raise ending.stop
 
@@ -291,7 +295,7 @@ def _store(ending: Ending, trial: optuna.Trial, study: optuna.Study) -> None:
     if ending.stored == TrialState.FAIL:
         trial.set_user_attr("failed", True)
         trial.set_user_attr("failure", ending.message)
-    told = study.tell(trial, ending.value, ending.stored, skip_if_finished=True)
+    told = study.tell(trial, ending.values, ending.stored, skip_if_finished=True)
     if told.state != ending.stored:
         raise UpdateFinishedTrialError
 

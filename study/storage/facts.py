@@ -25,7 +25,7 @@ SETTINGS_KEY = "settings"  # what the last command of a study asked for
 CURVES = ("train_loss", "validation_loss", "learning_rate")  # that all curves have
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",
-                  "device", "precision", "records")  # fmt: skip
+                  "device", "precision", "records", "objectives")  # fmt: skip
 IDENTITY_NUMBERS = ("protocol", "seed", "format")
 # What every training leaves, all together.
 TRAINED = ("validation", "confusion", "per_class", "best_epoch", "last_epoch", "stop_reason",

@@ -49,6 +49,7 @@ from study.storage.rows import (
     is_trained,
     make_row,
     number_of_training,
+    objective_names,
 )
 from study.storage.schema import has_studies
 from study.storage.studies import GRACE_SECONDS, foreign_study, unknown_study
@@ -203,6 +204,7 @@ def _read(
     key = known[name]
     identity = _read_identity(connection, name, key)
     trial, value = models.TrialModel.__table__.c, models.TrialValueModel
+    aim = models.StudyDirectionModel
     mine = sqlalchemy.select(trial.trial_id).where(trial.study_id == key)
     found = connection.execute(
         sqlalchemy.select(
@@ -213,19 +215,25 @@ def _read(
     ).all()
     numbers = {row.trial_id: row.number for row in found}
     values = connection.execute(
-        sqlalchemy.select(value.trial_id, value.value, value.value_type).where(
-            value.trial_id.in_(mine), value.objective == 0
+        sqlalchemy.select(value.trial_id, value.objective, value.value, value.value_type).where(
+            value.trial_id.in_(mine)
         )
     )
-    objectives = {of: value.stored_repr_to_value(number, kind) for of, number, kind in values}
+    aims = sqlalchemy.select(aim.direction).where(aim.study_id == key).order_by(aim.objective)
+    directions = [one.name.lower() for one in connection.scalars(aims)]
+    names = objective_names(identity, directions)
+    placed: dict[int, dict[int, float | None]] = defaultdict(dict)
+    for of, place, number, kind in values:
+        placed[of][place] = value.stored_repr_to_value(number, kind)
     params, distributions, damage = _read_params(connection, mine)
     stored = _read_attributes(connection, mine, wanted)
     asked = frozenset(TRAINED) & frozenset(wanted)
     rows = []
     for of, number, stored_state, *_ in found:
         state = stored_state
+        reached = {name: placed[of].get(i) for i, name in enumerate(names)}
         if not identity:  # whatever another tool keeps under these names
-            rows.append(make_row(number, state.name.lower(), objectives.get(of), params[of], {}))
+            rows.append(make_row(number, state.name.lower(), reached, params[of], {}))
             continue
         ended = state in (TrialState.COMPLETE, TrialState.PRUNED)
         facts, damaged = read_facts(name, number, stored[of], asked if ended else ())
@@ -235,14 +243,14 @@ def _read(
         if damaged and ended:
             state = TrialState.FAIL
             facts["failure"] = damaged
-        rows.append(make_row(number, state.name.lower(), objectives.get(of), params[of], facts))
+        rows.append(make_row(number, state.name.lower(), reached, params[of], facts))
     times = [time for row in found for time in row[3:] if time is not None]
     study = StudyRows(
         name,
         identity,
         distributions,
         rows,
-        directions=_read_directions(connection, key),
+        directions=directions,
         active=here(max(times, default=None)),
         workers=_count_workers(connection, key),
         confirmation=_read_confirmation(connection, name, known)
@@ -253,16 +261,6 @@ def _read(
         of = {number: key for key, number in numbers.items()}.get(number_of_training(best))
         best |= {} if of is None else _read_examples(connection, name, of, best["number"])
     return study
-
-
-def _read_directions(connection: Connection, key: int) -> tuple[str, ...]:
-    direction = models.StudyDirectionModel
-    found = connection.scalars(
-        sqlalchemy.select(direction.direction)
-        .where(direction.study_id == key)
-        .order_by(direction.objective)
-    )
-    return tuple(one.name.lower() for one in found)
 
 
 def _count_workers(connection: Connection, key: int) -> int:

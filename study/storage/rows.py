@@ -8,6 +8,8 @@ from typing import Any
 
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import Confirmation
+from study.storage.front import find_front
+from study.wording import objectives_of
 
 BASELINE = "baseline"
 CURVES = "curves"
@@ -33,9 +35,10 @@ class StudyRows:
         name: of the study.
         identity: see `study.storage.studies.Identity`; empty for a study of another tool.
         distributions: of the parameters (JSON).
-        rows: `number`, `state` (lower case), `value` (the objective), `baseline`, `param_*`,
-            `validation_*` and `test_*` figures, and the attributes that were asked for; a
-            trial has no key for what it does not have.
+        rows: `number`, `state` (lower case), `value` (the objective, the first of several),
+            `value_*` (the others, by name), `baseline`, `param_*`, `validation_*` and `test_*`
+            figures, and the attributes that were asked for; a trial has no key for what it does
+            not have.
         directions: "maximize" or "minimize" for each objective.
         active: when a trial began or ended last, None where none has.
         workers: that run a trial and were heard of lately.
@@ -64,12 +67,28 @@ class StudyRows:
         """The complete trial with the best objective, the first of several; None for none.
 
         In a study of this project only trials count that were trained: a value that somebody
-        added by hand was not measured. With several objectives no trial is the best.
+        added by hand was not measured. With several objectives it goes by the first, a score; in
+        a study of another tool no trial is the best then.
         """
-        if len(self.directions) != 1:
+        if len(self.directions) != 1 and not self.is_ours:
             return None
-        rows = [row for row in self.rows if is_trained(row) or not self.is_ours]
-        return best_row(rows, minimize=self.directions[0] == "minimize")
+        return best_row(self._eligible, minimize=self.directions[0] == "minimize")
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The names of the objectives; numbers in a study of another tool."""
+        return objective_names(self.identity, self.directions)
+
+    @property
+    def front(self) -> list[Row]:
+        """The complete trials that no other beats in all objectives, the first objective's best
+        first; none where there is one objective.
+        """
+        return front_rows(self._eligible, self.objectives, self.directions)
+
+    @property
+    def _eligible(self) -> list[Row]:
+        return [row for row in self.rows if is_trained(row) or not self.is_ours]
 
     @property
     def baseline(self) -> Row | None:
@@ -85,12 +104,13 @@ def is_trained(row: Row) -> bool:
 def make_row(
     number: int,
     state: str,
-    value: float | None,
+    values: Mapping[str, float | None],
     params: Mapping[str, Any],
     attributes: Mapping[str, Any],
 ) -> Row:
-    """Return the row of a trial, see `StudyRows`."""
-    row: Row = {"number": number, "state": state, "value": value}
+    """Return the row of a trial, see `StudyRows`; its values are by objective, in their order."""
+    row: Row = {"number": number, "state": state, "value": next(iter(values.values()), None)}
+    row |= {value_column(name): value for name, value in list(values.items())[1:]}
     row[BASELINE] = bool(attributes.get(BASELINE, False))
     row |= parameter_columns(params)
     for mapping in MAPPINGS:
@@ -118,6 +138,35 @@ def best_row(rows: Iterable[Row], *, minimize: bool = False) -> Row | None:
     complete = [row for row in finished_rows(rows) if row["state"] == "complete"]
     sign = -1 if minimize else 1
     return max(complete, key=lambda row: sign * row["value"], default=None)
+
+
+def objective_names(identity: Mapping[str, Any], directions: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a study's objectives; numbers in a study of another tool."""
+    return objectives_of(identity) or tuple(map(str, range(len(directions))))
+
+
+def value_column(objective: str) -> str:
+    """Return the column of an objective beside the first one."""
+    return f"value_{objective}"
+
+
+def values_of(row: Mapping[str, Any], objectives: Sequence[str]) -> list[float]:
+    """Return the values of a trial by all objectives; NaN for one that it does not have."""
+    found = [row.get(name) for name in ("value", *map(value_column, objectives[1:]))]
+    return [math.nan if value is None else value for value in found]
+
+
+def front_rows(
+    rows: Iterable[Row], objectives: Sequence[str], directions: Sequence[str]
+) -> list[Row]:
+    """Return the complete trials on the front, see `StudyRows.front`."""
+    if len(objectives) < 2 or len(objectives) != len(directions):
+        return []
+    complete = [row for row in rows if row["state"] == "complete"]
+    on_front = find_front([values_of(row, objectives) for row in complete], directions)
+    front = [row for row, is_on in zip(complete, on_front, strict=True) if is_on]
+    sign = 1 if directions[0] == "minimize" else -1
+    return sorted(front, key=lambda row: sign * row["value"])
 
 
 def baseline_row(rows: Iterable[Row]) -> Row | None:

@@ -1,6 +1,5 @@
 """Opening a storage, locking a study, and checking that it is the one asked for."""
 
-import json
 import sys
 import warnings
 import weakref
@@ -14,7 +13,6 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
-from optuna.study import StudyDirection
 
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists, from_text
@@ -30,9 +28,10 @@ from study.storage.facts import (
 from study.storage.file_systems import network_file_system
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
+from study.storage.making import make_study
 from study.storage.outage import is_busy, outlast
 from study.storage.schema import has_studies
-from study.wording import one_line
+from study.wording import objectives_of, one_line
 
 # Raised when a study of an older version can no longer be continued.
 # 2: the precision, the kind of device and the protocol are part of what a study is.
@@ -62,6 +61,8 @@ class Identity:
         format: of the study in the database.
         records: of each part of a split that a file lists, as text; `split` has their digest.
         repeats: seeds with which a search trains each configuration; the objective is their mean.
+        objectives: names of all, separated by commas, `objective` first, where a search has
+            several; else empty.
     """
 
     space: str
@@ -78,6 +79,19 @@ class Identity:
     format: int = FORMAT
     records: str = ""
     repeats: int = 1
+    objectives: str = ""
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is stored and hashed; one objective is as before there were several."""
+        fields = asdict(self)
+        if not self.objectives:
+            del fields["objectives"]
+        return fields
+
+    @property
+    def all_objectives(self) -> tuple[str, ...]:
+        """The names of all objectives; the first is a score."""
+        return objectives_of(asdict(self))
 
     @property
     def record_lists(self) -> RecordLists | None:
@@ -90,7 +104,11 @@ class Identity:
         Its format is left out, and the lists of records, whose digest is in the split.
         """
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
-        stored = {"repeats": 1, **stored}  # of studies from before there were more
+        stored = {
+            "repeats": 1,
+            "objectives": "",
+            **stored,
+        }  # of studies from before there were more
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
@@ -98,9 +116,10 @@ class Identity:
         ]
 
 
-def default_name(kind: str, source: str, split: str, budget: str) -> str:
+def default_name(kind: str, source: str, split: str, budget: str, objectives: str = "") -> str:
     """Return the name of a study where none is typed."""
-    return "-".join((kind, source.replace(" ", "-"), split, budget))
+    others = objectives.split(",") if objectives else ()
+    return "-".join((kind, source.replace(" ", "-"), split, budget, *others))
 
 
 def _print_error(text: str) -> None:
@@ -245,7 +264,7 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
     try:
         study = optuna.load_study(storage=storage, study_name=name)
     except KeyError:
-        _make_study(storage, name, identity)
+        make_study(storage, name, identity.to_fields(), identity.all_objectives)
         return optuna.load_study(storage=storage, study_name=name), True
     stored = find_identity(study)
     if not stored:
@@ -263,23 +282,6 @@ def keep_settings(study: optuna.Study, settings: Mapping[str, Any]) -> None:
     """
     if study.user_attrs.get(SETTINGS_KEY) != settings:
         study.set_user_attr(SETTINGS_KEY, dict(settings))
-
-
-def _make_study(storage: RDBStorage, name: str, identity: Identity) -> None:
-    """Make a study that says what it is, in one transaction: nobody finds one that does not."""
-    with storage.engine.begin() as connection:
-        made = connection.execute(sqlalchemy.insert(models.StudyModel).values(study_name=name))
-        (key,) = made.inserted_primary_key or (None,)
-        connection.execute(
-            sqlalchemy.insert(models.StudyDirectionModel).values(
-                study_id=key, direction=StudyDirection.MAXIMIZE, objective=0
-            )
-        )
-        connection.execute(
-            sqlalchemy.insert(models.StudyUserAttributeModel).values(
-                study_id=key, key=IDENTITY_KEY, value_json=json.dumps(asdict(identity))
-            )
-        )
 
 
 def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> None:

@@ -6,8 +6,17 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 
 from study.storage.confirmation import CONFIRMATION
+from study.storage.front import directions_of
 from study.storage.reading import read_studies, read_study
-from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row, number_of_training
+from study.storage.rows import (
+    ATTRIBUTES,
+    CURVES,
+    EXAMPLES,
+    StudyRows,
+    make_row,
+    number_of_training,
+    objective_names,
+)
 from study.storage.studies import find_identity
 
 
@@ -43,9 +52,10 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
 
     Returns:
         One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective), `param_*` (a choice of None is the text "none"), `validation_*` (figures
-        at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
-        `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
+        (the objective, the first of several), `value_*` (the others), `param_*` (a choice of None
+        is the text "none"), `validation_*` (figures at the best epoch), `test_*`, and `seed`,
+        `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`, `last_epoch`,
+        `stop_reason`, `seconds`, `device_name`,
         `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
         `per_class` (mappings of lists), and `examples` of the best complete trial (see
         `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
@@ -80,19 +90,23 @@ def _from_optuna(study: optuna.Study, wanted: frozenset[str]) -> StudyRows:
         for trial in trials
         for name, found in trial.distributions.items()
     }
+    identity = find_identity(study)
+    directions = directions_of(study)
+    names = objective_names(identity, directions)
     rows = [
         make_row(
-            trial.number, trial.state.name.lower(), (trial.values or [None])[0], trial.params,
+            trial.number, trial.state.name.lower(),
+            dict(zip(names, trial.values or [None] * len(names), strict=False)), trial.params,
             {name: value for name, value in trial.user_attrs.items() if name in wanted},
         )
         for trial in trials
     ]  # fmt: skip
     found = StudyRows(
         study.study_name,
-        find_identity(study),
+        identity,
         distributions,
         rows,
-        directions=[direction.name.lower() for direction in study.directions],
+        directions=directions,
     )
     if EXAMPLES in wanted and (best := found.best) is not None:
         seen = trials[number_of_training(best)].user_attrs

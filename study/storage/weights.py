@@ -1,6 +1,6 @@
 """Which trials keep their weights: all, or the best ten and the baseline."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError, UsageError
 from study.storage.artifacts import ENTRY, WEIGHTS, artifact_folder, file_of
+from study.storage.front import directions_of, find_front
 from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import counted
 
@@ -47,7 +48,14 @@ def remember_keep(study: optuna.Study, keep: str) -> None:
         study.set_user_attr(KEEP_ATTRIBUTE, keep)
 
 
-def is_kept(keep: str, value: float, others: Iterable[float], *, is_baseline: bool) -> bool:
+def is_kept(
+    keep: str,
+    value: float,
+    others: Iterable[float],
+    *,
+    is_baseline: bool,
+    is_on_front: bool = False,
+) -> bool:
     """Whether a trial that ends now keeps its weights.
 
     Args:
@@ -55,16 +63,22 @@ def is_kept(keep: str, value: float, others: Iterable[float], *, is_baseline: bo
         value: the objective of the trial.
         others: that of every complete trial.
         is_baseline: whether the trial is the baseline.
+        is_on_front: whether no trial beats it, where there are several objectives.
     """
-    return keep == "all" or is_baseline or sum(other >= value for other in others) < BEST_KEPT
+    if keep == "all" or is_baseline or is_on_front:
+        return True
+    return sum(other >= value for other in others) < BEST_KEPT
 
 
-def kept_trials(keep: str, trials: Iterable[FrozenTrial]) -> set[int]:
+def kept_trials(
+    keep: str, trials: Iterable[FrozenTrial], directions: Sequence[str] = ("maximize",)
+) -> set[int]:
     """Return the numbers of the trials whose weights stay, once all have ended.
 
     Args:
         keep: one of `KEEP`.
         trials: of a study, in any state.
+        directions: of its objectives; of several the front is kept too.
     """
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.values is not None]
     if keep == "all":
@@ -73,7 +87,11 @@ def kept_trials(keep: str, trials: Iterable[FrozenTrial]) -> set[int]:
     trained = [trial for trial in complete if "same_as" not in trial.user_attrs]
     trained.sort(key=lambda trial: (-trial.values[0], trial.number))
     baselines = {trial.number for trial in trained if trial.user_attrs.get("baseline")}
-    return {trial.number for trial in trained[:BEST_KEPT]} | baselines
+    kept = {trial.number for trial in trained[:BEST_KEPT]} | baselines
+    if len(directions) > 1:
+        is_on = find_front([trial.values for trial in trained], directions)
+        kept |= {trial.number for trial, on in zip(trained, is_on, strict=True) if on}
+    return kept
 
 
 def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
@@ -94,7 +112,8 @@ def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
     study, folder = load_study(storage, name), artifact_folder(url)
     with study_lock(storage, name):
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        kept = kept_trials(keep or study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0]), trials)
+        rule = keep or study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0])
+        kept = kept_trials(rule, trials, directions_of(study))
         files = {
             trial.number: file for trial in trials if (file := file_of(trial, WEIGHTS)) is not None
         }

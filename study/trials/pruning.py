@@ -107,13 +107,16 @@ class MonitoredCurve:
         self.policy = policy
         self.max_epochs = max_epochs
         self.is_spared = bool(trial.user_attrs.get(BASELINE))
+        # Optuna takes no reports where there are several objectives, and prunes nothing there.
+        self.is_reported = len(trial.study.directions) == 1
         self.values: list[float] = []
 
     def __call__(self, epoch: Epoch) -> bool:
         """Take one epoch; return True to prune the trial."""
         self.values.append(epoch.scores[self.objective])
         value = self.values[epoch.best_epoch - 1]
-        self.trial.report(value, epoch.number)
+        if self.is_reported:
+            self.trial.report(value, epoch.number)
         asked = (
             self.policy.pruner != "none"
             and epoch.number > self.policy.warm_up
@@ -127,6 +130,8 @@ class MonitoredCurve:
 
         Peers that run longer are then compared with it too.
         """
+        if not self.is_reported:
+            return
         reported = self.trial.storage.get_trial(trial_id(self.trial)).intermediate_values
         last = max(reported)
         for step in range(last + 1, self.max_epochs + 1):
@@ -141,7 +146,5 @@ class MonitoredCurve:
 
 
 def best_value(finished: Sequence[optuna.trial.FrozenTrial]) -> float:
-    """Return the best value of some finished trials, minus infinity for none."""
-    return max(
-        (trial.value for trial in finished if trial.value is not None), default=-float("inf")
-    )
+    """Return the best (first) value of some finished trials, minus infinity for none."""
+    return max((trial.values[0] for trial in finished if trial.values), default=-float("inf"))

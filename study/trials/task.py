@@ -18,7 +18,8 @@ from study.storage.studies import Identity
 from study.storage.weights import KEEP, check_keep
 from study.trials.pruning import PruningPolicy
 
-SAMPLERS = ("tpe", "random", "gp", "grid")
+SAMPLERS = ("tpe", "random", "gp", "grid", "nsga2")
+SEVERAL_ONLY = "nsga2"  # the sampler that is for several objectives
 MOST = 256  # jobs or threads: more is a slip of the finger, and would fill the machine
 
 

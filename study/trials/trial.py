@@ -3,8 +3,8 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from ecg.budget import Budget, find_budget
+from ecg.costs import cost_of
 from ecg.examples import pick_examples
 from ecg.metrics import per_class, scores
 from ecg.splits import is_by_patient
@@ -39,6 +40,7 @@ from study.storage.artifacts import (
 )
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
+from study.storage.front import directions_of, find_front
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
@@ -114,11 +116,11 @@ def repeat_of(config: TrainConfig, seed: int, repeat: int) -> TrainConfig:
     return config.replace(seed=derive_seed("training", seed, digest, repeat) % 2**31)
 
 
-def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
+def run_trial(trial: optuna.Trial, bench: Bench) -> tuple[float, ...] | None:
     """Train the configuration of a trial and store everything about it.
 
     Returns:
-        The objective at the epoch of the best validation loss, or None for a pruned trial.
+        The objectives, scores at the epoch of the best validation loss, or None for a pruned trial.
     """
     config = _configure(trial, bench)
     if bench.space is None:
@@ -146,11 +148,11 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     most = bench.identity.repeats * config.max_epochs
     said = say_parameters(trial.params) if trial.params else ""
     bench.emit(Progress(trial.number, "running", max_epochs=most, message=said))
-    result, value = _train(trial, config, bench, on_epoch, checkpoint)
+    result, values = _train(trial, config, bench, on_epoch, checkpoint)
     if result.stop_reason == "pruned":
         return None
     curve.carry_forward()
-    return value
+    return values
 
 
 def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
@@ -167,19 +169,18 @@ def _train(
     bench: Bench,
     on_epoch: OnEpoch,
     checkpoint: Checkpoint,
-) -> tuple[TrainResult, float]:
+) -> tuple[TrainResult, tuple[float, ...]]:
     """Train the configuration, or follow a curve that is known, and store what was found.
 
     Returns:
-        The training with the first seed, and the objective, over all seeds.
+        The training with the first seed, and the objectives, over all seeds.
     """
-    objective = bench.identity.objective
     if (found_before := _known_curve(trial, config, bench)) is not None:
         known, repeats = found_before
         result = follow(known, config, on_epoch)
         found = describe_result(result) | describe_repeats(repeats)
         _keep(trial, result, found, bench)
-        return result, found["validation"][objective]
+        return result, _values(trial, config, found["validation"], bench)
     assert bench.data is not None
     with interrupts_allowed():
         result = train(config, bench.data, on_epoch, checkpoint, bench.precision)
@@ -195,20 +196,34 @@ def _train(
         if confirming:
             files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
     checkpoints = [checkpoint]
+    values: tuple[float, ...] = ()
     if result.weights and result.stop_reason != "pruned":
         again, more = _train_again(trial, config, bench, len(result.epochs))
         checkpoints += more
         found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
+        values = _values(trial, config, found["validation"], bench)
         # Small beside the training: one more pass over the validation part, one transaction.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
-        if _keeps_weights(trial, found["validation"][objective], bench):
+        if _keeps_weights(trial, values, bench):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
     _keep(trial, result, found, bench, files)
     for each in checkpoints:  # kept until all seeds are trained: an interrupted trial goes on
         each.remove()
-    return result, found["validation"][objective]
+    return result, values
+
+
+def _values(
+    trial: optuna.Trial, config: TrainConfig, validation: Mapping[str, float], bench: Bench
+) -> tuple[float, ...]:
+    """Return the objectives of a trial; what a twin cost is not measured again."""
+    names = bench.identity.all_objectives
+    if len(names) > 1 and (twin := trial.user_attrs.get("same_as")) is not None:
+        return tuple(trial.study.get_trials(deepcopy=False)[twin].values)
+    return tuple(
+        validation[name] if name in validation else cost_of(config, name) for name in names
+    )
 
 
 def _train_again(
@@ -243,14 +258,17 @@ def _train_again(
     return results, checkpoints
 
 
-def _keeps_weights(trial: optuna.Trial, value: float, bench: Bench) -> bool:
+def _keeps_weights(trial: optuna.Trial, values: Sequence[float], bench: Bench) -> bool:
     """Whether the trial is among those that keep their weights, as it stands now."""
     complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    others = [other.values for other in complete if other.values]
+    aims = directions_of(trial.study)
     return is_kept(
         bench.task.machine.keep,
-        value,
-        (other.value for other in complete if other.value is not None),
+        values[0],
+        (other[0] for other in others),
         is_baseline=bool(trial.user_attrs.get("baseline")),
+        is_on_front=len(aims) > 1 and bool(find_front([values, *others], aims)[0]),
     )
 
 
@@ -299,7 +317,9 @@ def _known_curve(
 
 def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
     """Return the checkpoint of this configuration in this study, whichever trial runs it."""
-    key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
+    key = json.dumps(
+        [bench.identity.to_fields(), config.to_fields(), bench.precision], sort_keys=True
+    )
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     machine = bench.task.machine
     path = machine.checkpoints / f"{name}.safetensors"

@@ -1,6 +1,6 @@
 """A study that nobody trained: seeded confusion matrices and curves in the shape of real trials."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def fill(url: str, name: str = "fake", trials: int = 12, *, evil: bool = False) 
     """Make a study of finished trials; an evil one has tags in every text of a user."""
     study = optuna.create_study(storage=open_storage(url), study_name=name, direction="maximize")
     identity = replace(IDENTITY, space=EVIL if evil else "imbalance", source="mitdb")
-    study.set_user_attr("identity", asdict(identity))
+    study.set_user_attr("identity", identity.to_fields())
     study.add_trials([fake_trial(number, evil=evil) for number in range(trials)])
     return study
 

@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_another_study_of_the_same_name_is_refused(
     assert words in str(refused.value)
     assert "Nothing was changed" in str(refused.value)
     again = load_study(open_storage(sqlite_url), "s")
-    assert again.user_attrs["identity"] == asdict(IDENTITY)
+    assert again.user_attrs["identity"] == IDENTITY.to_fields()
     assert len(again.trials) == 1
 
 
@@ -76,7 +76,7 @@ def test_every_difference_is_named(sqlite_url: str) -> None:
 def test_a_newer_format_is_refused(sqlite_url: str) -> None:
     # Rule: a study of a newer version is not touched; the message says to update.
     study, storage = open_new(sqlite_url)
-    study.set_user_attr("identity", {**asdict(IDENTITY), "format": FORMAT + 1})
+    study.set_user_attr("identity", {**IDENTITY.to_fields(), "format": FORMAT + 1})
     with pytest.raises(UsageError, match=r"newer version .* Update the project"):
         open_study(storage, "s", IDENTITY)
 
@@ -84,7 +84,7 @@ def test_a_newer_format_is_refused(sqlite_url: str) -> None:
 def test_an_older_format_is_refused(sqlite_url: str) -> None:
     # Rule: a study from before precision and device were kept is not continued; what to do.
     study, storage = open_new(sqlite_url)
-    older = {k: v for k, v in asdict(IDENTITY).items() if k not in ("device", "precision")}
+    older = {k: v for k, v in IDENTITY.to_fields().items() if k not in ("device", "precision")}
     study.set_user_attr("identity", {**older, "format": 1})
     with pytest.raises(UsageError, match=r"older version .* Start another study with --study"):
         open_study(storage, "s", IDENTITY)
@@ -124,7 +124,7 @@ def test_a_study_that_another_tool_just_made_is_left_alone(sqlite_url: str) -> N
     _, is_new = open_study(storage, "ours", IDENTITY)
     made = optuna.load_study(storage=storage, study_name="ours")
     assert is_new
-    assert (made.user_attrs, made.direction.name) == ({"identity": asdict(IDENTITY)}, "MAXIMIZE")
+    assert (made.user_attrs, made.direction.name) == ({"identity": IDENTITY.to_fields()}, "MAXIMIZE")
 
 
 def test_the_same_study_is_continued(url: str) -> None:

@@ -1,0 +1,48 @@
+"""Making a study in one transaction: nobody finds one that does not say what it is."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+
+from ecg.costs import COSTS
+from study.storage.facts import IDENTITY_KEY
+
+METRIC_NAMES = "study:metric_names"  # Optuna's own attribute: what its dashboard writes at axes
+
+
+def make_study(
+    storage: RDBStorage, name: str, identity: Mapping[str, Any], objectives: Sequence[str]
+) -> None:
+    """Make a study that says what it is.
+
+    Args:
+        storage: that has none of this name.
+        name: of the study.
+        identity: see `study.storage.studies.Identity.to_fields`.
+        objectives: their names; scores are maximised, `ecg.costs.COSTS` minimised.
+    """
+    study, direction = models.StudyModel, models.StudyDirectionModel
+    with storage.engine.begin() as connection:
+        made = connection.execute(sqlalchemy.insert(study).values(study_name=name))
+        (key,) = made.inserted_primary_key or (None,)
+        for place, objective in enumerate(objectives):
+            aim = StudyDirection.MINIMIZE if objective in COSTS else StudyDirection.MAXIMIZE
+            connection.execute(
+                sqlalchemy.insert(direction).values(study_id=key, direction=aim, objective=place)
+            )
+        connection.execute(
+            sqlalchemy.insert(models.StudyUserAttributeModel).values(
+                study_id=key, key=IDENTITY_KEY, value_json=json.dumps(identity)
+            )
+        )
+        if len(objectives) > 1:
+            connection.execute(
+                sqlalchemy.insert(models.StudySystemAttributeModel).values(
+                    study_id=key, key=METRIC_NAMES, value_json=json.dumps(objectives)
+                )
+            )
