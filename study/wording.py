@@ -36,7 +36,7 @@ def objectives_of(identity: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(found.split(",")) if found else ()
 
 
-def objective_title(objective: str) -> str:
+def objective_label(objective: str) -> str:
     """Return "validation F1(M)", or the title of a cost."""
     title = score_title(objective)
     return title if objective in COST_TITLES else f"validation {title}"
@@ -45,7 +45,7 @@ def objective_title(objective: str) -> str:
 def say_objectives(identity: Mapping[str, Any]) -> str:
     """Return "maximising validation F1(M), minimising network parameters"."""
     said = (
-        f"{'minimising' if name in COST_TITLES else 'maximising'} {objective_title(name)}"
+        f"{'minimising' if name in COST_TITLES else 'maximising'} {objective_label(name)}"
         for name in objectives_of(identity)
     )
     return ", ".join(said) or "objective not known"

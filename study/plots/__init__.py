@@ -17,6 +17,7 @@ from study.plots.classes import (
     recall_by_precision,
 )
 from study.plots.curves import learning_curves
+from study.plots.front import front_of, pareto_front
 from study.plots.heartbeats import sample_heartbeats
 from study.plots.history import objective_by_epochs, objective_by_time, optimisation_history
 from study.plots.imbalance import imbalance_answers, winners
@@ -36,6 +37,7 @@ __all__ = [
     "Plot",
     "confusion_matrix",
     "contours",
+    "front_of",
     "imbalance_answers",
     "importances",
     "learning_curves",
@@ -44,6 +46,7 @@ __all__ = [
     "optimisation_history",
     "parallel_coordinates",
     "parameter_importances",
+    "pareto_front",
     "per_class_figures",
     "published_table",
     "published_tables",
@@ -64,6 +67,7 @@ class Plot:
         draw: from the records to the figure.
         shows: one sentence on what it shows and what it cannot.
         part: of a report: "winner", "search" or "more".
+        of_several: it is of studies with several objectives.
         of_search: it is about sampled parameters, which planned runs do not have.
         on_dashboard: it is saved for the dashboard, which has the others itself.
     """
@@ -74,10 +78,17 @@ class Plot:
     shows: str
     part: str = "search"
     of_search: bool = False
+    of_several: bool = False
     on_dashboard: bool = False
 
 
 PLOTS = (
+    Plot(
+        "front", "Objectives against each other", pareto_front,
+        "Ringed trials are the front: whatever is better than them in one objective is worse in "
+        "another. Another seed may put a trial near the line on it.",
+        "winner", of_search=True, of_several=True,
+    ),
     Plot(
         "winners", "Which one wins, and by how much", winners,
         "Every mark is a trial; the ringed one is the best of its row, with its difference from "

@@ -38,6 +38,7 @@ from study.plots.style import (
     without_tags,
 )
 from study.storage.rows import NONE
+from study.wording import objectives_of
 
 MAX_CONTOUR = 3  # parameters, the most important ones
 MIN_TRIALS = 20  # complete ones, below which importances and contours say nothing
@@ -134,7 +135,17 @@ def parameter_importances(records: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(range=[0, 1.02])
-    return styled(figure, x="importance (PED-ANOVA), 95% interval", height=130 + 45 * len(found))
+    return styled(
+        figure,
+        x=f"importance{_aim(records)} (PED-ANOVA), 95% interval",
+        height=130 + 45 * len(found),
+    )
+
+
+def _aim(records: pd.DataFrame) -> str:
+    """Say which of several objectives the importances are of."""
+    several = len(objectives_of(records.attrs.get("identity", {}))) > 1
+    return f" for {objective_title(records)}" if several else ""
 
 
 def importances(records: pd.DataFrame) -> dict[str, float]:

@@ -45,7 +45,7 @@ from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
-from study.wording import counted, format_seconds, objective_title
+from study.wording import counted, format_seconds, objective_label
 
 
 def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
@@ -165,7 +165,7 @@ def _search(
     )
     if len(names := task.identity.all_objectives) > 1:
         header = (
-            f"searching for the front of {' and '.join(map(objective_title, names))} over "
+            f"searching for the front of {' and '.join(map(objective_label, names))} over "
             f"{task.goal.target} trials, none of which is pruned; the test part is not touched"
         )
     budget = find_budget(task.identity.budget)

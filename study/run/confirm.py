@@ -42,7 +42,7 @@ from study.storage.studies import (
     study_lock,
 )
 from study.trials.task import Machine, PlannedRuns, Task, check_range
-from study.wording import counted, objective_title
+from study.wording import counted, objective_label
 
 SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
 
@@ -90,7 +90,7 @@ def confirm_study(
     if front:
         console.print(
             f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
-            f"with the best {objective_title(searched.objectives[0])}",
+            f"with the best {objective_label(searched.objectives[0])}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
     models = [fields["model"] for fields in chosen.values()]

@@ -86,8 +86,8 @@ def make_sampler(
     Its seed depends on the study's seed and the trial's number, not on which worker asks.
 
     Args:
-        name: "tpe" (with groups, for conditional parameters, where there is one objective), "random", "gp", "grid", or "nsga2"
-            for several objectives.
+        name: "tpe" (with groups, for conditional parameters, as Optuna has them for one objective
+            alone), "random", "gp", "grid", or "nsga2" for several objectives.
         seed: of the study.
         trial_number: of the trial it samples.
         startup: trials drawn at random before "tpe" and "gp" model what was found; the size of a

@@ -14,6 +14,7 @@ from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError
 from study.storage.attributes import PLANNED
 from study.storage.files import OutputError
+from study.wording import objectives_of
 
 FORMATS = ("svg", "png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -38,8 +39,9 @@ def figures_of(records: pd.DataFrame) -> dict[str, go.Figure]:
     """Return every figure that the records hold enough for, by file name."""
     figures = {}
     is_search = PLANNED not in records or records[PLANNED].isna().all()
+    several = len(objectives_of(records.attrs.get("identity", {}))) > 1
     for plot in PLOTS:
-        if plot.of_search and not is_search:
+        if (plot.of_search and not is_search) or (plot.of_several and not several):
             continue
         try:
             figures[plot.name] = plot.draw(records)

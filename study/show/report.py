@@ -13,8 +13,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from study.plots import PLOTS, Plot
+from study.plots.front import front_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of
 from study.show.confirmation import confirmation_section
+from study.show.front import front_section
 from study.show.report_grid import grid_sections
 from study.show.report_table import comparison_table, trials_table
 from study.show.sentences import (
@@ -28,10 +30,11 @@ from study.show.sentences import (
 )
 from study.storage.attributes import PLANNED
 from study.storage.files import write_text
-from study.wording import warn_of_limits
+from study.wording import objectives_of, warn_of_limits
 
 # Drawn side by side where there is room, the second right of the first.
 PAIRS = {"confusion": "per-class", "epochs": "time"}
+SEVERAL = "The front, and the best score on it"
 PARTS = {"winner": "The winner", "search": "The search", "more": "More plots"}
 
 
@@ -116,6 +119,7 @@ def _study(
     records: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
     is_search = PLANNED not in records or bool(records[PLANNED].isna().all())
+    several = len(objectives_of(records.attrs["identity"])) > 1
     missing: list[str] = []
     parts: dict[str, str] = {}
     if (confirmation := records.attrs.get("confirmation")) is not None:
@@ -125,8 +129,13 @@ def _study(
         if not is_search:
             parts |= grid_sections(records, studies, figures)
         for part, heading in PARTS.items():
-            plots = [p for p in PLOTS if p.part == part and (is_search or not p.of_search)]
+            plots = [
+                p for p in PLOTS
+                if p.part == part and (is_search or not p.of_search)
+                and (several or not p.of_several)
+            ]  # fmt: skip
             title = heading if is_search else heading.replace("winner", "best single run")
+            title = title.replace("The winner", SEVERAL) if several else title
             parts[title] = "".join(_plots(plots, records, figures, missing))
         if missing:
             listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)
@@ -166,7 +175,11 @@ def _answer(records: pd.DataFrame, is_search: bool) -> Iterator[str]:
         yield f'<p class="caution">{html.escape(limits)}</p>'
     if is_search:
         yield f'<p class="verdict">{html.escape(tell_verdict(records, best, baseline))}</p>'
-        if best is not None:
+        several = objectives_of(records.attrs["identity"])
+        if len(several) > 1:
+            beside = None if baseline is None else baseline.to_dict()
+            yield front_section(front_of(records).to_dict("records"), beside, several)
+        elif best is not None:
             yield comparison_table(best, baseline, records.attrs["identity"])
     if found := tell_confirmation(records.attrs.get("confirmation")):
         yield f"<p>{html.escape(found)}</p>"

@@ -2,10 +2,12 @@
 
 import html
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from study.plots.front import front_of
 from study.plots.style import (
     NothingToDrawError,
     baseline_of,
@@ -14,8 +16,15 @@ from study.plots.style import (
     parameters_of,
 )
 from study.show.scores import compared_scores
+from study.storage.rows import value_column
+from study.wording import (
+    objective_label,
+    objectives_of,
+    say_objective_value,
+    say_parameters,
+    score_title,
+)
 from study.wording import parameters_of as parameters_of_row
-from study.wording import say_parameters, score_title
 
 MAX_PARAMETERS = 5  # columns; more of them share one, so that the table fits its page
 SCORES = {
@@ -64,14 +73,16 @@ def trials_table(records: pd.DataFrame) -> str:
         f'<button type="button">{html.escape(title)}</button></th>'
         for _, title, _, text in columns
     )
-    best, baseline = _marked(records)
+    bold, baseline = _marked(records)
     rows = []
+    what = "Trials of the front" if _others(records) else "Best trial"
     for record in records.to_dict("records"):
-        kind = {best: "best", baseline: "baseline"}.get(record["number"], "")
+        number = record["number"]
+        kind = "best" if number in bold else "baseline" if number == baseline else ""
         cells = "".join(_cell(record.get(name), write, text) for name, _, write, text in columns)
         rows.append(f'<tr class="{kind}">{cells}</tr>')
     return (
-        '<p class="soft">Best trial bold, baseline in italics; a click on a title sorts.</p>'
+        f'<p class="soft">{what} bold, baseline in italics; a click on a title sorts.</p>'
         f'<div class="table"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -84,6 +95,10 @@ def _columns(records: pd.DataFrame) -> list[Column]:
     """Return name, title, writer and "is text" of the columns that hold anything."""
     columns: list[Column] = [("number", "trial", str, False), ("state", "state", str, True)]
     columns.append(("value", score_title(objective_of(records)), _figure, False))
+    columns += [
+        (value_column(name), objective_label(name), partial(say_objective_value, name), False)
+        for name in _others(records)
+    ]
     params = [f"param_{name}" for name in parameters_of(records)]
     if len(params) > MAX_PARAMETERS:
         columns.append(("parameters", "parameters", str, True))
@@ -91,9 +106,10 @@ def _columns(records: pd.DataFrame) -> list[Column]:
     for name in params:
         number = pd.api.types.is_numeric_dtype(records[name])
         columns.append((name, name.removeprefix("param_"), _short if number else str, not number))
-    objective = f"validation_{objective_of(records)}"
     columns += [
-        (name, title, _figure, False) for name, title in SCORES.items() if name != objective
+        (name, title, _figure, False)
+        for name, title in SCORES.items()
+        if name.removeprefix("validation_") not in objectives_of(records.attrs["identity"])
     ]
     columns += [(name, title, _integer, False) for name, title in WHOLE.items()]
     columns += [("stop_reason", "stopped by", str, True), ("seconds", "time (s)", _tenth, False)]
@@ -101,11 +117,19 @@ def _columns(records: pd.DataFrame) -> list[Column]:
     return [c for c in columns if c[0] in records and records[c[0]].notna().any()]
 
 
-def _marked(records: pd.DataFrame) -> tuple[int | None, int | None]:
+def _others(records: pd.DataFrame) -> tuple[str, ...]:
+    """Return the objectives beside the first one."""
+    return objectives_of(records.attrs["identity"])[1:]
+
+
+def _marked(records: pd.DataFrame) -> tuple[list[int], int | None]:
+    """Return the numbers of the best trial, or those of the front, and that of the baseline."""
     try:
-        best = int(best_of(records)["number"])
+        best = [int(best_of(records)["number"])]
     except NothingToDrawError:
-        return None, None
+        return [], None
+    if _others(records):
+        best = [int(number) for number in front_of(records)["number"]]
     baseline = baseline_of(records)
     return best, None if baseline is None else int(baseline["number"])
 

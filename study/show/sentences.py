@@ -12,7 +12,9 @@ from study.comparison import (
     conclude,
     confirmed_scores,
 )
+from study.plots.front import front_of
 from study.plots.style import objective_of
+from study.show.front import say_front
 from study.show.scores import say_ceiling
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import BASELINE, Confirmation
@@ -20,9 +22,11 @@ from study.wording import (
     caution_of_budget,
     counted,
     format_seconds,
+    objectives_of,
     parameters_of,
     say_identity,
     say_limits,
+    say_objectives,
     say_parameters,
     score_title,
 )
@@ -35,10 +39,7 @@ def tell_setting(identity: Mapping[str, Any]) -> str:
     """Return data, split, budget, device and objective in one sentence."""
     if not identity:
         return "This study was not made by this project: what it searched is not on record."
-    return (
-        f"Space {identity.get('space')}, maximising validation "
-        f"{score_title(identity.get('objective'))}; {say_identity(identity)}."
-    )
+    return f"Space {identity.get('space')}, {say_objectives(identity)}; {say_identity(identity)}."
 
 
 def tell_trials(records: pd.DataFrame) -> str:
@@ -63,9 +64,11 @@ def tell_caution(records: pd.DataFrame, best: pd.Series | None) -> str:
     """Return what the figures cannot say."""
     if best is None:
         return ""
+    several = len(objectives_of(records.attrs.get("identity", {}))) > 1
+    chosen = "front" if several else "winner"
     said = (
         "One run each: the intervals are bootstraps of the validation beats and know nothing of "
-        "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
+        f"how runs differ by seed. The {chosen} was chosen on these very beats, so its figure is "
         "rather too good; python -m study confirm measures it on the test part over fresh seeds.",
         say_ceiling(best.to_dict(), objective_of(records)),
         caution_of_budget(best.get("budget", "paper")),
@@ -101,7 +104,15 @@ def tell_test_reads(records: pd.DataFrame) -> str:
 
 
 def tell_verdict(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
-    """Return the answer of a search in two sentences: what won by how much, and if that is sure."""
+    """Return the answer of a search in two sentences: what won by how much, and if that is sure.
+
+    With several objectives nothing wins: it is what the front spans.
+    """
+    names = objectives_of(records.attrs.get("identity", {}))
+    if len(names) > 1:
+        found = front_of(records).to_dict("records")
+        complete = int((records["state"] == "complete").sum())
+        return say_front(found, None if baseline is None else baseline.to_dict(), complete, names)
     if best is None:
         return "No trial is complete yet, so there is no winner."
     objective = objective_of(records)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
+from study.show.front import front_table, say_front
 from study.show.scores import compared_scores, say_ceiling
 from study.storage.confirmation import CONFIRMATION
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
@@ -21,7 +22,9 @@ from study.wording import (
     one_line,
     parameters_of,
     say_identity,
+    say_objectives,
     say_parameters,
+    score_title,
     warn_of_limits,
 )
 
@@ -46,6 +49,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     parts: list[RenderableType] = [
         Text(f"study {one_line(study.name)}", style="bold"),
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
+        *([_text(say_objectives(identity))] if len(study.objectives) > 1 else []),
         _text(_describe_states(study)),
         _text(_describe_test_reads(study.rows, readings)),
         _text(_describe_weights(study.rows)),
@@ -55,13 +59,22 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     best = study.best
     if best is None:
         parts.append(Text("no trial is complete yet"))
-        return Group(*parts, *([_best_trials(study.rows, trials)] if _ended(study.rows) else []))
-    parts.append(_compare(best, study.baseline, identity))
+        return Group(
+            *parts,
+            *([_best_trials(study.rows, trials, study.objectives)] if _ended(study.rows) else []),
+        )
+    objectives = study.objectives
+    if several := len(objectives) > 1:
+        front, complete = study.front, sum(row["state"] == "complete" for row in study.rows)
+        parts.append(_text(say_front(front, study.baseline, complete, objectives)))
+        parts.append(front_table(front, study.baseline, objectives))
+    title = f"best {score_title(objectives[0])}" if several else "best"
+    parts.append(_compare(best, study.baseline, identity, title))
     if ceiling := say_ceiling(best, str(identity.get("objective"))):
         parts.append(_text(ceiling))
     if caution := caution_of_budget(identity.get("budget", "paper")):
         parts.append(_text(caution))
-    parts += [_per_class(best), _best_trials(study.rows, trials)]
+    parts += [_per_class(best), _best_trials(study.rows, trials, study.objectives)]
     if study.confirmation is not None:
         # Its statistics take longer to import than most studies to read.
         from study.show.confirmation import show_confirmation
@@ -73,8 +86,9 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
 def list_studies(studies: Sequence[StudyRows]) -> Table:
     """Draw one row a study, of which the attributes `LISTED` are needed."""
     table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
+    several = any(len(study.directions) > 1 for study in studies)
     for column in ("study", "state", "last active", "best", "baseline", "finished", "workers",
-                   *SETTINGS):  # fmt: skip
+                   *SETTINGS, *(("front",) if several else ())):  # fmt: skip
         table.add_column(column, no_wrap=True)
     for study in studies:
         table.add_row(
@@ -85,6 +99,7 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
             f"{_count_finished(study)}/{len(study.rows)}",
             str(study.workers),
             *(_text(study.identity.get(key, "?")) for key in SETTINGS),
+            *([_count_front(study)] if several else []),
         )
     table.caption = (
         "interrupted: has trials that are queued, or running without a worker; finished: complete "
@@ -115,6 +130,8 @@ def study_facts(study: StudyRows) -> dict[str, Any]:
         "workers": study.workers,
         "trials": dict(Counter(row["state"] for row in study.rows)),
         "directions": list(study.directions),
+        "objectives": list(study.objectives),
+        "front": [row["number"] for row in study.front],
         "best": _trial_facts(study.best),
         "baseline": _trial_facts(study.baseline),
         "identity": dict(study.identity),
@@ -124,7 +141,8 @@ def study_facts(study: StudyRows) -> dict[str, Any]:
 def shown_facts(study: StudyRows, *, trials: int = 10) -> dict[str, Any]:
     """Return what `show` says of a study as values that JSON can hold, see `show_study`."""
     best = [_trial_facts(row) for row in _ended(study.rows)[:trials]]
-    return study_facts(study) | {"best_trials": best}
+    front = [_trial_facts(row) for row in study.front]
+    return study_facts(study) | {"front": front, "best_trials": best}
 
 
 def as_json(facts: Any) -> str:
@@ -149,12 +167,20 @@ def _trial_facts(row: Row | None) -> dict[str, Any] | None:
         **{name: row[name] for name in plain if name in row},
         "parameters": parameters_of(row.items()),
         "added_by_hand": not is_trained(row),
-        **{name: row[name] for name in row if str(name).startswith(("validation_", "test_f1"))},
+        **{
+            name: row[name]
+            for name in row
+            if str(name).startswith(("value_", "validation_", "test_f1"))
+        },
     }
 
 
 def _count_finished(study: StudyRows) -> int:
     return sum(row["state"] in ("complete", "pruned") for row in study.rows)
+
+
+def _count_front(study: StudyRows) -> str:
+    return f"{counted(len(study.front), 'trial')}" if len(study.directions) > 1 else "-"
 
 
 def _text(text: object) -> Text:
@@ -188,18 +214,20 @@ def _describe_weights(rows: Sequence[Row]) -> str:
     return f"weights kept of {kept} of {counted(len(complete), 'complete trial')}"
 
 
-def _compare(best: Row, baseline: Row | None, identity: Mapping[str, Any]) -> RenderableType:
+def _compare(
+    best: Row, baseline: Row | None, identity: Mapping[str, Any], title_of_best: str
+) -> RenderableType:
     """Draw the best configuration's validation figures beside the baseline's."""
     table = Table(title="validation figures at the best epoch", title_justify="left")
-    chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
+    chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
     figures = {title: compared_scores(row, identity) for title, row in chosen.items()}
-    for column in ("", *figures["best"]):
+    for column in ("", *figures[title_of_best]):
         table.add_column(column)
     for title, found in figures.items():
         values = (f"{value:.4f}" for value in found.values())
         table.add_row(f"{title} (trial {chosen[title]['number']})", *values)
     if baseline is not None:
-        pairs = zip(figures["best"].values(), figures["baseline"].values(), strict=True)
+        pairs = zip(figures[title_of_best].values(), figures["baseline"].values(), strict=True)
         table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
     lines = [
         _text(f"{title}: {say_parameters(parameters_of(row.items()))}")
@@ -225,9 +253,10 @@ def _ended(rows: Sequence[Row]) -> list[Row]:
     return sorted(finished_rows(rows), key=lambda row: (row["state"], -row["value"]))
 
 
-def _best_trials(rows: Sequence[Row], number: int) -> Table:
+def _best_trials(rows: Sequence[Row], number: int, objectives: Sequence[str]) -> Table:
     chosen = _ended(rows)[:number]
-    table = Table(title=f"the best {len(chosen)} finished trials", title_justify="left")
+    by = f" by {score_title(objectives[0])}" if len(objectives) > 1 else ""
+    table = Table(title=f"the best {len(chosen)} finished trials{by}", title_justify="left")
     for column in ("trial", "value", "stopped by", "epochs", "time", "parameters"):
         table.add_column(column, overflow="fold")
     for row in chosen:

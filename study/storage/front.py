@@ -6,6 +6,8 @@ import numpy as np
 import optuna
 from numpy.typing import ArrayLike, NDArray
 
+from ecg.costs import COSTS
+
 MINIMIZE = "minimize"
 
 
@@ -32,6 +34,11 @@ def find_front(values: ArrayLike, directions: Sequence[str]) -> NDArray[np.bool_
         better = as_good & (found[known] > one).any(axis=1)
         front[known[place]] = not better.any() and not as_good[:place].any()
     return front
+
+
+def aims_of(objectives: Sequence[str]) -> list[str]:
+    """Return "maximize" for each score and "minimize" for each cost."""
+    return [MINIMIZE if name in COSTS else "maximize" for name in objectives]
 
 
 def directions_of(study: optuna.Study) -> list[str]:

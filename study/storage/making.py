@@ -9,8 +9,8 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 
-from ecg.costs import COSTS
 from study.storage.facts import IDENTITY_KEY
+from study.storage.front import aims_of
 
 METRIC_NAMES = "study:metric_names"  # Optuna's own attribute: what its dashboard writes at axes
 
@@ -30,10 +30,10 @@ def make_study(
     with storage.engine.begin() as connection:
         made = connection.execute(sqlalchemy.insert(study).values(study_name=name))
         (key,) = made.inserted_primary_key or (None,)
-        for place, objective in enumerate(objectives):
-            aim = StudyDirection.MINIMIZE if objective in COSTS else StudyDirection.MAXIMIZE
+        for place, aim in enumerate(aims_of(objectives)):
+            wanted = StudyDirection[aim.upper()]
             connection.execute(
-                sqlalchemy.insert(direction).values(study_id=key, direction=aim, objective=place)
+                sqlalchemy.insert(direction).values(study_id=key, direction=wanted, objective=place)
             )
         connection.execute(
             sqlalchemy.insert(models.StudyUserAttributeModel).values(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecg.heartbeats import CLASS_TITLES
-from study.wording import SCORE_TITLES, say_identity, say_value, warn_of_limits
+from study.wording import SCORE_TITLES, say_identity, say_objectives, say_value, warn_of_limits
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|$~&:@/^])")
 REASONS = {
@@ -79,8 +79,8 @@ def study_note(
         f"**{escape(name)}**",
         "",
         *(f"- {escape(fact)}" for fact in facts),
-        f"- searched: {escape(identity.get('space', 'not known'))}, maximising validation "
-        f"{_title(identity.get('objective', 'not known'))}",
+        f"- searched: {escape(identity.get('space', 'not known'))}, "
+        f"{escape(say_objectives(identity))}",
         *(f"  - {escape(line)}" for line in space),
         f"- {escape(say_identity(identity))}",
     ]
