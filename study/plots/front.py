@@ -1,5 +1,7 @@
 """The front of a study with several objectives: which trials are on it, and its plot."""
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -88,7 +90,7 @@ def pareto_front(records: pd.DataFrame) -> go.Figure:
                 name="baseline", legendgroup="baseline", showlegend=number == 1,
                 hoverinfo="skip", **place,
             )  # fmt: skip
-        axis = {"title_text": plain(objective_label(name))}
+        axis: dict[str, Any] = {"title_text": plain(objective_label(name))}
         if name in COSTS and ended[column].max() > LONG * ended[column].min() > 0:
             axis |= log_ticks(ended[column])
             axis["ticktext"] = [_short(float(text)) for text in axis["ticktext"]]

@@ -1,5 +1,6 @@
 """A study that nobody trained: seeded confusion matrices and curves in the shape of real trials."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from ecg.examples import Example
 from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.metrics import per_class, scores
 from ecg.training import TrainConfig
+from study.storage.front import aims_of
 from study.storage.studies import open_storage
 from tests.support.fake_results import fake_confusion
 from tests.support.setting import IDENTITY
@@ -20,17 +22,26 @@ EVIL = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
 COUNTS = (3600, 110, 290, 32, 320)
 
 
-def fill(url: str, name: str = "fake", trials: int = 12, *, evil: bool = False) -> optuna.Study:
+def fill(
+    url: str, name: str = "fake", trials: int = 12, *, evil: bool = False, objectives: str = ""
+) -> optuna.Study:
     """Make a study of finished trials; an evil one has tags in every text of a user."""
-    study = optuna.create_study(storage=open_storage(url), study_name=name, direction="maximize")
-    identity = replace(IDENTITY, space=EVIL if evil else "imbalance", source="mitdb")
+    identity = replace(
+        IDENTITY, space=EVIL if evil else "imbalance", source="mitdb", objectives=objectives
+    )
+    names = identity.all_objectives
+    study = optuna.create_study(
+        storage=open_storage(url), study_name=name, directions=aims_of(names)
+    )
     study.set_user_attr("identity", identity.to_fields())
-    study.add_trials([fake_trial(number, evil=evil) for number in range(trials)])
+    study.add_trials([fake_trial(n, evil=evil, objectives=names) for n in range(trials)])
     return study
 
 
-def fake_trial(number: int, *, evil: bool = False) -> FrozenTrial:
-    """One of three is pruned, one of five failed."""
+def fake_trial(
+    number: int, *, evil: bool = False, objectives: Sequence[str] = ("f1_macro",)
+) -> FrozenTrial:
+    """One of three is pruned, where there is one objective; one of five failed."""
     rng = np.random.default_rng(number)
     option = EVIL if evil else "class weights"
     params: dict[str, Any] = {"strategy": "none" if number == 0 else option}
@@ -43,15 +54,17 @@ def fake_trial(number: int, *, evil: bool = False) -> FrozenTrial:
             state=TrialState.FAIL, params=params, distributions=distributions,
             user_attrs={"failure": f"no luck {EVIL if evil else ''}", "failed": True},
         )  # fmt: skip
-    pruned = number % 3 == 2
+    pruned = number % 3 == 2 and len(objectives) == 1
+    facts = _facts(rng, params, pruned=pruned)
+    found = facts["validation"]
     return optuna.create_trial(
         state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-        value=(facts := _facts(rng, params, pruned=pruned))["validation"]["f1_macro"],
+        values=[found[n] if n in found else float(rng.integers(1000, 99_999)) for n in objectives],
         params=params, distributions=distributions,
         user_attrs=facts
         | ({"baseline": True} if number == 0 else {})
         | ({} if pruned else {"examples": fake_examples(number)}),
-        intermediate_values={1: 0.5},
+        intermediate_values={1: 0.5} if len(objectives) == 1 else {},
     )  # fmt: skip
 
 

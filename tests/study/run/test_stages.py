@@ -197,15 +197,22 @@ def test_the_winner_of_a_reduced_budget_comes_with_a_caution(
     ],
 )
 def test_small_gains_are_none(values: list[float | None], noise: float, since: int) -> None:
-    assert since_gain(values, noise) == since
+    assert since_gain([None if v is None else (v,) for v in values], [noise]) == since
 
 
 @rule
 @given(st.lists(st.floats(0, 1), max_size=12), st.floats(0, 0.5))
 def test_more_noise_is_never_more_gain(values: list[float], noise: float) -> None:
-    assert since_gain(values, noise) <= len(values)
+    found = [(value,) for value in values]
+    assert since_gain(found, [noise]) <= len(values)
     if values:
-        assert since_gain([*values, max(values) + noise + 0.01], noise) == 0
+        assert since_gain([*found, (max(values) + noise + 0.01,)], [noise]) == 0
+
+
+def test_a_gain_in_one_of_several_objectives_is_one() -> None:
+    # Rule: with several objectives a trial is a gain unless a gain before it is as good in all.
+    assert since_gain([(0.5, -9), (0.4, -8), (0.4, -8), (0.45, -9)], [0.0, 0.0]) == 2
+    assert since_gain([(0.5, -9), (0.55, -9)], [0.1, 0.0]) == 1
 
 
 def test_start_up_trials_scale_with_the_search() -> None:

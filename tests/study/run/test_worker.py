@@ -104,7 +104,7 @@ FAIL = TrialState.FAIL
 @pytest.mark.parametrize(
     ("outcome", "state", "stored", "is_queued_again", "stops"),
     [
-        (0.5, "complete", TrialState.COMPLETE, False, False),
+        ((0.5,), "complete", TrialState.COMPLETE, False, False),
         (None, "pruned", TrialState.PRUNED, False, False),
         (KeyboardInterrupt(), "interrupted", FAIL, True, True),
         (UpdateFinishedTrialError(), "interrupted", None, False, False),
@@ -116,7 +116,7 @@ FAIL = TrialState.FAIL
     ],
 )
 def test_every_way_a_trial_can_end_is_decided(
-    outcome: float | BaseException | None,
+    outcome: tuple[float, ...] | BaseException | None,
     state: str,
     stored: TrialState | None,
     is_queued_again: bool,
@@ -127,7 +127,7 @@ def test_every_way_a_trial_can_end_is_decided(
     ending = decide(outcome, 3, optuna.create_study())
     assert (ending.state, ending.stored, ending.is_queued_again) == (state, stored, is_queued_again)
     assert (ending.stop is not None) == stops
-    assert ending.value == (0.5 if state == "complete" else None)
+    assert ending.values == ((0.5,) if state == "complete" else None)
 
 
 def test_an_error_after_a_deletion_ends_the_worker() -> None:

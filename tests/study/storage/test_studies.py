@@ -124,7 +124,10 @@ def test_a_study_that_another_tool_just_made_is_left_alone(sqlite_url: str) -> N
     _, is_new = open_study(storage, "ours", IDENTITY)
     made = optuna.load_study(storage=storage, study_name="ours")
     assert is_new
-    assert (made.user_attrs, made.direction.name) == ({"identity": IDENTITY.to_fields()}, "MAXIMIZE")
+    assert (made.user_attrs, made.direction.name) == (
+        {"identity": IDENTITY.to_fields()},
+        "MAXIMIZE",
+    )
 
 
 def test_the_same_study_is_continued(url: str) -> None:
