@@ -199,7 +199,7 @@ def test_killed_workers_lose_no_trial(space: Path, sqlite_url: str) -> None:
     # with a value per objective.
     words = (
         *("run", "--space", space, "--data", "synthetic", "--budget", "smoke", *TWO),
-        *("--sampler", "nsga2", "--trials", 4, "--jobs", 2, "--storage", sqlite_url),
+        *("--sampler", "nsga2", "--trials", 4, "--storage", sqlite_url, "--jobs"),
     )
 
     def finished() -> int:
@@ -208,12 +208,12 @@ def test_killed_workers_lose_no_trial(space: Path, sqlite_url: str) -> None:
         except Exception:  # not there yet
             return 0
 
-    process = start(*words)
+    process = start(*words, 2)
     wait_until(lambda: finished() >= 1, process, pause=0.05)
     os.killpg(process.pid, signal.SIGKILL)
     finish(process)
     assert finished() < 4
-    done = finish(start(*words))
+    done = finish(start(*words, 1))
     assert done.code == 0, done.err
     complete = study_of(sqlite_url).get_trials(states=(TrialState.COMPLETE,))
     assert [len(trial.values) for trial in complete] == [2] * 4

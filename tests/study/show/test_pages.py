@@ -30,9 +30,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def dashboard(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
 ) -> Iterator[str]:
-    """The address of a dashboard on a study of three real trials."""
+    """The address of a dashboard on a study of three real trials, and on one with a front."""
     run = ("run", "--space", tiny, "--data", "synthetic", "--budget", "smoke", "--study", "three")
     assert typed(*run, "--trials", 3, "--storage", sqlite_url).code == 0
+    several = ("--study", "several", "--objectives", "f1_macro,parameters", "--trials", 2)
+    assert typed(*run, *several, "--storage", sqlite_url).code == 0
     process = start("dashboard", "--storage", sqlite_url, "--port", 0)
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -56,6 +58,11 @@ def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     page.get(f"{dashboard}dashboard/studies/1/note")
     browser.wait_for(page, "document.body.innerText.includes('maximising validation F1(M)')")
+    page.get(f"{dashboard}dashboard/studies/2")
+    for text in ("Pareto Front", "parameters", "Objective Values = ["):
+        browser.wait_for(page, f"document.body.innerText.includes('{text}')")
+    page.get(f"{dashboard}dashboard/studies/2/note")
+    browser.wait_for(page, "document.body.innerText.includes('minimising network parameters')")
     assert browser.errors(page) == []
     page.get("about:blank")  # the dashboard's page would go on asking a server that has ended
 
@@ -82,7 +89,7 @@ def test_report_draws_every_figure_and_runs_no_text(page: Chrome, report: Path) 
         "return [...document.querySelectorAll('.figure > div')]"
         ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
     )
-    assert len(marks) == len(PLOTS)
+    assert len(marks) == sum(not plot.of_several for plot in PLOTS)
     assert all(marks), marks
     assert page.execute_script("return window.evil") is None
     assert page.execute_script("return document.images.length") == 0
@@ -108,11 +115,15 @@ def test_report_sorts_trials(page: Chrome, report: Path) -> None:
     assert up[-1] == down[-1] == ""  # failed trials have no objective and come last
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_report_cuts_nothing(page: Chrome, sqlite_url: str, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "objectives"), [(360, ""), (1280, ""), (360, "f1_macro,parameters,latency")]
+)
+def test_report_cuts_nothing(
+    page: Chrome, sqlite_url: str, tmp_path: Path, width: int, objectives: str
+) -> None:
     # Rule: no sideways scroll, no text of a plot outside its picture, a sentence under each.
     report = tmp_path / "report.html"
-    write_report([study_trials(fill(sqlite_url))], report)
+    write_report([study_trials(fill(sqlite_url, objectives=objectives))], report)
     browser.set_width(page, width)
     try:
         open_report(page, report)
