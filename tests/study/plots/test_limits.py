@@ -59,7 +59,7 @@ def test_published_scores_are_left_out_beside_anything_else(
     records = study_trials(tables_study(sqlite_url, space=space, **changes))
     drawn = published_table(records, TABLES["table2"])
     assert names(drawn) == {"ours, 95% interval"}
-    assert "not comparable with published figures" in drawn.layout.title.text
+    assert "not comparable with published scores" in drawn.layout.title.text
     assert "0.9201" not in json.dumps(drawn.to_plotly_json(), default=list)
 
 
@@ -107,7 +107,7 @@ def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
     records = load_trials(sqlite_url, study.study_name)
     for plot in PLOTS:
         assert MARK in plot.draw(records).layout.title.text, plot.name
-    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
+    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published scores."
     assert sentence in render_report([records]).replace("&#x27;", "'")
     assert "imulated beats, reduced budget 'smoke'" in describe_study(records).replace("\\", "")
     assert sentence in typed("show", study.study_name, "--storage", sqlite_url).out
