@@ -59,7 +59,7 @@ def test_published_scores_are_left_out_beside_anything_else(
     records = study_trials(tables_study(sqlite_url, space=space, **changes))
     drawn = published_table(records, TABLES["table2"])
     assert names(drawn) == {"ours, 95% interval"}
-    assert "not comparable with published scores" in drawn.layout.title.text
+    assert "not comparable with published figures" in drawn.layout.title.text
     assert "0.9201" not in json.dumps(drawn.to_plotly_json(), default=list)
 
 

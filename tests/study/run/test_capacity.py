@@ -66,7 +66,8 @@ def test_fewer_than_typed_are_started_and_it_is_said(free: list[int]) -> None:
     jobs, said = count(8, CUDA)
     assert jobs == 3
     assert said == (
-        "--jobs 8: starting 3, because 7.0 of 80.0 GiB are free on cuda:0 and a worker may need 2 GiB"
+        "--jobs 8: starting 3, because 7.0 of 80.0 GiB are free on cuda:0 and a worker may need 2 "
+        "GiB"
     )
     free[0] = 3 * capacity.CPU_BYTES
     jobs, said = count(8)
