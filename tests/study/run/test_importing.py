@@ -232,7 +232,7 @@ BAD = {
     "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge'. Only these"),
     "another budget": (lambda p: alone(p, "budget", "quick"), "would not train this run"),
     "another study seed": (lambda p: alone(p, "study_seed", "5"), "would not train this run"),
-    "an edited seed": (lambda p: change(p, "seed", "5", 0), "seed was changed; the study would not"),
+    "an edited seed": (lambda p: change(p, "seed", "5", 0), "the seed was changed"),
     "an edited score": (lambda p: change(p, "test_f1_macro", "0.99", 0), "one of them was changed"),
     "an edited network": (lambda p: change(p, "config_model", "mlp", 0), "unknown model 'mlp'"),
     "an edited epoch": (lambda p: change(p, "last_epoch", "9", 0), "last_epoch differs from what"),
