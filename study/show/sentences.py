@@ -101,7 +101,7 @@ def say_test_reads(trials: pd.DataFrame) -> str:
 
 
 def say_verdict(trials: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
-    """Return the result of a search in two sentences: what won by how much, and how certain it is."""
+    """Return the result of a search in two sentences: what won by how much, and how sure it is."""
     if best is None:
         return "No trial is complete yet, so there is no winner."
     objective = objective_of(trials)

@@ -172,7 +172,9 @@ def test_interval_of_a_difference_holds_it() -> None:
     assert low < 0 < high
 
 
-def test_bad_names_are_reported(typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path) -> None:
+def test_bad_names_are_reported(
+    typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path
+) -> None:
     missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
     assert (missing.code, "there is no storage" in missing.err) == (2, True)
     fill(sqlite_url, "heartbeats")
