@@ -1,6 +1,6 @@
 """What pruning saves and costs, and which sampler finds more, replayed on recorded curves.
 
-    python -m tests.benchmarks.search results/search/*.jsonl \\
+    python -m benchmarks.search results/search/*.jsonl \\
         results/tables/tables-mitdb-intra-patient-paper/curves.jsonl
 
 runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the first recording.
@@ -184,7 +184,7 @@ def report(
     lines = [
         "# Pruners and samplers, replayed on recorded curves",
         "",
-        "Made by `python -m tests.benchmarks.search`; the same recordings give the same figures. "
+        "Made by `python -m benchmarks.search`; the same recordings give the same figures. "
         "Validation figures of real trials that were not pruned.",
     ]
     for name, recording in recordings.items():

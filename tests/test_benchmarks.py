@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import training
+from benchmarks.loops import EVALUATING, LOOPS, Setting, start
+from benchmarks.plain import plain_network
+from benchmarks.training_report import ratios, render
 from ecg import models, sources
 from ecg.dropout import Dropout
 from ecg.training import TrainConfig
 from ecg.training.run import build_model
-from tests.benchmarks import training
-from tests.benchmarks.loops import EVALUATING, LOOPS, Setting, start
-from tests.benchmarks.plain import plain_network
-from tests.benchmarks.training_report import ratios, render
 
 
 @pytest.mark.parametrize("name", training.NETWORKS)
@@ -59,7 +59,7 @@ def test_the_network_in_keras_has_our_parameters(
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     pytest.importorskip("tensorflow")
     pytest.importorskip("keras")
-    from tests.benchmarks.peers import keras_network
+    from benchmarks.peers import keras_network
 
     model = keras_network(TrainConfig(model=name, width_multiplier=0.25))
     assert model.output_shape == (None, 5)
@@ -107,7 +107,7 @@ def test_the_report_shows_ours_over_each_peer_in_its_own_precision() -> None:
         return {"loop": loop, "precision": precision, **times, **evaluation}
 
     report = {
-        "command": "python -m tests.benchmarks.training",
+        "command": "python -m benchmarks.training",
         "date": "2026-01-01",
         "device": "cpu: some, 1 thread",
         "time": "process",

@@ -2,20 +2,20 @@
 # Everything worth doing in half an hour of a GPU, in pieces of under 9 minutes.
 #
 # On a machine with a network and the records (writes gpu/, about 55 MB):
-#   tests/benchmarks/gpu_session.sh pack
+#   benchmarks/gpu_session.sh pack
 # On the GPU machine (PyTorch and scientific Python installed, no network), in a copy of the
 # working tree with gpu/ in it, one piece after another; each can be run again:
-#   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
-#   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
+#   benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
+#   benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
 #                                            # speed --networks coupled --name training-cuda-coupled
-#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
-#   MPS=1 tests/benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
-#   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time;
+#   benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
+#   MPS=1 benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
+#   JOBS=8 benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time;
 #                                                   # with MPS=1 where that was faster
 # What comes out lies in $OUT (default gpu/out): reports, records, tables and the study itself.
 # To go on elsewhere, put the study.db of $OUT into gpu/ before `tables`.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 
 GPU=$PWD/gpu
 OUT=${OUT:-$GPU/out}
@@ -62,7 +62,7 @@ check() {
   run pytest -q -rs -p no:cacheprovider tests/ecg/training 2>&1 | tee "$OUT/check.txt"
 }
 
-yardstick() { run tests.benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
+yardstick() { run benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
 
 speed() { yardstick --peers ours-plain plain "$@"; }
 

@@ -16,7 +16,7 @@ def describe(found: Figures) -> str:
 def _machine(machine: Figures) -> str:
     known = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
     return (
-        "Made by `python -m tests.benchmarks.storage`. Nothing was trained: every trial followed a "
+        "Made by `python -m benchmarks.storage`. Nothing was trained: every trial followed a "
         "recorded curve. Figures are medians, in brackets the lowest and the highest of "
         f"the repeats.\n\n{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
         f"{known}; {machine['date']}; load average {machine['load_at_the_start']:.2f} when it "

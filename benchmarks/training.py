@@ -1,6 +1,6 @@
 """How fast the shared trainer is, beside the loops that people write or take from a library.
 
-    python -m tests.benchmarks.training
+    python -m benchmarks.training
 
 All train the same network on the same beats, each in a process of its own, on a CPU with one
 thread, in turns: no two at once. Ratios are of turns that follow each other. Writes `training-cpu`
@@ -20,16 +20,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
+from benchmarks.plain import BATCH
+from benchmarks.training_report import render
+from benchmarks.turns import Remote, Timed
 from ecg import models, sources
 from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.run import build_model
 from study.run.resources import usable_cores
 from study.storage.files import write_text
 from study.trials.provenance import describe_device, versions
-from tests.benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
-from tests.benchmarks.plain import BATCH
-from tests.benchmarks.training_report import render
-from tests.benchmarks.turns import Remote, Timed
 
 NETWORKS = ("simple", "four-layer", "residual", "coupled")  # the published ones
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -132,9 +132,7 @@ def describe_features() -> dict[str, bool]:
 def main(words: list[str] | None = None) -> None:
     """Measure and write the report."""
     words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m tests.benchmarks.training"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.training")
     parser.add_argument("--data", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
@@ -156,7 +154,7 @@ def main(words: list[str] | None = None) -> None:
     jobs = jobs if options.jobs is None else options.jobs
     source = Setting(network="simple", precision=default, **setting).load()
     report: dict[str, Any] = {
-        "command": " ".join(["python -m tests.benchmarks.training", *words]),
+        "command": " ".join(["python -m benchmarks.training", *words]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": describe_device(str(device)),
         "time": "process" if device.type == "cpu" else "wall",

@@ -7,6 +7,9 @@ from itertools import count
 import torch
 from torch import nn
 
+from benchmarks import peers
+from benchmarks.plain import BATCH, train_plainly
+from benchmarks.turns import Remote, Turns
 from ecg import sources
 from ecg.budget import find_budget
 from ecg.splits import make_split
@@ -15,9 +18,6 @@ from ecg.training.order import epoch_order
 from ecg.training.precision import computing_in
 from ecg.training.run import Run
 from ecg.training.step import EVALUATION_BATCH, batch_sizes, evaluate, train_step
-from tests.benchmarks import peers
-from tests.benchmarks.plain import BATCH, train_plainly
-from tests.benchmarks.turns import Remote, Turns
 
 OURS, OURS_PLAIN, PLAIN = "ours", "ours-plain", "plain"
 EVALUATING = (OURS, OURS_PLAIN, PLAIN)  # the loops that can be asked to evaluate

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmarks.loops import LOOPS, OURS
+from benchmarks.plain import BATCH
 from ecg.networks import TITLES
-from tests.benchmarks.loops import LOOPS, OURS
-from tests.benchmarks.plain import BATCH
 
 KINDS = {"process": "CPU time (of all threads of a process)", "wall": "time on the clock"}
 

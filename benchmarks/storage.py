@@ -1,6 +1,6 @@
 """What the storage costs: a trial, many workers, a study that grows, and to look at it.
 
-    python -m tests.benchmarks.storage --out results/benchmarks
+    python -m benchmarks.storage --out results/benchmarks
 
 takes about six minutes on two cores and writes `storage.json` and `storage.md`. Nothing is
 trained: every trial follows a recorded curve (`results/search/imbalance-quick.jsonl`).
@@ -291,7 +291,7 @@ def measure() -> Figures:
 
 def main() -> None:
     """Measure and write."""
-    from tests.benchmarks.storage_report import describe
+    from benchmarks.storage_report import describe
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))
