@@ -65,14 +65,14 @@ def test_the_network_in_keras_has_our_parameters(
     assert model.output_shape == (None, 5)
 
 
-def test_a_ratio_is_of_neighbouring_turns() -> None:
+def test_a_ratio_compares_neighboring_turns() -> None:
     assert ratios([30, 20], [10, 20]) == [3, 1]
 
 
 def test_the_yardstick_measures_and_writes_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A loop that fails, such as one of a library that is not installed, costs no other's figures.
+    # A loop that fails, such as one of a library that is not installed, does not affect the others.
     monkeypatch.syspath_prepend(_folder_with_broken_skorch(tmp_path))
     words = "--data synthetic --device cpu --networks simple --precisions fp32 --repeats 2 --jobs 2"
     training.main([*words.split(), "--peers", "plain", "skorch", "--out", str(tmp_path)])

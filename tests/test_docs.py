@@ -1,4 +1,4 @@
-"""The pages say nothing that is not there: links, commands, options, messages, Python."""
+"""The pages name only what exists: links, commands, options, messages, modules, Python."""
 
 import ast
 import os
@@ -63,7 +63,7 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def check_command(program: str, words: list[str]) -> None:
-    """Let the program parse the words, without running anything; wrong words are refused."""
+    """Let the program parse the words without running anything; wrong words raise an error."""
     group = typer.main.get_group(PROGRAMS[program])
     if not words or words[0].startswith("-"):
         group.make_context(program, words, resilient_parsing=True)
@@ -149,7 +149,7 @@ def texts_of_the_program() -> str:
 
 
 def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
-    # A heading quotes the words of a message that stay the same, "..." standing for the others.
+    # A heading quotes the fixed words of a message, with "..." for the others.
     page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
     quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
     pieces = [piece.strip() for line in quoted for piece in line.split("...")]
@@ -158,10 +158,38 @@ def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
     assert [piece for piece in pieces if piece not in said] == []
 
 
+ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+MODULE = re.compile(r"`([\w/]+\.py)`")
+# The sections of the code map: the folders in the heading, and the text below it.
+SECTIONS = {
+    folder: body
+    for heading, body in re.findall(r"^### (.+)\n((?:(?!#).*\n)*)", ARCHITECTURE, re.MULTILINE)
+    for folder in re.findall(r"`([\w/]+)/`", heading)
+}
+FOLDERS = sorted(
+    path.parent.relative_to(REPOSITORY).as_posix()
+    for package in ("ecg", "search_spaces", "study")
+    for path in (REPOSITORY / package).rglob("__init__.py")
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_code_map_names_every_module(folder: str) -> None:
+    # A new module belongs in a table of docs/architecture.md, in the section of its folder.
+    there = {path.name for path in (REPOSITORY / folder).glob("[!_]*.py")}
+    if folder == "study":
+        assert {name for name in MODULE.findall(ARCHITECTURE) if name.count("/") == 1} >= {
+            f"study/{name}" for name in there
+        }
+        return
+    named = {name.rpartition("/")[2] for name in MODULE.findall(SECTIONS[folder])}
+    assert there - named == set()
+
+
 def test_every_module_in_architecture_is_there() -> None:
-    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    page = ARCHITECTURE
     there = {path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("[a-z]*/**/*.py")}
-    named = set(re.findall(r"`([\w/]+\.py)`", page))
+    named = set(MODULE.findall(page))
     assert named
     assert {
         name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)
