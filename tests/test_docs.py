@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -123,6 +124,7 @@ def test_a_wrong_command_is_seen(line: str) -> None:
     ids=lambda value: value.stem if isinstance(value, Path) else "",
 )
 def test_documented_python_runs_as_it_stands(path: Path, code: str, tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
     file = tmp_path / "page.py"  # networks must be defined in a file
     file.write_text(code)
     done = subprocess.run(
@@ -130,6 +132,15 @@ def test_documented_python_runs_as_it_stands(path: Path, code: str, tmp_path: Pa
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_plots_is_that_of_the_gallery() -> None:
+    # After a change of a plot or of what is said about it, run `python docs/gallery.py`.
+    gallery = runpy.run_path(str(REPOSITORY / "docs" / "gallery.py"))
+    assert (REPOSITORY / "docs" / "plots.md").read_text("utf-8") == gallery["page"]()
+    thumbnails = {path.stem: path for path in (REPOSITORY / "docs" / "plots").iterdir()}
+    assert set(thumbnails) == {entry.name for entry in gallery["ENTRIES"]}
+    assert sum(path.stat().st_size for path in thumbnails.values()) < 500_000
 
 
 def texts_of_the_program() -> str:
