@@ -1,4 +1,6 @@
-"""Draw the thumbnails of plots.md and write that page: `python docs/gallery.py`.
+"""Draw the README's picture and the thumbnails of plots.md, and write that page.
+
+    python docs/gallery.py
 
 Most plots are drawn from the committed recording and results. Recordings keep neither times nor
 beats, so the other plots need a study in a database:
@@ -27,6 +29,7 @@ import study.plots
 from search_spaces.tables import TABLES
 from study import load_trials
 from study.plots import PLOTS, NothingToDrawError, grid, published_table
+from study.show.plot_files import DARK
 from study.storage.attributes import PLANNED
 from study.storage.recordings import read_recorded
 from study.storage.results import read_results, rows_of_results
@@ -35,7 +38,7 @@ DOCS = Path(__file__).parent
 RESULTS = DOCS.parent / "results"
 RECORDING = RESULTS / "search" / "imbalance-quick.jsonl"
 RUNS = "tables-mitdb-{}/results.csv"
-DRAWN, SHOWN = 900, 600  # pixels: width of the plot, and of its thumbnail
+WIDTH, FRONT_WIDTH = 760, 520  # pixels; the front page must be readable on a phone
 COLORS = 64
 HEAD = """# Plots
 
@@ -163,10 +166,16 @@ def grids() -> Iterator[tuple[str, go.Figure]]:
 
 def write_thumbnail(figure: go.Figure, path: Path) -> None:
     """Write a small PNG of few colors."""
-    drawn = figure.to_image("png", width=DRAWN, height=figure.layout.height, scale=1)
+    drawn = figure.to_image("png", width=WIDTH, height=figure.layout.height, scale=1)
     image = Image.open(io.BytesIO(drawn)).convert("RGB")
-    image.thumbnail((SHOWN, image.height))
     image.quantize(COLORS).save(path, optimize=True)
+
+
+def write_front_picture(figure: go.Figure, path: Path) -> None:
+    """Write the picture of the README: an SVG that follows the light or dark scheme of its page."""
+    drawn = figure.to_image("svg", width=FRONT_WIDTH, height=figure.layout.height)
+    tag, end, rest = drawn.partition(b">")
+    path.write_bytes(tag + end + DARK.encode() + rest)
 
 
 def main(*place: str) -> None:
@@ -182,6 +191,7 @@ def main(*place: str) -> None:
     try:
         for name, figure in found.items():
             write_thumbnail(figure, folder / f"{name}.png")
+        write_front_picture(found["winners"], DOCS / "winners.svg")
     finally:
         kaleido.stop_sync_server(silence_warnings=True)
     (DOCS / "plots.md").write_text(page(), encoding="utf-8")
