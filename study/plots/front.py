@@ -28,41 +28,41 @@ from study.wording import objective_label, objectives_of
 LONG = 5.0  # largest by smallest cost, from which on its axis is logarithmic
 
 
-def front_of(records: pd.DataFrame) -> pd.DataFrame:
+def front_of(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials on the front, those best in the first objective first.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Returns:
         Rows of the table; none where there is one objective, or no trial is complete.
     """
-    names = objectives_of(records.attrs.get("identity", {}))
+    names = objectives_of(trials.attrs.get("identity", {}))
     columns = ["value", *map(value_column, names[1:])]
-    if len(names) < 2 or not {*columns, "best_epoch"} <= {*records.columns}:
-        return records.iloc[:0]
-    trained = records[(records["state"] == "complete") & records["best_epoch"].notna()]
+    if len(names) < 2 or not {*columns, "best_epoch"} <= {*trials.columns}:
+        return trials.iloc[:0]
+    trained = trials[(trials["state"] == "complete") & trials["best_epoch"].notna()]
     values = trained[columns].to_numpy(dtype="float64")
     return trained[find_front(values, aims_of(names))].sort_values("value", ascending=False)
 
 
 @marked
-def pareto_front(records: pd.DataFrame) -> go.Figure:
+def pareto_front(trials: pd.DataFrame) -> go.Figure:
     """Draw the first objective against each of the others, the front marked.
 
     Args:
-        records: of one study with several objectives.
+        trials: of one study with several objectives.
 
     Raises:
         NothingToDrawError: the study has one objective, or no trial is complete.
     """
-    front = front_of(records)
+    front = front_of(trials)
     if front.empty:
-        complete(records)
+        complete(trials)
         raise NothingToDrawError("needs a study with several objectives")
-    first, *others = objectives_of(records.attrs["identity"])
-    ended = complete(records)
-    baseline = baseline_of(records)
+    first, *others = objectives_of(trials.attrs["identity"])
+    ended = complete(trials)
+    baseline = baseline_of(trials)
     figure = make_subplots(rows=1, cols=len(others), shared_yaxes=True, horizontal_spacing=0.05)
     for number, name in enumerate(others, start=1):
         place = {"row": 1, "col": number}
@@ -76,7 +76,7 @@ def pareto_front(records: pd.DataFrame) -> go.Figure:
             name=f"front ({len(front)})", legendgroup="front", showlegend=number == 1,
             hoverinfo="skip", **place,
         )  # fmt: skip
-        for kind, rows in by_kind(records, ended):
+        for kind, rows in by_kind(trials, ended):
             figure.add_scatter(
                 x=rows[column], y=rows["value"], mode="markers", marker=markers(rows, kind.colour),
                 name=f"{kind.title} ({len(rows)})", legendgroup=kind.title,
@@ -95,7 +95,7 @@ def pareto_front(records: pd.DataFrame) -> go.Figure:
             axis |= log_ticks(ended[column])
             axis["ticktext"] = [_short(float(text)) for text in axis["ticktext"]]
         figure.update_xaxes(**axis, **place)
-    add_stops(figure, ended, row=1, col=1)
+    add_stops(figure, ended)
     figure.update_yaxes(title_text=plain(objective_label(first)), row=1, col=1)
     return styled(figure, columns=len(others))
 

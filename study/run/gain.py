@@ -1,4 +1,4 @@
-"""When a search has stopped to gain: the last finished trials brought nothing beyond noise."""
+"""When a search has stalled: its last finished trials brought no gain beyond noise."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,7 @@ from study.storage.front import directions_of
 from study.trials.pruning import best_value
 from study.trials.task import PlannedRuns, Search
 
-NORMAL = 1.959964  # standard errors in half of a 95 % interval
+NORMAL = 1.959964  # standard errors in half a 95 % interval
 
 
 def has_stalled(
@@ -24,13 +24,13 @@ def has_stalled(
     """Whether the last `goal.stop_after` finished trials brought no gain beyond noise.
 
     Noise is one standard error of the best trial's score on the validation beats, by bootstrap.
-    How much a score differs by seed is not in it, and a cost has none.
+    It does not include the variation between seeds. A cost has none.
 
     Args:
-        goal: of the study.
-        study: of the trials.
-        trials: that count towards the goal.
-        objectives: of the study.
+        goal: the goal of the study.
+        study: the study of the trials.
+        trials: the trials that count towards the goal.
+        objectives: the study's objectives.
     """
     if not goal.stop_after:
         return False
@@ -49,12 +49,12 @@ def has_stalled(
 
 
 def since_gain(values: Iterable[Sequence[float] | None], noise: Sequence[float]) -> int:
-    """Return how many of the last finished trials are no gain.
+    """Return how many trials have followed the last gain.
 
     Args:
-        values: of finished trials in their order, larger ones are better; None for a pruned one.
-        noise: of each objective. A trial is a gain if it is better by more than this, in one
-            objective or another, than every gain before it; the first one is a gain.
+        values: objectives of the finished trials in order, larger is better; None for a pruned one.
+        noise: of each objective. A trial is a gain if it exceeds every previous gain by more than
+            this in some objective; the first trial is a gain.
     """
     gains: list[Sequence[float]] = []
     since = 0
@@ -73,7 +73,7 @@ def since_gain(values: Iterable[Sequence[float] | None], noise: Sequence[float])
 def _noise(
     study: optuna.Study, finished: Iterable[FrozenTrial], objectives: Sequence[str]
 ) -> list[float]:
-    """Return the standard error of each of the best trial's scores, 0 where it is not known."""
+    """Return the standard errors of the best trial; 0 if its confusion matrix is unknown."""
     complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
     best = best_value(complete)
     for trial in complete:

@@ -1,4 +1,4 @@
-"""The sortable table of trials in a report."""
+"""The tables of a report: the best trial beside the baseline, and all trials."""
 
 import html
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from study.wording import (
 )
 from study.wording import parameters_of as parameters_of_row
 
-MAX_PARAMETERS = 5  # columns; more of them share one, so that the table fits its page
+MAX_PARAMETERS = 5  # columns; more parameters share one column, so that the table fits a page
 SCORES = {
     "validation_f1_macro": "F1(M)",
     "validation_f1_weighted": "F1(W)",
@@ -44,10 +44,10 @@ def comparison_table(
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
     heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
-    figures = [compared_scores(record.to_dict(), identity) for record in rows.values()]
+    scores = [compared_scores(trial.to_dict(), identity) for trial in rows.values()]
     body = ""
-    for title in figures[0]:
-        values = [found[title] for found in figures]
+    for title in scores[0]:
+        values = [found[title] for found in scores]
         cells = [f"{value:.4f}" for value in values]
         cells += [f"{values[0] - values[1]:+.4f}"] if len(values) == 2 else []
         body += (
@@ -61,28 +61,28 @@ def comparison_table(
     )
 
 
-def trials_table(records: pd.DataFrame) -> str:
-    """Return the trials as an HTML table whose columns sort; all values are shown as text."""
-    varied = parameters_of(records)
+def trials_table(trials: pd.DataFrame) -> str:
+    """Return the trials as an HTML table with sortable columns; every value is escaped."""
+    varied = parameters_of(trials)
     if len(varied) > MAX_PARAMETERS:
-        said = [_parameters(row, varied) for row in records.to_dict("records")]
-        records = records.assign(parameters=said)
-    columns = _columns(records)
+        said = [_parameters(row, varied) for row in trials.to_dict("records")]
+        trials = trials.assign(parameters=said)
+    columns = _columns(trials)
     head = "".join(
         f'<th class="{"text" if text else ""}">'
         f'<button type="button">{html.escape(title)}</button></th>'
         for _, title, _, text in columns
     )
-    bold, baseline = _marked(records)
+    bold, baseline = _marked(trials)
     rows = []
-    what = "Trials of the front" if _others(records) else "Best trial"
-    for record in records.to_dict("records"):
-        number = record["number"]
+    what = "Trials of the front" if _others(trials) else "Best trial"
+    for trial in trials.to_dict("records"):
+        number = trial["number"]
         kind = "best" if number in bold else "baseline" if number == baseline else ""
-        cells = "".join(_cell(record.get(name), write, text) for name, _, write, text in columns)
+        cells = "".join(_cell(trial.get(name), write, text) for name, _, write, text in columns)
         rows.append(f'<tr class="{kind}">{cells}</tr>')
     return (
-        f'<p class="soft">{what} bold, baseline in italics; a click on a title sorts.</p>'
+        f'<p class="soft">{what} bold, baseline italic. Click a title to sort by it.</p>'
         f'<div class="table"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -91,46 +91,45 @@ def trials_table(records: pd.DataFrame) -> str:
 Column = tuple[str, str, Callable[[Any], str], bool]
 
 
-def _columns(records: pd.DataFrame) -> list[Column]:
-    """Return name, title, writer and "is text" of the columns that hold anything."""
+def _columns(trials: pd.DataFrame) -> list[Column]:
+    """Return name, title, writer and "is text" of the columns that hold a value."""
     columns: list[Column] = [("number", "trial", str, False), ("state", "state", str, True)]
-    columns.append(("value", score_title(objective_of(records)), _figure, False))
+    columns.append(("value", score_title(objective_of(trials)), _score, False))
     columns += [
         (value_column(name), objective_label(name), partial(say_objective_value, name), False)
-        for name in _others(records)
+        for name in _others(trials)
     ]
-    params = [f"param_{name}" for name in parameters_of(records)]
+    params = [f"param_{name}" for name in parameters_of(trials)]
     if len(params) > MAX_PARAMETERS:
         columns.append(("parameters", "parameters", str, True))
         params = []
     for name in params:
-        number = pd.api.types.is_numeric_dtype(records[name])
+        number = pd.api.types.is_numeric_dtype(trials[name])
         columns.append((name, name.removeprefix("param_"), _short if number else str, not number))
+    objectives = [f"validation_{name}" for name in (objective_of(trials), *_others(trials))]
     columns += [
-        (name, title, _figure, False)
-        for name, title in SCORES.items()
-        if name.removeprefix("validation_") not in objectives_of(records.attrs["identity"])
+        (name, title, _score, False) for name, title in SCORES.items() if name not in objectives
     ]
     columns += [(name, title, _integer, False) for name, title in WHOLE.items()]
     columns += [("stop_reason", "stopped by", str, True), ("seconds", "time (s)", _tenth, False)]
     columns.append(("failure", "failure", str, True))
-    return [c for c in columns if c[0] in records and records[c[0]].notna().any()]
+    return [c for c in columns if c[0] in trials and trials[c[0]].notna().any()]
 
 
-def _others(records: pd.DataFrame) -> tuple[str, ...]:
+def _others(trials: pd.DataFrame) -> tuple[str, ...]:
     """Return the objectives beside the first one."""
-    return objectives_of(records.attrs["identity"])[1:]
+    return objectives_of(trials.attrs["identity"])[1:]
 
 
-def _marked(records: pd.DataFrame) -> tuple[list[int], int | None]:
-    """Return the numbers of the best trial, or those of the front, and that of the baseline."""
+def _marked(trials: pd.DataFrame) -> tuple[list[int], int | None]:
+    """Return the numbers of the best trial (or those of the front) and of the baseline."""
     try:
-        best = [int(best_of(records)["number"])]
+        best = [int(best_of(trials)["number"])]
     except NothingToDrawError:
         return [], None
-    if _others(records):
-        best = [int(number) for number in front_of(records)["number"]]
-    baseline = baseline_of(records)
+    if _others(trials):
+        best = [int(number) for number in front_of(trials)["number"]]
+    baseline = baseline_of(trials)
     return best, None if baseline is None else int(baseline["number"])
 
 
@@ -148,7 +147,7 @@ def _parameters(row: dict[Any, Any], names: list[str]) -> str:
     return say_parameters({name: known[name] for name in names if name in known})
 
 
-def _figure(value: float) -> str:
+def _score(value: float) -> str:
     return f"{value:.4f}"
 
 

@@ -1,4 +1,4 @@
-"""A study that nobody trained: seeded confusion matrices and curves in the shape of real trials."""
+"""A study without training: seeded confusion matrices and curves in the shape of real ones."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ COUNTS = (3600, 110, 290, 32, 320)
 def fill(
     url: str, name: str = "fake", trials: int = 12, *, evil: bool = False, objectives: str = ""
 ) -> optuna.Study:
-    """Make a study of finished trials; an evil one has tags in every text of a user."""
+    """Make a study of finished trials; an `evil` one has tags in every text that users write."""
     identity = replace(
         IDENTITY, space=EVIL if evil else "imbalance", source="mitdb", objectives=objectives
     )
@@ -41,7 +41,7 @@ def fill(
 def fake_trial(
     number: int, *, evil: bool = False, objectives: Sequence[str] = ("f1_macro",)
 ) -> FrozenTrial:
-    """One of three is pruned, where there is one objective; one of five failed."""
+    """Every third trial is pruned if there is one objective, every fifth failed."""
     rng = np.random.default_rng(number)
     option = EVIL if evil else "class weights"
     params: dict[str, Any] = {"strategy": "none" if number == 0 else option}
