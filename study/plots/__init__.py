@@ -32,8 +32,10 @@ from study.plots.parameters import (
 from study.plots.predictions import precision_recall_curves, reliability_diagram
 from study.plots.published import published_table, published_tables
 from study.plots.style import NothingToDrawError
+from study.wording import has_several
 
 __all__ = [
+    "FRONT",
     "PLOTS",
     "NothingToDrawError",
     "Plot",
@@ -51,6 +53,7 @@ __all__ = [
     "parameter_importances",
     "pareto_front",
     "per_class_scores",
+    "plots_of",
     "precision_recall_curves",
     "published_table",
     "published_tables",
@@ -72,7 +75,6 @@ class Plot:
         draw: makes the figure from the trials of a study.
         shows: a sentence or two on what it shows and what it cannot show.
         part: of a report: "winner", "mistakes", "search" or "more".
-        of_several: is of studies with several objectives.
         of_search: needs sampled parameters, which planned runs do not have.
         on_dashboard: is saved for the dashboard, which lacks a plot like it.
     """
@@ -83,17 +85,10 @@ class Plot:
     shows: str
     part: str = "search"
     of_search: bool = False
-    of_several: bool = False
     on_dashboard: bool = False
 
 
 PLOTS = (
-    Plot(
-        "front", "Objectives against each other", pareto_front,
-        "Ringed trials are the front: whatever is better than them in one objective is worse in "
-        "another. Another seed may put a trial near the line on it.",
-        "winner", of_search=True, of_several=True,
-    ),
     Plot(
         "winners", "Which one wins, and by how much", winners,
         "Every mark is a trial; a ring marks the best of its row, labelled with its difference "
@@ -202,3 +197,21 @@ PLOTS = (
         "more",
     ),
 )  # fmt: skip
+FRONT = Plot(
+    "front",
+    "Objectives against each other",
+    pareto_front,
+    "Ringed trials are the front: whatever is better than them in one objective is worse in "
+    "another. With another seed, a trial near the line may be on it.",
+    "winner",
+    of_search=True,
+)
+
+
+def plots_of(trials: pd.DataFrame) -> tuple[Plot, ...]:
+    """Return the plots of a study: with several objectives, that of the front first.
+
+    Args:
+        trials: of one study.
+    """
+    return (FRONT, *PLOTS) if has_several(trials.attrs.get("identity", {})) else PLOTS

@@ -17,7 +17,7 @@ import pandas as pd
 from optuna.storages import RDBStorage
 
 from ecg.errors import EcgError, UsageError
-from study.plots import PLOTS
+from study.plots import plots_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
 from study.show.dashboard_hosts import Application, only_for
 from study.show.sentences import (
@@ -236,7 +236,7 @@ def save_plots(study: optuna.Study, trials: pd.DataFrame) -> None:
     from optuna_dashboard import save_plotly_graph_object
 
     limits = say_limits(trials.attrs["identity"])
-    for plot in PLOTS:
+    for plot in plots_of(trials):
         if not plot.on_dashboard:
             continue
         try:

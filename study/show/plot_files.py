@@ -9,12 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError, UsageError
-from study.plots import PLOTS
+from study.plots import plots_of
 from study.plots.published import published_tables
 from study.plots.style import NothingToDrawError
 from study.storage.attributes import PLANNED
 from study.storage.files import OutputError
-from study.wording import has_several
 
 FORMATS = ("svg", "png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -39,9 +38,8 @@ def figures_of(trials: pd.DataFrame) -> dict[str, go.Figure]:
     """Return every plot that the trials suffice for, by the name of its file."""
     figures = {}
     is_search = PLANNED not in trials or trials[PLANNED].isna().all()
-    several = has_several(trials.attrs.get("identity", {}))
-    for plot in PLOTS:
-        if (plot.of_search and not is_search) or (plot.of_several and not several):
+    for plot in plots_of(trials):
+        if plot.of_search and not is_search:
             continue
         try:
             figures[plot.name] = plot.draw(trials)

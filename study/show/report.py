@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from study.plots import PLOTS, Plot
+from study.plots import Plot, plots_of
 from study.plots.front import front_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of
 from study.show.confirmation import confirmation_section
@@ -135,10 +135,8 @@ def _study(
             parts |= grid_sections(trials, studies, figures)
         for part, heading in PARTS.items():
             plots = [
-                p for p in PLOTS
-                if p.part == part and (is_search or not p.of_search)
-                and (several or not p.of_several)
-            ]  # fmt: skip
+                p for p in plots_of(trials) if p.part == part and (is_search or not p.of_search)
+            ]
             title = heading if is_search else heading.replace("winner", "best single run")
             title = title.replace("The winner", SEVERAL) if several else title
             parts[title] = "".join(_plots(plots, trials, figures, missing))

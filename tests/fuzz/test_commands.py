@@ -109,8 +109,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg.sources.fetch_mitdb", offline)
     monkeypatch.setattr("ecg.sources.fetch._require_network", offline)
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    for page in ("report", "dashboard", "plot_files"):  # plots take most of the time
-        monkeypatch.setattr(f"study.show.{page}.PLOTS", [p for p in PLOTS if p.name == "curves"])
+    few = tuple(plot for plot in PLOTS if plot.name == "curves")
+    monkeypatch.setattr("study.plots.PLOTS", few)  # plots take most of the time
     monkeypatch.setattr("study.run.command._work", lambda *_: None)
     monkeypatch.setattr("study.show.plot_files._draw", lambda figures, _: [b""] * len(figures))
     monkeypatch.setattr("study.show.dashboard._Server.serve_forever", lambda _: None)

@@ -89,7 +89,7 @@ def test_report_draws_every_plot_and_runs_no_text(page: Chrome, report: Path) ->
         "return [...document.querySelectorAll('.figure > div')]"
         ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
     )
-    assert len(marks) == sum(not plot.of_several for plot in PLOTS)
+    assert len(marks) == len(PLOTS)
     assert all(marks), marks
     assert page.execute_script("return window.evil") is None
     assert page.execute_script("return document.images.length") == 0
