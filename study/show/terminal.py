@@ -104,6 +104,7 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
     table.caption = (
         "interrupted: some trials are queued, or running without a worker; finished: complete or "
         "pruned trials; best and baseline: objective on validation"
+        + ("; front: trials that no other trial beats in every objective" if several else "")
     )
     return table
 
@@ -142,7 +143,7 @@ def shown_facts(study: StudyRows, *, trials: int = 10) -> dict[str, Any]:
     """Return what `show` says about a study as values for JSON, see `show_study`."""
     best = [_trial_facts(row) for row in _ended(study.rows)[:trials]]
     front = [_trial_facts(row) for row in study.front]
-    return study_facts(study) | {"front": front, "best_trials": best}
+    return study_facts(study) | {"front_trials": front, "best_trials": best}
 
 
 def as_json(facts: Any) -> str:

@@ -85,8 +85,8 @@ def test_a_search_finds_the_front(run: Command, typed: Command, sqlite_url: str)
     for number in front:
         assert f"{study.trials[number].values[1]:,.0f}" in done.out
     shown = json.loads(typed("show", NAME, "--json", "--storage", sqlite_url).out)
-    assert [trial["number"] for trial in shown["front"]] == front
-    assert shown["front"][0]["value_parameters"] == study.trials[front[0]].values[1]
+    assert [trial["number"] for trial in shown["front_trials"]] == front
+    assert shown["front_trials"][0]["value_parameters"] == study.trials[front[0]].values[1]
     (listed,) = json.loads(typed("list", "--json", "--storage", sqlite_url).out)
     assert (listed["front"], listed["objectives"]) == (front, ["f1_macro", "parameters"])
     assert f"{len(front)} trial" in typed("list", "--storage", sqlite_url).out
@@ -156,13 +156,13 @@ def test_a_twin_has_the_latency_of_the_first(run: Command, sqlite_url: str) -> N
     ("words", "said"),
     [
         (("--objectives", "parameters,f1_macro"), "must begin with a score, not 'parameters'"),
-        (("--objectives", "f1_macro"), "needs two different names or more"),
-        (("--objectives", "f1_macro,f1_macro"), "needs two different names or more"),
+        (("--objectives", "f1_macro"), "needs two or more different names"),
+        (("--objectives", "f1_macro,f1_macro"), "needs two or more different names"),
         (("--objectives", "f1_macro,size"), "unknown objective 'size'; known: recall_macro"),
         (("--objectives", ""), "unknown objective ''"),
         (("--sampler", "nsga2"), "is for several objectives. Name them with --objectives"),
         (("--space", "table3", *TWO), "is for searches"),
-        (("--split", "inter-patient", "--objectives", "f1_nsv,f1_macro"), "two different names"),
+        (("--split", "inter-patient", "--objectives", "f1_nsv,f1_macro"), "two or more different names"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run: Command, words: tuple[str, ...], said: str) -> None:

@@ -1,7 +1,8 @@
 """Which trials are on the front of several objectives, and keep their weights for it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import optuna
 from hypothesis import given
@@ -9,7 +10,10 @@ from hypothesis import strategies as st
 from optuna.trial import create_trial
 
 from study.storage.front import find_front
+from study.storage.reading import read_studies
+from study.storage.studies import open_storage, open_study
 from study.storage.weights import BEST_KEPT, is_kept, kept_trials
+from tests.support.setting import IDENTITY, Typed
 from tests.support.toy import rule
 
 AIMS = ("maximize", "minimize", "maximize")
@@ -74,3 +78,27 @@ def test_whoever_is_on_the_front_kept_its_weights(found: tuple[Values, Sequence[
         leads = bool(find_front([values[number], *before], aims)[0])
         others = [one[0] for one in before]
         assert is_kept("best", values[number][0], others, is_baseline=False, is_on_front=leads)
+
+
+def test_a_database_keeps_all_values(url: str, typed: Callable[..., Typed]) -> None:
+    # Rule: in both kinds of database, with names for the dashboard; of another tool's study the
+    # front is listed too, and no trial is the best.
+    storage = open_storage(url)
+    identity = replace(IDENTITY, objectives="f1_macro,parameters")
+    mine, _ = open_study(storage, "mine", identity)
+    other = optuna.create_study(
+        storage=storage, study_name="other", directions=["minimize", "maximize"]
+    )
+    for values in ((0.5, 300.0), (0.4, 200.0), (0.3, 400.0)):
+        for study in (mine, other):
+            study.add_trial(create_trial(values=values))
+    assert mine.metric_names == ["f1_macro", "parameters"]
+    found = {study.name: study for study in read_studies(url)}
+    rows = found["other"].rows
+    assert [row["value_1"] for row in rows] == [300.0, 200.0, 400.0]
+    assert [row["number"] for row in found["other"].front] == [2]
+    assert found["other"].best is None
+    assert [row["value_parameters"] for row in found["mine"].rows] == [300.0, 200.0, 400.0]
+    assert found["mine"].front == []  # nobody trained these
+    listed = typed("list", "--storage", url)
+    assert (listed.code, "1 trial" in listed.out) == (0, True)
