@@ -121,7 +121,7 @@ def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
     Args:
         url: of the database.
         name: of the study.
-        number: of the trial; None for the best on validation, the first of several trials.
+        number: of the trial; None for the best on validation, the first of several.
 
     Raises:
         UsageError: there is no such study, it has no such complete trial, or the weights were

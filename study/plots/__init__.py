@@ -202,7 +202,7 @@ FRONT = Plot(
     "Objectives against each other",
     pareto_front,
     "Ringed trials are the front: whatever is better than them in one objective is worse in "
-    "another. With another seed, a trial near the line may be on it.",
+    "another. With another seed, a trial near them may be on it.",
     "winner",
     of_search=True,
 )

@@ -167,7 +167,7 @@ def _search(
     if len(names := task.identity.all_objectives) > 1:
         header = (
             f"searching for the front of {' and '.join(map(objective_label, names))} over "
-            f"{task.goal.target} trials, none of which is pruned; the test part is not touched"
+            f"{goal.target} trials, none of which is pruned; the test part is not touched"
         )
     budget = find_budget(task.identity.budget)
     baseline = configure(space, dict(space.baseline), budget, task.identity.seed)

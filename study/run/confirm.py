@@ -238,7 +238,9 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
     if baseline is None:
         raise UsageError("the baseline trial of this study is not complete. Continue the study.")
     chosen = {BASELINE: without_seed(baseline["config"])}
-    complete = front or [row for row in finished_rows(trained) if row["state"] == "complete"]
+    complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
+    if front:
+        complete = [row for row in front if "config" in row]
     for row in sorted(complete, key=lambda row: -row["value"]):
         fields = without_seed(row["config"])
         if fields not in chosen.values() and len(chosen) <= top:

@@ -40,10 +40,11 @@ def say_front(
     ):
         ends = dict.fromkeys(say_objective_value(name, f(values)) for f in (min, max))
         spans.append(f"{objective_label(name)} {' to '.join(ends)}")
+    *before, last = spans
     trials = counted(complete, "complete trial")
     said = (
         f"{len(front)} of {trials} {'is' if len(front) == 1 else 'are'} on the front: a trial "
-        f"better in one objective is worse in another. It spans {' and '.join(spans)}."
+        f"better in one objective is worse in another. It spans {', '.join(before)} and {last}."
     )
     if baseline is None:
         return f"{said} The baseline is not complete, so it cannot be compared with the front."
