@@ -54,7 +54,7 @@ def prepare(task: Task, emit: Emit, beats: None) -> Bench:
     return Bench(task=task, emit=lambda _: None)
 
 
-def stand_in(trial: optuna.Trial, folder: Path, killed: int | None) -> float | None:
+def stand_in(trial: optuna.Trial, folder: Path, killed: int | None) -> tuple[float, ...] | None:
     """Write to the database what a training run writes, in almost no time."""
     os.close(os.open(folder / str(trial.number), os.O_CREAT | os.O_EXCL))
     x = trial.suggest_float("x", 0, 1)
@@ -64,7 +64,7 @@ def stand_in(trial: optuna.Trial, folder: Path, killed: int | None) -> float | N
     if trial.number == killed:
         os.kill(os.getpid(), signal.SIGKILL)
     trial.set_user_attr("filler", [x] * 100)
-    return None if x < 0.1 else x
+    return None if x < 0.1 else (x,)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def _watch(folder: Path) -> None:
     run_trial, run, claim = workers.run_trial, workers._run, workers.claim
     claimed = [0.0]
 
-    def noted(trial: optuna.Trial, bench: Any) -> float | None:
+    def noted(trial: optuna.Trial, bench: Any) -> tuple[float, ...] | None:
         os.close(os.open(folder / "run" / str(trial.number), os.O_CREAT | os.O_EXCL))
         return run_trial(trial, bench)
 

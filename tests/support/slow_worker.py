@@ -19,7 +19,7 @@ def main() -> None:
     """Run the command; this process must be its only worker."""
     run_trial = worker.run_trial
 
-    def slow(trial: optuna.Trial, bench: Any) -> float | None:
+    def slow(trial: optuna.Trial, bench: Any) -> tuple[float, ...] | None:
         time.sleep(SECONDS)
         return run_trial(trial, bench)
 

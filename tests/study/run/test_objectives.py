@@ -162,7 +162,7 @@ def test_a_twin_has_the_latency_of_the_first(run: Command, sqlite_url: str) -> N
         (("--objectives", ""), "unknown objective ''"),
         (("--sampler", "nsga2"), "is for several objectives. Name them with --objectives"),
         (("--space", "table3", *TWO), "is for searches"),
-        (("--split", "inter-patient", "--objectives", "f1_nsv,f1_macro"), "two or more different names"),
+        (("--split", "inter-patient", "--objectives", "f1_nsv,f1_macro"), "two or more different"),
     ],
 )
 def test_what_makes_no_sense_is_refused(run: Command, words: tuple[str, ...], said: str) -> None:

@@ -149,7 +149,7 @@ def test_a_search_ends_where_nothing_is_gained(
 ) -> None:
     # Rule: N finished trials in a row without a gain beyond noise end the search, which is said;
     # 0 takes that end away.
-    monkeypatch.setattr("study.run.gain._noise", lambda *_: 1.0)
+    monkeypatch.setattr("study.run.gain._noise", lambda *_: [1.0])
     ended = searched("--study", NAME, "--trials", 9, "--stop-after", 4)
     assert ended.code == 0, ended.err
     assert "stopped: the last 4 finished trials brought no gain beyond noise" in ended.out
