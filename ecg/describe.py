@@ -74,6 +74,7 @@ def cautions(beats: Heartbeats, split: Split) -> list[str]:
             {} if part == "train" else titles,
         )
         for part, rows in split.parts()
+        if len(rows)  # folds have no test part
     )
     return [caution for caution in found if caution]
 

@@ -51,6 +51,26 @@ def ectopic_scores(confusion: ArrayLike) -> dict[str, float]:
     return found
 
 
+def cross_validated_scores(confusion: ArrayLike) -> dict[str, float]:
+    """Return the scores that folds are compared by, and those of each class that has beats.
+
+    Args:
+        confusion: (5, 5) counts, rows true, columns predicted.
+
+    Returns:
+        `f1_nsv`, `jk_index`, and `sensitivity_X` and `predictivity_X` of each class X of N, S, V
+        and F that has beats in the fold; the others have no sensitivity.
+    """
+    matrix = np.asarray(confusion)
+    found = {F1_NSV: scores(matrix)[F1_NSV], "jk_index": jk_index(matrix)}
+    by_class = per_class(matrix)
+    for index, name in enumerate(CLASSES[:-1]):
+        if matrix[index].sum():
+            found[f"sensitivity_{name}"] = float(by_class["recall"][index])
+            found[f"predictivity_{name}"] = float(by_class["precision"][index])
+    return found
+
+
 def jk_index(confusion: ArrayLike) -> float:
     """The jk index of Mar et al. 2011, IEEE Trans Biomed Eng 58(8), with the weights of
     `evaluation_AAMI.py` in https://github.com/mondejar/ecg-classification.

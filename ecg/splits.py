@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError, UsageError
+from ecg.folds import FOLDED, deal_patients, folds_of, unfolded
 from ecg.heartbeats import (
     CLASSES,
     PUBLISHED_COUNTS,
@@ -190,14 +191,16 @@ def make_split(
         >>> {part: len(rows) for part, rows in split.parts()}
         {'train': 8088, 'validation': 1788, 'test': 9880}
     """
-    if lists and _fits(name, lists):
+    if folds_of(name):
+        split = _make_fold(name, make_split(unfolded(name), beats, lists), beats, draw)
+    elif lists and _fits(name, lists):
         split = by_lists(beats, lists)
     else:
         split = intra_patient(beats, draw) if name == REDRAWN else _named(name)(beats)
     if split.by_patient:
         split = _without_q(split, beats)
     for part, rows in split.parts():
-        if len(rows) == 0:
+        if len(rows) == 0 and not (part == "test" and folds_of(name)):
             other = ", or list the records of each part in `records_file`"
             raise DataError(
                 f"the {part} part of the split '{split.name}' has no beats; use more data"
@@ -215,6 +218,38 @@ def is_by_patient(name: str) -> bool:
 def protocol_of(split: str) -> int:
     """Return the protocol of trainings on a split: by patient they differ, without class Q."""
     return BY_PATIENT if is_by_patient(split) else PROTOCOL
+
+
+def is_redrawn(name: str) -> bool:
+    """Return whether each repeat of a run has its own draw of the split of this name."""
+    return name == REDRAWN or FOLDED.fullmatch(name) is not None
+
+
+def _make_fold(name: str, whole: Split, beats: Heartbeats, draw: int) -> Split:
+    """Validate on one fold of the training records of a split, train on the others, test nothing.
+
+    Args:
+        name: of the split.
+        whole: the split by patient; its training and validation parts are dealt into folds.
+        beats: all of them.
+        draw: number of the fold; counted on beyond the last fold, it begins again.
+    """
+    rows = np.union1d(whole.train, whole.validation)
+    index, counts = _count_patients(beats, rows)
+    dealt = deal_patients(counts, folds_of(name))
+    is_held_out = dealt[index] == draw % folds_of(name)
+    return Split(name, rows[~is_held_out], rows[is_held_out], rows[:0], by_patient=True)
+
+
+def _count_patients(beats: Heartbeats, rows: Rows) -> tuple[Rows, NDArray[np.float64]]:
+    """Return the patient of each row, from 0, and the (patients, classes) number of beats."""
+    records, record_at = np.unique(beats.record[rows], return_inverse=True)
+    people = [_person(beats, int(record)) for record in records]
+    patients, patient_at = np.unique(people, return_inverse=True)
+    index = patient_at[record_at]
+    counts = np.zeros((len(patients), len(CLASSES)))
+    np.add.at(counts, (index, beats.labels[rows]), 1)
+    return index, counts
 
 
 def _without_q(split: Split, beats: Heartbeats) -> Split:
@@ -324,23 +359,18 @@ def is_mitdb(beats: Heartbeats) -> bool:
 
 def _draw_patients(beats: Heartbeats) -> Split:
     """Draw whole patients into the three parts; see `inter_patient`."""
-    records, record_at = np.unique(beats.record, return_inverse=True)
-    people = [_person(beats, int(record)) for record in records]
-    patients, patient_at = np.unique(people, return_inverse=True)
-    index = patient_at[record_at]  # (beats,)
-    if len(patients) < len(PARTS):
+    index, counts = _count_patients(beats, np.arange(len(beats)))
+    if len(counts) < len(PARTS):
         raise UsageError(
             f"the split 'inter-patient' needs three patients or more, and '{beats.source}' has "
-            f"{len(patients)}. Use more records, or `split` intra-patient"
+            f"{len(counts)}. Use more records, or `split` intra-patient"
         )
-    counts = np.zeros((len(patients), len(CLASSES)))
-    np.add.at(counts, (index, beats.labels), 1)
     shares = np.array([(1 - HELD_OUT) ** 2, (1 - HELD_OUT) * HELD_OUT, HELD_OUT])  # of the beats
     wanted = shares[:, None] * counts.sum(axis=0)
     rng = np.random.default_rng(SPLIT_SEED)
-    best, least = np.zeros(len(patients), dtype=np.int64), np.inf
+    best, least = np.zeros(len(counts), dtype=np.int64), np.inf
     for _ in range(DRAWS):
-        part = _deal(rng.permutation(len(patients)), counts.sum(axis=1), shares)
+        part = _deal(rng.permutation(len(counts)), counts.sum(axis=1), shares)
         there = np.array([counts[part == one].sum(axis=0) for one in range(len(PARTS))])
         # Squared over what is wanted, so that a beat of a rare class counts more.
         distance = float((np.square(there - wanted) / np.maximum(wanted, 1)).sum())

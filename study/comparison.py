@@ -3,20 +3,23 @@
 The published tables, `confirm`, the report, the plots and the terminal all say it from here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ecg.inter_patient import record_interval
+from ecg.folds import folds_of
+from ecg.inter_patient import cross_validated_scores, record_interval
 from ecg.metrics import F1_NSV, bootstrap_interval, resampled_scores, scores
 from ecg.splits import REDRAWN, protocol_of
 from ecg.statistics import (
     SIGNIFICANCE,
     Comparison,
     compare_with_baseline,
+    interval_of_mean,
     interval_of_runs,
     least_pairs,
     smallest_p_value,
@@ -60,25 +63,28 @@ def say_caution(reasons: Sequence[str]) -> str:
     return f"NOT COMPARABLE WITH THE PUBLISHED FIGURES: {'; '.join(reasons)}."
 
 
-def conclude(comparisons: Sequence[Comparison], baseline: str, *, what: str) -> str:
+def conclude(
+    comparisons: Sequence[Comparison], baseline: str, *, what: str, over: str = "seed"
+) -> str:
     """Say which configurations differ from the baseline, or why none can be told apart.
 
     Args:
         comparisons: one family, corrected together.
         baseline: what the others are compared with.
         what: noun of the configurations, such as "rows".
+        over: noun of what is paired, "seed" or "fold".
     """
     tested = [c for c in comparisons if c.p_value is not None]
     if not tested:
-        return f"No two {what} are compared with {baseline} yet: no seed is finished in both."
+        return f"No two {what} are compared with {baseline} yet: no {over} is finished in both."
     pairs, tests = max(c.pairs for c in tested), counted(len(tested), "test")
     reached = smallest_p_value(pairs, len(tested))
     if reached >= SIGNIFICANCE:
         return (
             f"Against {baseline}, no difference can be significant at the {SIGNIFICANCE:.0%} "
-            f"level: with {counted(pairs, 'seed')}, the smallest p that a paired Wilcoxon "
+            f"level: with {counted(pairs, over)}, the smallest p that a paired Wilcoxon "
             f"signed-rank test can reach is {reached:.3g} after Holm's correction over "
-            f"{tests}. Use {least_pairs(len(comparisons))} seeds or more."
+            f"{tests}. Use {least_pairs(len(comparisons))} {over}s or more."
         )
     differing = {
         score: [c.label for c in tested if c.score == score and (c.p_value or 0) < SIGNIFICANCE]
@@ -90,7 +96,7 @@ def conclude(comparisons: Sequence[Comparison], baseline: str, *, what: str) -> 
     )
     return (
         f"Against {baseline}, {what} that differ at the {SIGNIFICANCE:.0%} level: {told} (paired "
-        f"two-sided Wilcoxon signed-rank test over seeds, Holm's correction over {tests})."
+        f"two-sided Wilcoxon signed-rank test over {over}s, Holm's correction over {tests})."
     )
 
 
@@ -191,6 +197,8 @@ ENSEMBLE_CAPTION = (
 
 def compared_scores(identity: Mapping[str, Any]) -> tuple[str, str]:
     """Return the scores that runs of a study are compared by: by patient F1 of N, S, V first."""
+    if folds_of(str(identity.get("split", ""))):
+        return F1_NSV, "jk_index"
     return (F1_NSV, COMPARED[1]) if identity.get("objective") == F1_NSV else COMPARED
 
 
@@ -214,6 +222,8 @@ def interval_over_records(
 
 def compare_confirmed(confirmation: Confirmation) -> list[Comparison]:
     """Compare the confirmed configurations with the baseline, one family of tests."""
+    if confirmation.folds:
+        return _compare_folds(confirmation)
     runs = {
         label: {
             score: {run["repeat"]: run[f"test_{score}"] for run in of_label}
@@ -227,6 +237,9 @@ def compare_confirmed(confirmation: Confirmation) -> list[Comparison]:
 def confirmed_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
     """Yield the scores of single runs: means, intervals, and tests against the baseline."""
     compared = {(c.label, c.score): c for c in compare_confirmed(confirmation)}
+    if confirmation.folds:
+        yield from _fold_scores(confirmation, compared)
+        return
     for label, runs in confirmation.runs.items():
         for score in compared_scores(confirmation.identity) if runs else ():
             values = np.array([run[f"test_{score}"] for run in runs])
@@ -242,6 +255,69 @@ def confirmed_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
                 difference=against.difference if against else None,
                 p_value=against.p_value if against else None,
             )
+
+
+def conclude_confirmed(confirmation: Confirmation, baseline: str) -> str:
+    """Say which confirmed configurations differ from the baseline, see `conclude`."""
+    over = "fold" if confirmation.folds else "seed"
+    return conclude(compare_confirmed(confirmation), baseline, what="configurations", over=over)
+
+
+def _by_fold(runs: Iterable[tuple[int, Mapping[str, float]]]) -> dict[str, dict[int, float]]:
+    """Return the mean of each score in each fold, by score and fold."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for fold, of_run in runs:
+        for score, value in of_run.items():
+            found.setdefault(score, {}).setdefault(fold, []).append(value)
+    return {s: {fold: fmean(v) for fold, v in folds.items()} for s, folds in found.items()}
+
+
+def _fold_scores(
+    confirmation: Confirmation, compared: Mapping[tuple[str, str], Comparison]
+) -> Iterator[ConfirmedScore]:
+    """Yield the scores of each configuration over folds; the seeds of a fold are averaged."""
+    for label, runs in confirmation.runs.items():
+        each = ((run["fold"], cross_validated_scores(run["confusion"])) for run in runs)
+        for score, of_fold in _by_fold(each).items():
+            values = list(of_fold.values())
+            if len(values) < 2:
+                continue  # nothing can be said of a single fold
+            against = compared.get((label, score))
+            yield ConfirmedScore(
+                label=label,
+                score=score,
+                runs=len(values),
+                mean=fmean(values),
+                spread=stdev(values),
+                interval=interval_of_mean(values),
+                difference=against.difference if against else None,
+                p_value=against.p_value if against else None,
+            )
+
+
+def _compare_folds(confirmation: Confirmation) -> list[Comparison]:
+    """Compare over folds: the difference in a fold is the mean over the seeds that both have."""
+    measured = {
+        label: {
+            run["repeat"]: (run["fold"], cross_validated_scores(run["confusion"])) for run in of
+        }
+        for label, of in confirmation.runs.items()
+    }
+    compared = compared_scores(confirmation.identity)
+    baseline = measured.get(BASELINE, {})
+    differences: dict[str, dict[str, dict[int, float]]] = {
+        BASELINE: {score: dict.fromkeys(range(confirmation.folds), 0.0) for score in compared}
+    }
+    for label, of_repeat in measured.items():
+        if label != BASELINE:
+            both = of_repeat.keys() & baseline.keys()
+            found = _by_fold(
+                (fold, {score: of[score] - baseline[repeat][1][score] for score in compared})
+                for repeat, (fold, of) in sorted(of_repeat.items())
+                if repeat in both
+            )
+            differences[label] = {score: found.get(score, {}) for score in compared}
+    return compare_with_baseline(differences, BASELINE)
 
 
 def ensemble_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
@@ -260,7 +336,9 @@ def ensemble_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
 
 def confirmation_notes(confirmation: Confirmation) -> list[str]:
     """Say what may be concluded, what the intervals are, and what they leave out."""
-    notes = [conclude(compare_confirmed(confirmation), "the baseline", what="configurations")]
+    notes = [conclude_confirmed(confirmation, "the baseline")]
+    if confirmation.folds:
+        return [*notes, *_fold_notes(confirmation)]
     notes.append(
         "n: runs, one per fresh seed. 95% interval: Student's t for the mean over seeds; of one "
         "run or an ensemble, bootstrap of the test beats."
@@ -276,6 +354,20 @@ def confirmation_notes(confirmation: Confirmation) -> list[str]:
     if said := "; ".join(over_records):
         notes.append(f"95% interval of {SCORE_TITLES[score]}, test records resampled: {said}.")
     return notes
+
+
+def _fold_notes(confirmation: Confirmation) -> list[str]:
+    """Return what the scores over folds are, and the cautions about them."""
+    return [
+        f"n: number of folds. Each run trains on the records of {confirmation.folds - 1} folds and "
+        "is measured on the patients of the remaining one; seeds of a fold are averaged. Se: "
+        "sensitivity, +P: positive predictivity, over the folds that have beats of the class. 95% "
+        "interval: Student's t for the mean over folds.",
+        "Caution: folds share training records, so their scores depend on each other. The "
+        "intervals are too narrow and the p-values too small.",
+        "The test part was not read. The search chose the winners on validation records that are "
+        "in the folds, so their scores may be slightly too high.",
+    ]
 
 
 def describe_chosen(confirmation: Confirmation) -> list[str]:

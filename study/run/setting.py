@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -13,6 +14,7 @@ from rich.console import Console
 from ecg import describe, sources
 from ecg.budget import find_budget
 from ecg.errors import UsageError
+from ecg.folds import folds_of
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import objective_of
 from ecg.record_lists import RecordLists, from_text
@@ -183,10 +185,14 @@ def check_split(name: str, beats: Heartbeats, records: RecordLists | None, conso
     Raises:
         EcgError: these beats cannot be split so.
     """
-    split = make_split(name, beats, records)
-    for caution in describe.cautions(beats, split):
-        print_line(console, f"caution: {caution}", CAUTION)
-    return split.name
+    draws = range(folds_of(name) or 1)
+    splits = [make_split(name, beats, records, draw=draw) for draw in draws]
+    found = [describe.cautions(beats, split) for split in splits]
+    for caution in dict.fromkeys(chain(*found)):
+        folds = [str(fold) for fold, cautions in enumerate(found, start=1) if caution in cautions]
+        where = "" if len(folds) == len(splits) else f"fold {', '.join(folds)}: "
+        print_line(console, f"caution: {where}{caution}", CAUTION)
+    return splits[0].name
 
 
 def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console) -> Machine:

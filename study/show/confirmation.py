@@ -22,7 +22,7 @@ from study.storage.confirmation import Confirmation
 def show_confirmation(confirmation: Confirmation) -> RenderableType:
     """Return the findings of `confirm` for a terminal."""
     parts: list[RenderableType] = [Text(line) for line in describe_chosen(confirmation)]
-    title = f"confirmed on the test part (study {confirmation.study})"
+    title = f"confirmed on {confirmation.measured_on} (study {confirmation.study})"
     parts.append(_table(title, confirmed_scores(confirmation)))
     if confirmation.ensembles:
         parts += [_table("ensembles", ensemble_scores(confirmation)), Text(f"{ENSEMBLE_CAPTION}.")]

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecg.folds import folds_of
 from study.storage.attributes import PLANNED
 
 CONFIRMATION = "confirmation"  # attribute of the study that confirms
 BASELINE = "baseline"  # label of the configuration that the others are compared with
-# Attributes of trials that a confirmation is read from.
-NEEDED = ("test", "test_confusion", "test_by_record", "config", PLANNED)
 
 Row = Mapping[str, Any]
 
@@ -22,7 +21,8 @@ class Confirmation:
         study: name of the study that holds the runs.
         identity: of that study.
         chosen: `TrainConfig` fields without the seed, by label; "baseline" is among them.
-        runs: complete runs by label, one per repeat: `repeat`, `test_*` and `test_confusion`.
+        runs: complete runs by label, one per repeat: `repeat`, `test_*` and `test_confusion`; with
+            folds `repeat`, `fold` and the `confusion` matrix of the fold.
         ensembles: by label: the number of `runs` and the `confusion` of their mean
             probabilities on the test part.
     """
@@ -33,10 +33,38 @@ class Confirmation:
     runs: Mapping[str, list[dict[str, Any]]]
     ensembles: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def folds(self) -> int:
+        """The number of folds, 0 for a confirmation on the test part."""
+        return folds_of(str(self.identity.get("split", "")))
 
-def confirming_name(study: str, budget: str = "") -> str:
-    """Return the name of the study that confirms a search, at another budget where one is named."""
-    return f"{study}-confirm-{budget}" if budget else f"{study}-confirm"
+    @property
+    def measured_on(self) -> str:
+        """What the runs were measured on, as text."""
+        return f"{self.folds} folds of the training records" if self.folds else "the test part"
+
+
+def needed(identity: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the attributes of trials that a confirmation is read from.
+
+    Args:
+        identity: identity of the study that confirms.
+    """
+    if folds_of(str(identity.get("split", ""))):
+        return ("confusion", "config", PLANNED)
+    return ("test", "test_confusion", "test_by_record", "config", PLANNED)
+
+
+def confirming_name(study: str, budget: str = "", folds: int = 0) -> str:
+    """Return the name of the study that confirms a search.
+
+    Args:
+        study: name of the search.
+        budget: budget of the confirmation, "" for that of the search.
+        folds: number of folds, 0 for a confirmation on the test part.
+    """
+    parts = (study, "confirm", budget, f"{folds}-folds" if folds else "")
+    return "-".join(part for part in parts if part)
 
 
 def confirming_space(study: str) -> str:
@@ -58,11 +86,13 @@ def make_confirmation(
         study: name of the study that confirms.
         identity: of it.
         kept: its attribute `CONFIRMATION`.
-        rows: its trials, with the attributes `NEEDED`; see `study.storage.rows.StudyRows`.
+        rows: its trials with the attributes `needed`; see `study.storage.rows.StudyRows`.
     """
-    complete = [row for row in rows if row["state"] == "complete" and "test_confusion" in row]
+    folds = folds_of(str(identity.get("split", "")))
+    measured = "confusion" if folds else "test_confusion"
+    complete = [row for row in rows if row["state"] == "complete" and measured in row]
     chosen: Mapping[str, Mapping[str, Any]] = kept["chosen"]
-    runs = {label: _runs(complete, fields) for label, fields in chosen.items()}
+    runs = {label: _runs(complete, fields, folds) for label, fields in chosen.items()}
     return Confirmation(study, dict(identity), chosen, runs, kept.get("ensembles", {}))
 
 
@@ -71,7 +101,7 @@ def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != "seed"}
 
 
-def _runs(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _runs(rows: Iterable[Row], fields: Mapping[str, Any], folds: int) -> list[dict[str, Any]]:
     """Return the runs of a configuration, one per repeat, in the order of their repeats."""
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
@@ -79,5 +109,7 @@ def _runs(rows: Iterable[Row], fields: Mapping[str, Any]) -> list[dict[str, Any]
             repeat = int(row[PLANNED]["repeat"])
             measured = {name: row[name] for name in row if str(name).startswith("test_")}
             measured.pop("test_read", None)
+            if folds:
+                measured = {"fold": repeat % folds, "confusion": row["confusion"]}
             found.setdefault(repeat, {"repeat": repeat, **measured})
     return [found[repeat] for repeat in sorted(found)]

@@ -20,13 +20,14 @@ from sqlalchemy import Connection, Select
 
 from ecg.budget import BUDGETS
 from ecg.errors import UsageError
+from ecg.folds import LEAST, MOST
 from study.storage.confirmation import (
     CONFIRMATION,
-    NEEDED,
     Confirmation,
     confirming_name,
     confirming_space,
     make_confirmation,
+    needed,
 )
 from study.storage.database import check_sqlite_file, parse_url, storage_errors
 from study.storage.engines import engine_options
@@ -286,7 +287,14 @@ def _read_confirmation(
     connection: Connection, name: str, known: Mapping[str, int]
 ) -> Confirmation | None:
     """Return what `confirm` found of a search, whether the search or its confirmation is named."""
-    names = (name, *(confirming_name(name, budget) for budget in ("", *reversed(BUDGETS))))
+    names = [
+        name,
+        *(
+            confirming_name(name, budget, folds)
+            for folds in (0, *range(LEAST, MOST + 1))
+            for budget in ("", *reversed(BUDGETS))
+        ),
+    ]
     for study in (each for each in names if each in known):
         key = known[study]
         if (text := _read_study_text(connection, key, CONFIRMATION)) is None:
@@ -295,7 +303,7 @@ def _read_confirmation(
         if study != name and identity.get("space") != confirming_space(name):
             continue
         try:
-            rows = _read(connection, study, known, NEEDED).rows
+            rows = _read(connection, study, known, needed(identity)).rows
             return make_confirmation(study, identity, load_json(text), rows)
         except (ValueError, TypeError, KeyError, AttributeError):
             tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is not shown")

@@ -37,7 +37,7 @@ def render_confirmation(
     if confirmation.ensembles:
         grids.append(_grid(ENSEMBLE_CAPTION, ensemble_scores(confirmation), digits))
     document = Document(
-        title=f"Confirmation '{confirmation.study}': scores of the test part",
+        title=f"Confirmation '{confirmation.study}': scores on {confirmation.measured_on}",
         warnings=(caution,) if caution else (),
         grids=tuple(grids),
         notes=(

@@ -1,0 +1,89 @@
+"""Grouped folds: whole patients dealt into parts of like class counts, for cross-validation."""
+
+import re
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecg.errors import UsageError
+
+FOLDED = re.compile(r"(inter-patient(?:-[0-9a-f]{8})?)-(\d+)-folds")  # the name of such a split
+LEAST, MOST = 2, 20  # folds
+DRAWS = 200  # orders of the patients that are tried
+SEED = 20190704  # fixed: folds belong to the project, not to a study
+
+
+def folded_name(split: str, folds: int) -> str:
+    """Return the name of a split by patient whose training records are dealt into folds.
+
+    Example:
+        >>> from ecg.folds import folded_name
+        >>> folded_name("inter-patient", 5)
+        'inter-patient-5-folds'
+    """
+    return f"{split}-{folds}-folds"
+
+
+def folds_of(name: str) -> int:
+    """Return the number of folds of a split, 0 for a split without folds."""
+    found = FOLDED.fullmatch(name)
+    return int(found[2]) if found else 0
+
+
+def unfolded(name: str) -> str:
+    """Return the name of the split whose training records are in the folds."""
+    found = FOLDED.fullmatch(name)
+    return found[1] if found else name
+
+
+def deal_patients(counts: ArrayLike, folds: int) -> NDArray[np.int64]:
+    """Deal whole patients into folds whose class counts are as alike as possible.
+
+    In each of `DRAWS` seeded orders, each patient joins the fold where it leaves the class counts
+    most even. The most even result is returned. Every fold has a patient.
+
+    Args:
+        counts: (patients, classes) number of beats.
+        folds: number of folds.
+
+    Returns:
+        (patients,) fold of each patient, from 0.
+
+    Raises:
+        UsageError: there are fewer patients than folds, or the number of folds is out of range.
+
+    Example:
+        >>> from ecg.folds import deal_patients
+        >>> dealt = deal_patients([[90, 10], [80, 20], [90, 10], [80, 20]], 2)
+        >>> dealt[0] == dealt[2], dealt[1] == dealt[3]
+        (np.False_, np.False_)
+    """
+    beats = np.asarray(counts, dtype=np.float64)
+    if not LEAST <= folds <= MOST:
+        raise UsageError(f"`folds` must be from {LEAST} to {MOST}, not {folds}")
+    if len(beats) < folds:
+        raise UsageError(
+            f"{folds} folds need {folds} patients or more, and the training records are of "
+            f"{len(beats)}. Use fewer `folds`, or more records."
+        )
+    wanted = beats.sum(axis=0) / folds  # (classes,)
+    rng = np.random.default_rng(SEED)
+    best, least = np.zeros(len(beats), dtype=np.int64), np.inf
+    for _ in range(DRAWS):
+        dealt = np.zeros(len(beats), dtype=np.int64)
+        there = np.zeros((folds, len(wanted)))
+        for position, patient in enumerate(rng.permutation(len(beats))):
+            # Squared over what is wanted, so that a beat of a rare class counts more.
+            costs = _distance(there + beats[patient], wanted) - _distance(there, wanted)
+            fold = position if position < folds else int(np.argmin(costs))
+            dealt[patient] = fold
+            there[fold] += beats[patient]
+        if (distance := float(_distance(there, wanted).sum())) < least:
+            best, least = dealt, distance
+    return best
+
+
+def _distance(there: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each fold is from the class counts that are wanted, (folds,)."""
+    distance: NDArray[np.float64] = (np.square(there - wanted) / np.maximum(wanted, 1)).sum(axis=1)
+    return distance
