@@ -67,23 +67,22 @@ def deal_patients(counts: ArrayLike, folds: int) -> NDArray[np.int64]:
             f"{len(beats)}. Use fewer `folds`, or more records."
         )
     wanted = beats.sum(axis=0) / folds  # (classes,)
-    rng = np.random.default_rng(SEED)
-    best, least = np.zeros(len(beats), dtype=np.int64), np.inf
-    for _ in range(DRAWS):
-        dealt = np.zeros(len(beats), dtype=np.int64)
-        there = np.zeros((folds, len(wanted)))
-        for position, patient in enumerate(rng.permutation(len(beats))):
-            # Squared over what is wanted, so that a beat of a rare class counts more.
-            costs = _distance(there + beats[patient], wanted) - _distance(there, wanted)
-            fold = position if position < folds else int(np.argmin(costs))
-            dealt[patient] = fold
-            there[fold] += beats[patient]
-        if (distance := float(_distance(there, wanted).sum())) < least:
-            best, least = dealt, distance
+    every = np.arange(DRAWS)
+    order = np.random.default_rng(SEED).permuted(np.tile(np.arange(len(beats)), (DRAWS, 1)), axis=1)
+    dealt = np.zeros_like(order)  # (draws, patients)
+    there = np.zeros((DRAWS, folds, beats.shape[1]))
+    for position, patient in enumerate(order.T):  # (draws,): the next patient of each order
+        joined = there + beats[patient][:, None]
+        costs = _distance(joined, wanted) - _distance(there, wanted)
+        fold = np.full(DRAWS, position) if position < folds else costs.argmin(axis=1)
+        dealt[every, patient] = fold
+        there[every, fold] += beats[patient]
+    best: NDArray[np.int64] = dealt[_distance(there, wanted).sum(axis=1).argmin()]
     return best
 
 
 def _distance(there: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far each fold is from the class counts that are wanted, (folds,)."""
-    distance: NDArray[np.float64] = (np.square(there - wanted) / np.maximum(wanted, 1)).sum(axis=1)
+    """Return how far the class counts of each fold are from those wanted, (draws, folds)."""
+    # Squared over what is wanted, so that a beat of a rare class counts more.
+    distance: NDArray[np.float64] = (np.square(there - wanted) / np.maximum(wanted, 1)).sum(axis=-1)
     return distance

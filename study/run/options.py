@@ -80,7 +80,7 @@ class RunOptions:
             )
         if self.resplit and self.split != "intra-patient":
             raise UsageError(
-                "--resplit draws the intra-patient split anew for every seed. Use it with --split "
+                "--resplit draws the intra-patient split anew for every seed. Use --split "
                 "intra-patient."
             )
         if self.resplit and not self.tables:

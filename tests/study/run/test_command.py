@@ -481,7 +481,7 @@ def test_ctrl_c_ends_a_run_whose_storage_is_gone(
         patch.setattr(workers, "interrupt", gone)
         ended = run("--trials", 1)
     assert ended.code == 130
-    assert "go on with the same command" in ended.out
+    assert "run the same command again" in ended.out
     assert states(trials_of(sqlite_url)) == ["running"]
     monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)
     assert run("--trials", 1).code == 0
@@ -522,6 +522,22 @@ def test_a_typed_option_stands_before_a_study_s_own(
     settings = load_study(open_storage(sqlite_url), "one").user_attrs["settings"]
     assert (settings["trials"], settings["sampler"], settings["seed"]) == (2, "random", 3)
     assert "all 2 are finished already" in typed(*alone).out
+
+
+def test_a_named_study_keeps_weights_by_its_own_rule(
+    run: Command, typed: Command, sqlite_url: str
+) -> None:
+    # Rule: `run --study NAME` alone continues the study's --keep; another one that is typed counts.
+    alone = ("run", "--study", "one", "--storage", sqlite_url)
+    for words, rule in (
+        (("--keep", "all"), "all"), ((), "all"), (("--keep", "best"), "best"), ((), "best"),
+    ):  # fmt: skip
+        done = (
+            run("--study", "one", "--trials", 1, *words) if rule == "all" else typed(*alone, *words)
+        )
+        assert done.code == 0, done.err
+        study = load_study(open_storage(sqlite_url), "one")
+        assert study.user_attrs.get("keep", "best") == rule
 
 
 def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: str) -> None:

@@ -90,8 +90,12 @@ def test_clean_removes_what_is_not_kept(
     kept = [t.user_attrs["weights"] for t in load_study(open_storage(sqlite_url), NAME).trials]
     assert {n for n, one in enumerate(kept) if one} == expected
     assert "weights kept for 3 of 6 complete trials" in typed("show", NAME, *common).out
-    # The next run keeps the best again: what is worse than them is not written.
-    assert typed("run", *words, "--trials", 10, "--sampler", "random", *common).code == 0
+    # The next run keeps all again, as the one before; with --keep best no worse ones are written.
+    more = ("run", *words, "--sampler", "random", *common)
+    assert typed(*more, "--trials", 8).code == 0
+    assert len(files(sqlite_url, WEIGHTS)) == len(expected) + 2
+    assert typed("clean", NAME, "--keep", "best", *common).code == 0
+    assert typed(*more, "--trials", 12, "--keep", "best").code == 0
     assert len(files(sqlite_url, WEIGHTS)) <= 3 + 2
     assert typed("clean", NAME, *common).code == 0
     assert len(files(sqlite_url, WEIGHTS)) <= 3
