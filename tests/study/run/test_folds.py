@@ -173,7 +173,7 @@ def matrix(right: int) -> list[list[int]]:
 def test_seeds_are_averaged_within_folds() -> None:
     # Rule: n is the number of folds; a score of a fold is the mean over its seeds, and a class
     # without beats has none. The difference is over the seeds that both have.
-    found = confirmation({"baseline": {0: 50, 1: 60, 2: 70}, "trial 1": {0: 60, 1: 80}})
+    found = confirmation({"baseline": {0: 50, 1: 60, 2: 70}, "trial 1": {0: 60, 1: 80, 3: 90}})
     scores = {(one.label, one.score): one for one in confirmed_scores(found)}
     recall = scores["baseline", "sensitivity_S"]
     assert recall.runs == 2
