@@ -1,4 +1,4 @@
-"""Fixtures of the study tests: storages, toy data, and commands typed in this process."""
+"""Fixtures of the study tests: databases, toy data, and commands typed in this process."""
 
 import sys
 import warnings
@@ -46,7 +46,7 @@ def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 @pytest.fixture
 def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `--data synthetic` be the toy heartbeats, which are there at once."""
+    """Let `--data synthetic` be the toy heartbeats, which take no time."""
     beats = toy_heartbeats(TOY_BEATS)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
 

@@ -39,7 +39,7 @@ def test_the_bare_command_shows_what_there_is(typed: Command) -> None:
 
 
 def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Rule: the storage in the environment is used, its value is not shown.
+    # Rule: the database in the environment is used, its URL is not shown.
     monkeypatch.setenv("ECG_STORAGE", "postgresql+psycopg://user:pl4nted@host/x")
     assert "pl4nted" not in typed("run", "--help").out
 
@@ -118,10 +118,10 @@ def test_an_unknown_study_is_answered_with_the_nearest(
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", "s"), ("retry", "s"), ("confirm", "s")])
-def test_looking_at_a_storage_that_is_not_there_makes_none(
+def test_looking_at_a_missing_database_creates_none(
     typed: Command, sqlite_url: str, words: tuple[str, ...]
 ) -> None:
-    # Rule: the message says how to begin a study; no file is made.
+    # Rule: the message says how to start a study; no file is created.
     result = typed(*words, "--storage", sqlite_url)
     assert result.code == 2
     assert "begin a study with: python -m study run" in result.err
@@ -175,7 +175,7 @@ def test_an_unexpected_error_is_one_line(
     assert "Traceback" in typed("run", "--storage", sqlite_url, "--debug").err
 
 
-def test_ctrl_c_is_told_from_errors(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_error(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rule: code 130, and the command to type again with a password in it hidden.
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -204,8 +204,8 @@ def test_ctrl_c_while_the_data_is_read_ends_quietly(sqlite_url: str) -> None:
 def test_what_was_found_is_shown(
     typed: Command, toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: `list` has a line a study with its best value and its baseline's; `show` has the
-    # best configuration beside the baseline, figures a class, and the trials asked for; a
+    # Rule: `list` has a line per study with its best value and its baseline's; `show` has the
+    # best configuration beside the baseline, scores per class, and the trials requested; a
     # pipe gets no control characters.
     storage = ("--storage", sqlite_url)
     options = ("--data", "synthetic", "--budget", "smoke", "--trials", 3, *storage)
@@ -243,7 +243,7 @@ def test_a_study_without_a_complete_trial_is_shown(typed: Command, sqlite_url: s
 
 
 def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) -> None:
-    # Rule: studies of other tools in the same storage are listed as far as they can be read,
+    # Rule: studies of other tools in the same database are listed as far as they can be read,
     # and `show` says that it is not ours.
     import optuna
 
@@ -290,7 +290,7 @@ def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: 
 
 
 @pytest.mark.parametrize("program", ["study", "ecg"])
-def test_the_version_is_said(program: str) -> None:
+def test_the_version_is_printed(program: str) -> None:
     # Rule: `--version` names the installed package and ends; the help names the program.
     ended = finish(start("--version", script=("-m", program)))
     assert (ended.code, ended.err) == (0, "")

@@ -1,4 +1,4 @@
-"""Rules of full disks and read-only folders: a clear message, the study intact, on it goes."""
+"""Rules of full disks and read-only folders: a clear message, an intact study that continues."""
 
 import gc
 import sqlite3
@@ -70,7 +70,7 @@ def run(typed: Command, toy_data: None, tiny: Path, tmp_path: Path) -> Command:
 
 
 def check(folder: Path, finished: int) -> None:
-    """Check that the study has so many finished trials, none failed, in a sound database."""
+    """Check that the study has this many finished trials, none failed, in a sound database."""
     storage = open_storage(f"sqlite:///{folder}/results/study.db")
     trials = load_study(storage, "s").trials
     assert sum(trial.state in FINISHED for trial in trials) == finished
@@ -95,10 +95,10 @@ def spoil_in_mid_trial(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[], None
 
 
 @broken
-def test_a_storage_folder_from_the_start(
+def test_a_database_folder_from_the_start(
     run: Command, mount: Mount, tmp_path: Path, spoil: Any, reason: str, mend: Any
 ) -> None:
-    # Rule: no study begins where nothing can be written: code 1 and a sentence with the place;
+    # Rule: no study starts where nothing can be written: code 1 and a sentence with the place;
     # the same command works when there is room.
     disk = mount(tmp_path / "results")
     spoil(disk)
@@ -115,7 +115,7 @@ def test_a_storage_folder_from_the_start(
 
 def test_a_study_on_a_disk_that_is_full_by_now(run: Command, mount: Mount, tmp_path: Path) -> None:
     # Rule: a command that finds the disk full ends with code 1 and a sentence, though its
-    # storage can be opened; with room the same command goes on.
+    # database can be opened; with room the same command continues.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     gc.collect()  # lets go of the database, whose files are then new
@@ -130,12 +130,12 @@ def test_a_study_on_a_disk_that_is_full_by_now(run: Command, mount: Mount, tmp_p
 
 
 @full
-def test_a_storage_folder_in_mid_trial_that_is_mended(
+def test_a_database_folder_fixed_in_mid_trial(
     run: Command, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     spoil: Any, reason: str, mend: Any,
 ) -> None:  # fmt: skip
-    # Rule: a storage that cannot be written in mid-trial is waited for; the person is told
-    # once; when it can be written again, the study goes on by itself.
+    # Rule: a database that cannot be written in mid-trial is waited for, with one message; when it
+    # can be written again, the study continues by itself.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     spoil_in_mid_trial(monkeypatch, lambda: spoil(disk))
@@ -155,12 +155,12 @@ def test_a_storage_folder_in_mid_trial_that_is_mended(
 
 
 @full
-def test_a_storage_folder_in_mid_trial_that_is_not_mended(
+def test_a_database_folder_that_stays_unwritable(
     run: Command, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     spoil: Any, reason: str, mend: Any,
 ) -> None:  # fmt: skip
-    # Rule: a storage that stays so ends the study with code 1 and a sentence; mended, the same
-    # command finishes it.
+    # Rule: a database that stays so ends the study with code 1 and a sentence; once it is fixed,
+    # the same command finishes it.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     spoil_in_mid_trial(monkeypatch, lambda: spoil(disk))
@@ -190,8 +190,8 @@ def test_a_folder_of_lesser_files(
     run: Command, mount: Mount, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     spoil: Any, reason: str, mend: Any, name: str, words: str,
 ) -> None:  # fmt: skip
-    # Rule: what can be done without costs a warning a trial and nothing else; no half file is
-    # left; when there is room the files are written again.
+    # Rule: a file that is not essential costs one warning per trial and nothing else; no partial
+    # file is left; when there is room the files are written again.
     disk = mount(tmp_path / "results" / name)
     spoil(disk)
     assert run(2).code == 0
@@ -216,7 +216,7 @@ def test_a_folder_of_results(
     typed: Command, run: Command, mount: Mount, tmp_path: Path,
     spoil: Any, reason: str, mend: Any, words: tuple[object, ...],
 ) -> None:  # fmt: skip
-    # Rule: a result that cannot be written is code 1 with file and reason, nothing half is
+    # Rule: a result that cannot be written ends with code 1, file and reason, no partial file is
     # left, and the same command writes it when there is room.
     if words[0] == "report":
         assert run(1).code == 0

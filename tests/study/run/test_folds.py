@@ -94,7 +94,7 @@ def test_winners_are_cross_validated_without_the_test_part(
         "--folds", 3, "--seeds", 3
     ).out  # fmt: skip
 
-    # What was found stays found, and says what it was measured on.
+    # The findings are kept, and say what they were measured on.
     for name in (NAME, FOLDED):
         shown = typed("show", name, "--storage", sqlite_url).out
         assert "confirmed on 3 folds of the training records" in shown

@@ -63,7 +63,7 @@ def test_a_study_of_own_data_says_which_data_it_is(
     assert f"data lab (1,200 beats), split {split}," in ended.out
     shown = typed("show", name, "--storage", sqlite_url).out
     assert f"data lab ({read_identity(sqlite_url, name)['data'][:12]})" in shown
-    # By patient the objective stands first and F beside it; macro scores are limited by Q.
+    # By patient the objective comes first, then F; missing Q limits macro scores.
     by_patient = split == "inter-patient"
     assert ("F1(N, S, V)" in shown, "F1(F)" in shown) == (by_patient, by_patient)
     assert ("F1(M)" in shown) != by_patient
@@ -143,7 +143,7 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     assert "name the file as --records-file" in ended.err
 
 
-def test_classes_without_beats_are_said_before_a_study_starts(run: Command, lab: Path) -> None:
+def test_classes_without_beats_are_reported_before_a_study_starts(run: Command, lab: Path) -> None:
     beats = toy_heartbeats(600)
     few = beats.labels != 4
     np.savez(lab, signals=beats.signals[few], labels=beats.labels[few])

@@ -21,7 +21,7 @@ NAME = "own"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A copy of the example that searches the networks of one's own alone."""
+    """A copy of the example that searches only its own networks."""
     path = tmp_path / "mine.py"
     text = EXAMPLE.read_text().replace('("simple", "gru", "depthwise")', '("gru", "depthwise")')
     text = text.replace('{"model": "simple"}', '{"model": "gru", "units": 8}')
@@ -68,7 +68,7 @@ def test_own_networks_are_searched_confirmed_and_exported(
 def test_an_edited_network_is_another_study(
     typed: Callable[..., Typed], toy_data: None, file: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    # Rule: trials of an edited network are not mixed with those of before.
+    # Rule: trials of an edited network are not mixed with earlier ones.
     assert search(typed, file, sqlite_url, 1).code == 0
     model = tmp_path / "best.safetensors"
     assert typed("export-model", NAME, "-o", model, "--storage", sqlite_url).code == 0
