@@ -245,8 +245,8 @@ def _check_run(
 
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the attributes of a trained run from a row."""
-    figures = {*VALIDATION_FIGURES, *TEST_FIGURES, "space", "study_seed"}
-    names = [name for name in (*LAST, *OPTIONAL) if name not in figures]
+    others = {*VALIDATION_FIGURES, *TEST_FIGURES, "space", "study_seed"}
+    names = [name for name in (*LAST, *OPTIONAL) if name not in others]
     found = {name: row[name] for name in names if row.get(name) is not None}
     found |= {"seed": row["seed"], "imported": str(path)}
     for part in ("validation", "test"):

@@ -84,5 +84,5 @@ def test_the_plot_has_a_row_per_class_and_names_the_prediction(sqlite_url: str) 
     drawn = [bool(np.isfinite(trace.y).all()) for trace in figure.data]
     assert drawn == [True] * 18 + [False] * 2
     assert figure.data[0].x[-1] == pytest.approx(186 / SAMPLING_RATE, abs=1e-4)
-    with pytest.raises(NothingToDrawError, match="kept no heartbeats"):
+    with pytest.raises(NothingToDrawError, match="has no heartbeats stored"):
         sample_heartbeats(trials.drop(columns="examples"))
