@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecg.errors import UsageError
 
 FOLDED = re.compile(r"(inter-patient(?:-[0-9a-f]{8})?)-(\d+)-folds")  # the name of such a split
-LEAST, MOST = 2, 20  # folds
+LEAST_FOLDS, MOST_FOLDS = 2, 20
 DRAWS = 200  # orders of the patients that are tried
 SEED = 20190704  # fixed: folds belong to the project, not to a study
 
@@ -59,8 +59,8 @@ def deal_patients(counts: ArrayLike, folds: int) -> NDArray[np.int64]:
         (np.False_, np.False_)
     """
     beats = np.asarray(counts, dtype=np.float64)
-    if not LEAST <= folds <= MOST:
-        raise UsageError(f"`folds` must be from {LEAST} to {MOST}, not {folds}")
+    if not LEAST_FOLDS <= folds <= MOST_FOLDS:
+        raise UsageError(f"`folds` must be from {LEAST_FOLDS} to {MOST_FOLDS}, not {folds}")
     if len(beats) < folds:
         raise UsageError(
             f"{folds} folds need {folds} patients or more, and the training records are of "

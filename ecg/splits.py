@@ -175,10 +175,11 @@ def make_split(
 
     Args:
         name: "intra-patient", "inter-patient", `REDRAWN`, or with `lists` also the name they give
-            it.
+            it; for a fold of a split by patient its `ecg.folds.folded_name`.
         beats: all of them.
         lists: the records of each part of an inter-patient split; None for the usual ones.
-        draw: which one of the split `REDRAWN`, the repeat of a run; others are drawn once.
+        draw: which one of the split `REDRAWN`, the repeat of a run, or which fold; others are
+            drawn once.
 
     Raises:
         UsageError: no split has this name, or the source cannot be split so.
@@ -229,10 +230,10 @@ def _make_fold(name: str, whole: Split, beats: Heartbeats, draw: int) -> Split:
     """Validate on one fold of the training records of a split, train on the others, test nothing.
 
     Args:
-        name: of the split.
-        whole: the split by patient; its training and validation parts are dealt into folds.
-        beats: all of them.
-        draw: number of the fold; counted on beyond the last fold, it begins again.
+        name: name of the folded split.
+        whole: the split by patient whose training and validation parts are dealt into folds.
+        beats: the whole set.
+        draw: number of the fold; numbers beyond the last fold start again at the first.
     """
     rows = np.union1d(whole.train, whole.validation)
     index, counts = _count_patients(beats, rows)

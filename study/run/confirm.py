@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
-from ecg.folds import LEAST, MOST, folded_name
+from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folded_name
 from ecg.heartbeats import CLASSES, Heartbeats
 from ecg.metrics import objective_of
 from ecg.splits import is_by_patient, protocol_of
@@ -80,7 +80,7 @@ def confirm_study(
     """
     check_range("top", top, 1)
     check_range("seeds", seeds, 1, MOST_SEEDS)
-    check_range("folds", folds, LEAST, MOST)
+    check_range("folds", folds, LEAST_FOLDS, MOST_FOLDS)
     stored, settings = _read_search(machine.storage, study)
     if folds is not None and not is_by_patient(stored["split"]):
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
+from ecg.folds import folds_of
 from ecg.record_lists import RecordLists
 from ecg.sources import SYNTHETIC
 from ecg.splits import REDRAWN
@@ -90,6 +91,8 @@ class RunOptions:
             )
         if self.split == REDRAWN:
             raise UsageError("Use --split intra-patient --resplit to draw a split for every seed.")
+        if folds_of(self.split):
+            raise UsageError("Folds are for winners. Use `confirm --folds` to train on them.")
         self.prune_within(find_budget("paper"))  # the policy checks itself
 
     @classmethod

@@ -27,11 +27,12 @@ from study.run.options import RunOptions
 from study.run.output import CAUTION, WARNING, print_line
 from study.run.planned_runs import RUNS_OBJECTIVE
 from study.run.points import check_larger
-from study.storage.confirmation import confirming_space, is_confirming
+from study.storage.confirmation import is_confirming
 from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
 from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
+from study.wording import words_to_continue
 
 # Settings that a second stage takes from the study of the first stage.
 FROM_EARLIER = ("space", "data", "split", "seed")
@@ -71,7 +72,7 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
     """
     identity, settings = read_settings(url, name)
     if is_confirming(kind := str(identity.get("space", ""))):
-        command = shlex.join(["confirm", kind.removeprefix(confirming_space(""))])
+        command = shlex.join(words_to_continue(name, identity, settings, ()))
         raise UsageError(
             f"the study '{name}' confirms another study. Continue it with: python -m study "
             f"{command}"

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Select
 
 from ecg.budget import BUDGETS
 from ecg.errors import UsageError
-from ecg.folds import LEAST, MOST
+from ecg.folds import LEAST_FOLDS, MOST_FOLDS
 from study.storage.confirmation import (
     CONFIRMATION,
     Confirmation,
@@ -291,7 +291,7 @@ def _read_confirmation(
         name,
         *(
             confirming_name(name, budget, folds)
-            for folds in (0, *range(LEAST, MOST + 1))
+            for folds in (0, *range(LEAST_FOLDS, MOST_FOLDS + 1))
             for budget in ("", *reversed(BUDGETS))
         ),
     ]

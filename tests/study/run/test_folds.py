@@ -104,6 +104,9 @@ def test_winners_are_cross_validated_without_the_test_part(
         assert "Confirmed on 3 folds of the training records" in page
         assert "folds share training records" in page
     assert "--folds 3" in typed("show", FOLDED, "--storage", sqlite_url).out
+    continued = typed("run", "--study", FOLDED, "--storage", sqlite_url)
+    assert continued.code == 2
+    assert f"study confirm {NAME} --top 1 --seeds 3 --folds 3" in continued.err
     exported = typed("export-tables", FOLDED, "--output", tmp_path / "t", "--storage", sqlite_url)
     assert (exported.code, exported.err) == (0, "")
     table = (tmp_path / "t" / FOLDED / "confirmation.md").read_text("utf-8")
@@ -140,6 +143,13 @@ def test_folds_that_cannot_be_are_refused(
     refused = searched(*words, split=split)
     assert refused.code == 2
     assert message in refused.err
+
+
+def test_folds_are_no_split_of_a_run(typed: Command, sqlite_url: str) -> None:
+    # Rule: neither a search nor a table is trained on folds; the message says what is for them.
+    refused = typed("run", "--split", "inter-patient-5-folds", "--storage", sqlite_url)
+    assert refused.code == 2
+    assert "Use `confirm --folds` to train on them" in refused.err
 
 
 def confirmation(runs: dict[str, dict[int, int]]) -> Confirmation:
