@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -15,6 +16,7 @@ from tests.support.setting import TINY, Typed
 from tests.support.toy import toy_heartbeats
 
 TOY_BEATS = 1500
+PEOPLE = 12  # of the table of beats `lab`
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,16 @@ def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `--data synthetic` be the toy heartbeats, which take no time."""
     beats = toy_heartbeats(TOY_BEATS)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A table of toy beats of twelve people."""
+    beats = toy_heartbeats(1200)
+    path = tmp_path / "lab.npz"
+    record = np.array([f"p{row // 5 % PEOPLE}" for row in range(len(beats))])
+    np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
+    return path
 
 
 @pytest.fixture

@@ -20,21 +20,10 @@ from study.storage.reading import read_identity
 from study.storage.trials_table import load_trials
 from study.trials import trial as trial_module
 from tests.support.setting import IDENTITY, Typed
-from tests.support.toy import toy_heartbeats
 
 Command = Callable[..., Typed]
 NAME = "tiny-lab-inter-patient-smoke"
 FOLDED = f"{NAME}-confirm-3-folds"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """A table of toy beats of twelve people."""
-    beats = toy_heartbeats(1200)
-    path = tmp_path / "lab.npz"
-    record = np.array([f"p{row // 5 % 12}" for row in range(len(beats))])
-    np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
-    return path
 
 
 @pytest.fixture

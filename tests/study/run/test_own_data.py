@@ -10,22 +10,11 @@ import pytest
 
 from study.storage.reading import read_identity
 from study.storage.studies import load_study, open_storage
+from tests.study.conftest import PEOPLE
 from tests.support.setting import Typed
-from tests.support.toy import toy_heartbeats
 
 Command = Callable[..., Typed]
-PEOPLE = 12
 LISTED = re.compile(r"tiny-lab-inter-patient-[0-9a-f]{8}-smoke")
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """A table of toy beats of twelve people."""
-    beats = toy_heartbeats(1200)
-    path = tmp_path / "lab.npz"
-    record = np.array([f"p{row // 5 % PEOPLE}" for row in range(len(beats))])
-    np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
-    return path
 
 
 @pytest.fixture
