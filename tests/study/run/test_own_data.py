@@ -12,6 +12,7 @@ from study.storage.reading import read_identity
 from study.storage.studies import load_study, open_storage
 from tests.study.conftest import PEOPLE
 from tests.support.setting import Typed
+from tests.support.toy import toy_heartbeats
 
 Command = Callable[..., Typed]
 LISTED = re.compile(r"tiny-lab-inter-patient-[0-9a-f]{8}-smoke")
