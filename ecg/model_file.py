@@ -1,7 +1,7 @@
-"""A trained network in one file that says what it is: safetensors, described in its metadata.
+"""Model files: a trained network in safetensors, described by the file's metadata.
 
-Each value of the metadata is JSON. `FORMAT` is raised when a file of an older version could be
-misread; the layout is documented in docs/models.md.
+Each value of the metadata is JSON. `FORMAT` increases when an older file could be misread.
+docs/models.md documents the layout.
 """
 
 import json
@@ -31,7 +31,7 @@ from ecg.training.step import predict_logits
 
 FORMAT = 1
 PROJECT = "ecg-study"
-# What beats a network takes and what it answers: the same for every network of this version.
+# Input and output of a network: the same for every network of this version.
 INTERFACE: Mapping[str, Any] = {
     "classes": list(CLASSES),
     "sampling_rate": SAMPLING_RATE,
@@ -45,12 +45,12 @@ EXPORT_AGAIN = "Export it again with `python -m study export-model`."
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network, ready for beats; it computes in float32.
+    """A trained network that classifies beats in float32.
 
     Attributes:
-        config: what was trained.
+        config: configuration of the training.
         network: from (n, 1, 187) z-scored beats to (n, 5) logits, in evaluation mode.
-        facts: what the file says beside: "split", "data", "scores", "versions" and more.
+        facts: the other metadata of the file: "split", "data", "scores", "versions" and more.
     """
 
     config: TrainConfig
@@ -64,25 +64,25 @@ class Model:
 
         Args:
             signals: (n, 187) beats cut by the window rule, as in `Heartbeats.signals`. Their
-                scale does not matter: each is z-scored first.
-            rhythm: (n, 4) of `ecg.rhythm`, for a network that takes it; others do not look at it.
+                scale does not matter, because each beat is z-scored first.
+            rhythm: (n, 4) from `ecg.rhythm`, for a network that takes it; others ignore it.
 
         Returns:
             (n, 5) float32.
 
         Raises:
             UsageError: the beats have another shape or a value that is not finite, or the
-                network needs the rhythm.
+                network needs the rhythm and `rhythm` is None.
         """
         signals = np.asarray(signals, dtype=np.float32)
         if signals.ndim != 2 or signals.shape[1] != BEAT_LENGTH:
             raise UsageError(
                 f"beats must have the shape (n, {BEAT_LENGTH}), not {signals.shape}. Cut them by "
-                "the rule in docs/models.md"
+                "the rule in docs/models.md."
             )
         if not np.isfinite(signals).all():
             row = int(np.flatnonzero(~np.isfinite(signals).all(axis=1))[0])
-            raise UsageError(f"beat {row} has a value that is not finite. Leave it out")
+            raise UsageError(f"beat {row} has a value that is not finite. Leave the beat out.")
         device = next(self.network.parameters()).device
         beats = torch.from_numpy(normalise(signals)).unsqueeze(1)
         around = None if rhythm is None else torch.from_numpy(np.asarray(rhythm, dtype=np.float32))
@@ -114,13 +114,13 @@ def save_model(
     """Write trained weights as a file that `load_model` reads.
 
     Args:
-        path: of the file; one that is there is replaced.
-        config: what was trained.
-        weights: state of its network.
+        path: file to write; an existing file is replaced.
+        config: configuration of the training.
+        weights: state of the trained network.
         facts: JSON values by name, such as "split", "data", "scores" and "versions".
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     described = {**facts, **INTERFACE, "config": config.to_fields()}
     if (network := find_network(config.model)).file is not None:
@@ -137,7 +137,7 @@ def load_model(path: str | Path, device: str = "cpu") -> Model:
     """Read a model file, as `python -m study export-model` writes it.
 
     Args:
-        path: of the file.
+        path: path of the file.
         device: as for `find_device`.
 
     Returns:
@@ -175,13 +175,13 @@ def load_model(path: str | Path, device: str = "cpu") -> Model:
         raise DataError(
             f"{path}: the weights do not fit the network '{config.model}' of this version. "
             "Use the version of the project that wrote the file "
-            f"({facts.get('versions', {}).get('ecg-study', 'not known')})."
+            f"({facts.get('versions', {}).get('ecg-study', 'unknown')})."
         ) from None
     return Model(config, network, facts)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return what a model file says, each value parsed, and its weights on the CPU."""
+    """Return the parsed metadata of a model file, and its weights on the CPU."""
     if not os.path.isfile(path):  # False for a name that no file can have
         raise UsageError(f"{path}: no such file. Write one with `python -m study export-model`.")
     try:
@@ -192,8 +192,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise DataError(f"{path}: not a model file, or damaged ({error}). {EXPORT_AGAIN}") from None
     if metadata.get("project") != json.dumps(PROJECT):
         raise DataError(
-            f"{path}: a safetensors file that does not say which network it holds, such as the "
-            "weights of a trial or those of another project. Write a model file with "
+            f"{path}: a safetensors file that does not say which network it holds. It may be the "
+            "weights of a trial, or of another project. Write a model file with "
             "`python -m study export-model`."
         )
     _check_format(path, metadata.get("format", "null"))
@@ -202,9 +202,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except ValueError as error:
         raise DataError(f"{path}: damaged ({error}). {EXPORT_AGAIN}") from None
     if facts.pop("digest", None) != _digest(metadata, weights):
-        raise DataError(
-            f"{path}: damaged: it does not have the digest it was written with. {EXPORT_AGAIN}"
-        )
+        raise DataError(f"{path}: damaged: the content does not match its digest. {EXPORT_AGAIN}")
     return facts, weights
 
 
@@ -216,15 +214,15 @@ def _check_format(path: Path, text: str) -> None:
             f"{path}: written by a newer version of this project (format {text}, this version "
             f"reads {FORMAT}). Update the project."
         )
-    raise DataError(f"{path}: of the unknown format {text:.40}. {EXPORT_AGAIN}")
+    raise DataError(f"{path}: unknown format {text:.40}. {EXPORT_AGAIN}")
 
 
 def _check_interface(path: Path, facts: Mapping[str, Any]) -> None:
     for name in ("classes", "sampling_rate", "beat_length"):
         if facts.get(name) != INTERFACE[name]:
             raise DataError(
-                f"{path}: its {name} is {facts.get(name)!r}, this version has {INTERFACE[name]!r}. "
-                "Use the version of the project that wrote the file."
+                f"{path}: its {name} is {facts.get(name)!r}, but this version has "
+                f"{INTERFACE[name]!r}. Use the version of the project that wrote the file."
             )
 
 
@@ -247,6 +245,6 @@ def _check_own_network(path: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _digest(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:
-    """Return the digest of a file's content but for the digest itself."""
+    """Return the digest of a file's content without the digest itself."""
     stated = {name: text for name, text in metadata.items() if name != "digest"}
     return content_digest(json.dumps(stated, sort_keys=True), weights)

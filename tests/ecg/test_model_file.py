@@ -1,4 +1,4 @@
-"""Rules of model files: what goes in comes out, and what cannot be used is refused by name."""
+"""Rules of model files: they give back the network, and unusable ones are refused by name."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def rewrite(path: Path, *, digest: bool = False, **changes: Any) -> None:
-    """Write the file again with other metadata; None takes a value out."""
+    """Write the file again with other metadata."""
     from ecg.model_file import _digest
 
     with safe_open(path, "pt") as opened:
@@ -45,7 +45,7 @@ def rewrite(path: Path, *, digest: bool = False, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_loaded_network_answers_as_the_trained_one(name: str, tmp_path: Path) -> None:
+def test_a_loaded_network_gives_the_logits_of_the_trained_one(name: str, tmp_path: Path) -> None:
     config = TrainConfig(model=name, width_multiplier=0.1)
     network = build_model(config)
     for layer in network.modules():  # a trained network has seen some beats
@@ -79,9 +79,9 @@ def test_every_value_of_the_metadata_is_json(file: Path) -> None:
     [
         ({"project": "another"}, "does not say which network it holds"),
         ({"format": FORMAT + 1}, "newer version of this project .* Update the project"),
-        ({"format": "x"}, "of the unknown format \"x\""),
-        ({"format": 0}, "of the unknown format 0"),
-        ({"split": "changed"}, "does not have the digest it was written with"),
+        ({"format": "x"}, "unknown format \"x\""),
+        ({"format": 0}, "unknown format 0"),
+        ({"split": "changed"}, "the content does not match its digest"),
         ({"digest": True, "classes": ["N", "V"]}, "its classes is .* Use the version"),
         ({"digest": True, "sampling_rate": 125.0}, "its sampling_rate is 125.0"),
         ({"digest": True, "config": {"model": "gru"}}, "unknown model 'gru'; known: .* Use the"),
@@ -98,7 +98,7 @@ def test_a_file_that_this_version_cannot_use_is_refused(
     assert str(file) in str(refused.value)
 
 
-def test_weights_alone_are_no_model_file(tmp_path: Path) -> None:
+def test_a_file_of_weights_is_not_a_model_file(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"1.weight": torch.ones(3)}, path, {"epoch": "3"})
     with pytest.raises(DataError, match="python -m study export-model"):

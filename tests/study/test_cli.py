@@ -135,7 +135,7 @@ def test_looking_at_a_storage_that_is_not_there_makes_none(
         ("SPACE = Space(", "does not load: SyntaxError"),
         ("import nothing_of_that_name", "does not load: ModuleNotFoundError"),
         ("raise SystemExit", "does not load: SystemExit"),
-        ("A = 1", "must define SPACE = Space(...); search_spaces/imbalance.py is an example"),
+        ("A = 1", "does not define SPACE. Add SPACE = Space(...)"),
         (TINY.replace('"learning_rate"', '"learning_speed"'), "'learning_speed' is no field"),
         (TINY.replace('"model": "simple", ', ""), "the baseline has ['learning_rate', 'width"),
         (TINY.replace("3e-4}", "3.0}"), "the baseline's learning_rate = 3.0 is not in 0.0001 .."),
@@ -171,7 +171,7 @@ def test_an_unexpected_error_is_one_line(
     monkeypatch.setattr("study.run.command.run_study", broken)
     result = typed("run", "--storage", sqlite_url)
     assert (result.code, len(result.err.splitlines())) == (1, 1)
-    assert "LookupError: that is odd (unexpected; run again with --debug" in result.err
+    assert "unexpected LookupError: that is odd. Run again with --debug" in result.err
     assert "Traceback" in typed("run", "--storage", sqlite_url, "--debug").err
 
 

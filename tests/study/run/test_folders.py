@@ -253,7 +253,7 @@ def test_a_cache_folder(
     spoil(disk)
     beats = sources.load(data)
     (message,) = caplog.messages
-    assert "the heartbeats are not cached" in message
+    assert "cannot cache the heartbeats" in message
     assert reason in message
     assert disk.files() == set()
     mend(disk)

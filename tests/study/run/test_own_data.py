@@ -137,10 +137,10 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     write_lists(path)
     ended = run("--records-file", path)
     assert ended.code == 2
-    assert "use --split inter-patient with it" in ended.err
+    assert "Use --split inter-patient" in ended.err
     ended = run("--split", "inter-patient-00000000")
     assert ended.code == 2
-    assert "name the file as --records-file" in ended.err
+    assert "Pass that file as --records-file" in ended.err
 
 
 def test_classes_without_beats_are_said_before_a_study_starts(run: Command, lab: Path) -> None:
