@@ -1,10 +1,10 @@
 "use strict";
 
 const INK = "#222222"; // drawn in the colour of the text
-const NARROW = 620; // pixels, below which plots side by side go below one another
-const PANEL = 230; // pixels that each of them then is high
+const NARROW = 620; // pixels; on a narrower page plots side by side are stacked
+const PANEL = 230; // height of a stacked plot in pixels
 
-// Colours of the page, so that figures follow the light or dark scheme of the reader.
+// Use the page's colours, so that plots follow the reader's light or dark scheme.
 function themed(figure) {
   const css = getComputedStyle(document.documentElement);
   const text = css.getPropertyValue("--text").trim();
@@ -23,7 +23,7 @@ function themed(figure) {
   return { data, layout };
 }
 
-// Small plots side by side cannot be read on a phone: set each on a row.
+// Small plots side by side are unreadable on a phone: give each a row.
 function stack(data, layout) {
   const columns = layout.meta?.columns || 1;
   const named = data.filter((trace) => trace.name && trace.showlegend !== false).length;
@@ -74,7 +74,7 @@ async function draw(id) {
 
 async function drawAll() {
   for (const id of Object.keys(figures)) {
-    // What is folded has no width yet; it is drawn when it is opened.
+    // A folded plot has no width yet; it is drawn when it is opened.
     if (document.getElementById(id).closest("details:not([open])")) continue;
     await draw(id);
     await new Promise((done) => setTimeout(done)); // let the page answer in between
@@ -100,7 +100,7 @@ function cellValue(row, column) {
 }
 
 function compare(a, b) {
-  // What is missing comes last, whichever way the rest is sorted.
+  // Missing values are sorted last in `sortBy`.
   if (typeof a === "number" && typeof b === "number") return a - b;
   return String(a).localeCompare(String(b));
 }

@@ -18,6 +18,6 @@ def test_notebook_runs(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     script = tmp_path / "cells.py"
     script.write_text("\n".join("".join(cell["source"]) for cell in cells))
     monkeypatch.chdir(REPOSITORY / folder)
-    records = runpy.run_path(str(script))["records"]
-    assert isinstance(records, pd.DataFrame)
-    assert len(records) >= 24
+    trials = runpy.run_path(str(script))["trials"]
+    assert isinstance(trials, pd.DataFrame)
+    assert len(trials) >= 24
