@@ -30,6 +30,7 @@ Lead = Annotated[
         help="Lead of the records to cut beats from.", show_default="MLII or II, else the first"
     ),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 
 
@@ -162,6 +163,18 @@ ModelFile = Annotated[
 ]
 
 
+Networks = Annotated[
+    Path | None,
+    typer.Option(
+        parser=as_path,
+        metavar="FILE.py",
+        help="Python file that defines the model's network, if it is your own. It is run, but "
+        "only if it is unchanged since the training.",
+        show_default="none",
+    ),
+]
+
+
 @app.command()
 def predict(
     model: ModelFile,
@@ -190,7 +203,8 @@ def predict(
             show_default="none",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    networks: Networks = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Classify beats; write record, sample, time, class and five probabilities per beat.
@@ -203,7 +217,7 @@ def predict(
     from ecg.predict import caution_of, classify, count, find_beats, say_confusion
     from ecg.predict_files import write_annotations, write_csv
 
-    network = load_model(model, device)
+    network = load_model(model, device, networks=networks)
     found = find_beats(data, lead=lead, peaks=peaks)
     for note in found.notes:
         print(note)
@@ -234,7 +248,8 @@ def evaluate(
     log: Annotated[
         Path, typer.Option(help="File that logs each reading of a study's test part.")
     ] = Path("results/test-reads.jsonl"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    networks: Networks = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
     """Measure a model on the test part of its study's data, or on all beats of other data.
@@ -248,7 +263,7 @@ def evaluate(
     from ecg.predict import classify, count, fair_rows, say_confusion
     from ecg.test_part_log import log_reading
 
-    network = load_model(model, device)
+    network = load_model(model, device, networks=networks)
     resolved = sources.resolve(data)
     print(resolved.note)
     beats = sources.load(resolved.location, lead=lead)

@@ -19,9 +19,9 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ecg.errors import DataError, EcgError, UsageError
-from ecg.files import replacing
+from ecg.files import expanded, replacing
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE
-from ecg.networks import find_network
+from ecg.networks import MODELS, digest_of, find_network, load_user_file
 from ecg.training.checkpoint import content_digest
 from ecg.training.config import TrainConfig
 from ecg.training.data import Part, find_device, inputs, normalise
@@ -133,20 +133,29 @@ def save_model(
         beside.write_bytes(to_bytes(plain, metadata))
 
 
-def load_model(path: str | Path, device: str = "cpu") -> Model:
+def load_model(
+    path: str | Path, device: str = "cpu", *, networks: str | Path | None = None
+) -> Model:
     """Read a model file, as `python -m study export-model` writes it.
+
+    A model file contains no code. If its network is the user's own, the file that defines it must
+    be named or already loaded. It is run only if its text is the one the model was trained with.
 
     Args:
         path: path of the file.
         device: as for `find_device`.
+        networks: Python file that defines the network, such as a space file; None for a shipped
+            network, or one whose file has been loaded.
 
     Returns:
         The network, ready for (n, 187) beats.
 
     Raises:
-        UsageError: there is no such file, or the device is not known.
-        DataError: it is no model file of this project, damaged, of a newer format, or its
-            network is not known to this version. The message says what to do.
+        UsageError: there is no such file, `networks` does not load or is not needed, or the
+            device is unknown.
+        DataError: this is not a model file of this project, it is damaged or of a newer format,
+            its network is unknown, or `networks` is not the file it was trained with. The message
+            says what to do.
 
     Example:
         >>> import tempfile
@@ -164,9 +173,9 @@ def load_model(path: str | Path, device: str = "cpu") -> Model:
     path, place = Path(path), find_device(device)
     facts, weights = _read(path)
     _check_interface(path, facts)
-    _check_own_network(path, facts)
+    _require_network(path, facts, None if networks is None else expanded(networks))
     try:
-        config = TrainConfig.from_fields(facts.pop("config", {}))
+        config = TrainConfig.from_fields(facts.pop("config"))
     except EcgError as error:
         raise DataError(f"{path}: {error}. Use the version of the project that wrote it.") from None
     try:
@@ -203,7 +212,20 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise DataError(f"{path}: damaged ({error}). {EXPORT_AGAIN}") from None
     if facts.pop("digest", None) != _digest(metadata, weights):
         raise DataError(f"{path}: damaged: the content does not match its digest. {EXPORT_AGAIN}")
+    if not _is_described(facts):
+        raise DataError(f"{path}: does not say which network it holds. {EXPORT_AGAIN}")
     return facts, weights
+
+
+def _is_described(facts: Mapping[str, Any]) -> bool:
+    """Whether the metadata names the network, and the file of a user's own network."""
+    config, own = facts.get("config"), facts.get("own_network", {"file": "", "digest": ""})
+    return (
+        isinstance(config, dict)
+        and isinstance(config.get("model"), str)
+        and isinstance(own, dict)
+        and all(isinstance(own.get(name), str) for name in ("file", "digest"))
+    )
 
 
 def _check_format(path: Path, text: str) -> None:
@@ -226,22 +248,54 @@ def _check_interface(path: Path, facts: Mapping[str, Any]) -> None:
             )
 
 
-def _check_own_network(path: Path, facts: Mapping[str, Any]) -> None:
-    if (own := facts.get("own_network")) is None:
+def _require_network(path: Path, facts: Mapping[str, Any], networks: Path | None) -> None:
+    """Make sure that the network of a model file is known, and is the one that was trained.
+
+    Args:
+        path: path of the model file.
+        facts: metadata of the model file.
+        networks: as for `load_model`.
+    """
+    name, own = facts["config"].get("model"), facts.get("own_network")
+    if own is None:
+        if name not in MODELS:
+            raise DataError(
+                f"{path}: unknown model '{name}'; known: {', '.join(MODELS)}. Use the version of "
+                "the project that wrote the file."
+            )
+        if networks is not None:
+            raise UsageError(
+                f"{path}: its network '{name}' is shipped with this project. Leave `networks` out."
+            )
         return
-    name = facts.get("config", {}).get("model")
-    try:
-        digest = find_network(name).digest
-    except UsageError:
+    if networks is not None and _digest_of_networks(networks) != own["digest"]:
         raise DataError(
-            f"{path}: its network '{name}' is defined in the space file {own['file']}, not in this "
-            f"project. In Python, call search_spaces.find_space('{own['file']}') first."
-        ) from None
-    if digest != own["digest"]:
-        raise DataError(
-            f"{path}: the space file {own['file']} has changed since '{name}' was trained. Load "
-            "the file as it was then."
+            f"{path}: {networks} differs from the file {own['file']} that defined the network "
+            f"'{name}' in the training, so it was not run. Name an unchanged copy of {own['file']} "
+            "with `networks`."
         )
+    if networks is not None and not _is_known(name, own["digest"]):
+        load_user_file(networks)
+    if not _is_known(name, own["digest"]):
+        raise DataError(
+            f"{path}: its network '{name}' is your own, and a model file contains no code. Name "
+            f"an unchanged copy of {own['file']}, which defines it, with `networks`."
+        )
+
+
+def _is_known(name: str, digest: str) -> bool:
+    try:
+        return find_network(name).digest == digest
+    except UsageError:
+        return False
+
+
+def _digest_of_networks(networks: Path) -> str:
+    try:
+        return digest_of(networks)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise UsageError(f"`networks` {networks}: cannot be read ({reason}).") from None
 
 
 def _digest(metadata: Mapping[str, str], weights: Mapping[str, Tensor]) -> str:

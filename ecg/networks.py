@@ -4,13 +4,15 @@ Lists of spaces, plans and configurations need only this, and PyTorch takes seco
 """
 
 import hashlib
+import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from ecg.errors import UsageError
@@ -114,7 +116,7 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
         if any(one.kind not in named for one in parameters):
             raise UsageError(f"{where} must list its parameters by name, without * or **.")
         try:
-            text = file.read_text(encoding="utf-8")
+            digest = digest_of(file)
         except (OSError, ValueError):
             raise UsageError(f"{where} must be defined in a file.") from None
         _known[name] = Network(
@@ -124,11 +126,46 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
             parameters=tuple(one.name for one in parameters),
             file=file,
             line=line,
-            digest=hashlib.sha256(text.encode()).hexdigest(),
+            digest=digest,
         )
         return build
 
     return keep
+
+
+def load_user_file(path: Path) -> ModuleType:
+    """Run a user's Python file and return its module; the networks that it defines are known then.
+
+    Raises:
+        UsageError: there is no such file, or it fails; the message names the file.
+    """
+    if not os.path.isfile(path):  # False for a name that no file can have
+        raise UsageError(f"the file {path} does not exist")
+    spec = importlib.util.spec_from_file_location(f"user_file_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file. Name a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    forget_networks(path)
+    sys.modules[spec.name] = module  # dataclasses in the file look it up
+    try:
+        spec.loader.exec_module(module)
+    except UsageError as error:
+        is_named = str(error).startswith(f"{path.resolve()}:")  # with the line of a network
+        raise UsageError(str(error) if is_named else f"{path}: {error}") from None
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        raise UsageError(f"cannot load the file {path}: {kind}: {error}") from error
+    return module
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's text, whatever its line ends.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not UTF-8 text.
+    """
+    return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 
 
 def forget_networks(file: Path) -> None:

@@ -1,15 +1,12 @@
 """The search spaces, one file each, found by name or by file."""
 
-import importlib.util
-import os
 import pkgutil
-import sys
 from importlib import import_module
 from pathlib import Path
 
 from ecg.errors import UsageError
 from ecg.files import expanded
-from ecg.networks import forget_networks, network
+from ecg.networks import load_user_file, network
 from search_spaces.parameters import Choice, Params, Real, Whole
 from search_spaces.space import Space
 
@@ -55,23 +52,7 @@ def find_space(name: str) -> Space:
 
 
 def _load_file(path: Path) -> Space:
-    if not os.path.isfile(path):  # False for a name that no file can have
-        raise UsageError(f"the space file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"user_space_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"cannot import the space file {path}")
-    module = importlib.util.module_from_spec(spec)
-    forget_networks(path)
-    sys.modules[spec.name] = module  # dataclasses in the file look it up
-    try:
-        spec.loader.exec_module(module)
-    except UsageError as error:
-        is_named = str(error).startswith(f"{path.resolve()}:")  # with the line of a network
-        raise UsageError(str(error) if is_named else f"{path}: {error}") from None
-    except (Exception, SystemExit) as error:
-        kind = type(error).__name__
-        raise UsageError(f"cannot load the space file {path}: {kind}: {error}") from error
-    space = getattr(module, "SPACE", None)
+    space = getattr(load_user_file(path), "SPACE", None)
     if not isinstance(space, Space):
         raise UsageError(
             f"the space file {path} does not define SPACE. Add SPACE = Space(...), as in "

@@ -308,7 +308,7 @@ def test_audit_of_the_real_records(mitdb: Path, tmp_path: Path) -> None:
     # Rule: results/audit shows these numbers.
     text, (_, plot) = audit_report.write(audit(mitdb), tmp_path)
     assert "21,892 of 21,892 test beats (100.0%) come from records" in text
-    assert "grows by 120.00 per second" in text
+    assert "by 120.00 per second" in text
     assert "0 of 109,446 rows have the values of another row" in text
     assert plot.stat().st_size < 300_000
 

@@ -15,12 +15,13 @@ import ecg
 from ecg.cli import main
 from ecg.heartbeats import CLASSES
 from ecg.model_file import Model
+from ecg.networks import forget_networks, load_user_file
 from ecg.predict import count, detect_peaks, say_confusion
 from ecg.rhythm import SCALE, rhythm
 from ecg.sources.records import read_folder
 from ecg.sources.wfdb_files import read_record
 from ecg.test_part_log import readings_of
-from ecg.training import TrainConfig
+from ecg.training import TrainConfig, TrainingData, find_device, make_part, train
 from ecg.training.run import build_model
 from tests.support.made_records import make_record
 from tests.support.setting import Typed
@@ -242,6 +243,47 @@ def test_scores_on_the_training_database_carry_a_caution(run: Command, tmp_path:
         assert (
             "Caution: the network was trained on beats of this database" in done.out
         ) == cautious
+
+
+# --- A user's own network
+
+
+def test_an_own_network_predicts_and_is_evaluated_with_its_file(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Rule: the commands run the file that is named, and only with the text of the training.
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\nfrom ecg.networks import network\n\n"
+        '@network("linear")\ndef linear():\n'
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(187, 5))\n"
+    )
+    load_user_file(file)
+    beats = toy_heartbeats()
+    monkeypatch.setattr("ecg.sources.load", lambda *_, **__: beats)
+    data = TrainingData(
+        make_part(beats, np.arange(200), find_device("cpu")),
+        make_part(beats, np.arange(200, 300), find_device("cpu")),
+    )
+    trained = train(TrainConfig(model="linear", max_epochs=1), data)
+    model = tmp_path / "own.safetensors"
+    ecg.save_model(model, trained.config, trained.weights, {"source": "lab"})
+    forget_networks(file)  # as in another process
+
+    output = tmp_path / "beats.csv"
+    commands = (("predict", model, "toy", "-o", output), ("evaluate", model, "toy"))
+    for command in commands:
+        done = run(*command)
+        assert (done.code, output.exists()) == (1, False)
+        assert "Name an unchanged copy of mine.py, which defines it, with --networks." in done.err
+    for command in commands:
+        done = run(*command, "--networks", file)
+        assert done.code == 0, done.err
+        forget_networks(file)
+    expected = ecg.load_model(model, networks=file).labels(beats.signals)
+    assert [row["class"] for row in rows_of(output)] == [CLASSES[label] for label in expected]
+    assert say_confusion(count(beats.labels, expected)) in done.out
+    forget_networks(file)
 
 
 # --- Evaluate

@@ -79,7 +79,7 @@ def test_an_interrupted_download_resumes(server: Server, tmp_path: Path) -> None
     # The target does not exist before the last record; no record is downloaded twice.
     target = tmp_path / "mitdb"
     server.breaks_at = "203"
-    with pytest.raises(NetworkError, match=r"record 203: .* was interrupted \(ConnectionResetError"):
+    with pytest.raises(NetworkError, match=r"record 203: .* interrupted \(ConnectionResetError"):
         fetch.fetch_mitdb(target)
     assert not target.exists()
     server.breaks_at = ""
@@ -125,7 +125,7 @@ def test_without_a_network_it_fails_at_once(
         raise fault
 
     monkeypatch.setattr(fetch, "urlopen", unreachable)
-    with pytest.raises(NetworkError, match=r"cannot reach https://physionet\.org/ .* Check the net"):
+    with pytest.raises(NetworkError, match=r"cannot reach .*physionet\.org/ .* Check the net"):
         fetch.fetch_mitdb(tmp_path / "mitdb")
     assert _names(tmp_path) == []
 

@@ -201,7 +201,7 @@ def test_the_advice_fits_the_fault(
     assert message.startswith(f"{path}: ")
     assert cause in message
     assert advice in message
-    assert "download again" not in message
+    assert "Download it again" not in message
 
 
 def test_the_same_file_twice_is_refused(folder: Path) -> None:

@@ -165,7 +165,7 @@ def test_an_incomplete_set_of_records_is_used_and_reported(data: Path, mitdb: Pa
         shutil.copy(mitdb / name, data)
     note = resolve().note
     assert "only 1 of the 48 MIT-BIH records are there, without 101, 102, 103, ..." in note
-    assert "without header or annotations (.atr) are left out: 101" in note
+    assert "left out records without header or annotations (.atr): 101" in note
 
 
 def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_a_storage_folder_in_mid_trial_that_is_not_mended(
 @broken
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("checkpoints", "no checkpoint in"), ("artifacts", "is kept without its weights")],
+    [("checkpoints", "cannot save a checkpoint in"), ("artifacts", "is kept without its weights")],
 )
 def test_a_folder_of_lesser_files(
     run: Command, mount: Mount, tmp_path: Path, caplog: pytest.LogCaptureFixture,

@@ -124,7 +124,7 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     split = ("--split", "inter-patient", "--records-file", path)
     for text, cause in (
         ("train = ['p0']\nvalidation = ['p1']\ntest = ['p0']", "record p0 is in train and in test"),
-        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file names the record x"),
+        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file lists the record x"),
         (
             "train = ['p0']\nvalidation = ['p1']\ntest = ['p2']\n[patients]\na = ['p0', 'p2']",
             "one patient is in two parts",
