@@ -20,6 +20,7 @@ from study.plots.curves import learning_curves
 from study.plots.heartbeats import sample_heartbeats
 from study.plots.history import objective_by_epochs, objective_by_time, optimisation_history
 from study.plots.imbalance import imbalance_answers, winners
+from study.plots.mistakes import confident_mistakes
 from study.plots.parameters import (
     contours,
     importances,
@@ -27,6 +28,7 @@ from study.plots.parameters import (
     parameter_importances,
     slices,
 )
+from study.plots.predictions import precision_recall_curves, reliability_diagram
 from study.plots.published import published_table, published_tables
 from study.plots.style import NothingToDrawError
 
@@ -34,6 +36,7 @@ __all__ = [
     "PLOTS",
     "NothingToDrawError",
     "Plot",
+    "confident_mistakes",
     "confusion_matrix",
     "contours",
     "imbalance_answers",
@@ -45,9 +48,11 @@ __all__ = [
     "parallel_coordinates",
     "parameter_importances",
     "per_class_scores",
+    "precision_recall_curves",
     "published_table",
     "published_tables",
     "recall_by_precision",
+    "reliability_diagram",
     "sample_heartbeats",
     "slices",
     "winners",
@@ -63,7 +68,7 @@ class Plot:
         title: what a reader sees.
         draw: makes the figure from the trials of a study.
         shows: a sentence or two on what it shows and what it cannot show.
-        part: of a report: "winner", "search" or "more".
+        part: of a report: "winner", "mistakes", "search" or "more".
         of_search: needs sampled parameters, which planned runs do not have.
         on_dashboard: is saved for the dashboard, which lacks a plot like it.
     """
@@ -104,6 +109,28 @@ PLOTS = (
         "winner",
     ),
     Plot(
+        "mistakes", "Mistakes made with the most confidence", confident_mistakes,
+        "Each row is a pair, true class first, with its number of mistakes, and shows the three "
+        "of highest probability: record and time (min:s) lead to the place in the recording. A "
+        "confident mistake may also be a wrong label.",
+        "mistakes",
+    ),
+    Plot(
+        "reliability", "Reliability of the probabilities", reliability_diagram,
+        "Confidence is the probability of the predicted class, in 10 bins of equal width. Below "
+        "the diagonal the network is too confident, above it too cautious. ECE, the expected "
+        "calibration error, is the mean gap over all beats. Bars are 95% intervals of single "
+        "bins, wide where a bin has few beats.",
+        "mistakes", on_dashboard=True,
+    ),
+    Plot(
+        "pr-curves", "Precision and recall at every threshold", precision_recall_curves,
+        "Lines follow the threshold on the probability of a class; marks are the predictions as "
+        "made, by the highest probability. AP, average precision, is the area under a line. For "
+        "a rare class it rests on few beats.",
+        "mistakes", on_dashboard=True,
+    ),
+    Plot(
         "history", "Optimisation history", optimisation_history,
         "The line is the best score so far. A flat end means that the search found nothing "
         "better, not that there is nothing better.",
@@ -129,9 +156,9 @@ PLOTS = (
     ),
     Plot(
         "importances", "Importances of the parameters", parameter_importances,
-        "How strongly a parameter separates the better trials from the others, with an interval "
-        "from resampling the trials. It does not show the direction of an effect, and holds only "
-        "within the ranges searched.",
+        "How strongly a parameter separates the better trials from the others (PED-ANOVA), with "
+        "an interval from resampling the trials. It does not show the direction of an effect, and "
+        "holds only within the ranges searched.",
         of_search=True,
     ),
     Plot(

@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 from ecg.heartbeats import CLASS_TITLES, CLASSES
 from ecg.metrics import per_class
 from study.plots.style import (
+    BLACK_FROM,
     GREY,
     INK,
     SCALE,
@@ -53,12 +54,19 @@ def confusion_matrix(
     figure = go.Figure(
         go.Heatmap(
             z=shares, x=list(CLASSES), y=list(CLASS_TITLES), zmin=0, zmax=1, colorscale=SCALE,
-            text=counts, texttemplate="%{text:,}<br>%{z:.1%}", textfont_size=12, xgap=2, ygap=2,
+            text=counts, xgap=2, ygap=2,
             hovertemplate="true %{y}<br>predicted %{x}<br>%{text:,} beats, "
             "%{z:.2%} of the true class<extra></extra>",
             showscale=False,
         )
     )  # fmt: skip
+    for colour, is_dark in (("#000000", shares >= BLACK_FROM), ("#ffffff", shares < BLACK_FROM)):
+        cells = list(zip(*np.nonzero(is_dark), strict=True))
+        figure.add_scatter(
+            x=[CLASSES[column] for _, column in cells], y=[CLASS_TITLES[row] for row, _ in cells],
+            text=[f"{counts[at]:,}<br>{_percent(shares[at])}" for at in cells], mode="text",
+            textfont={"size": 12, "color": colour}, hoverinfo="skip", showlegend=False,
+        )  # fmt: skip
     styled(figure, x="predicted class", height=400)
     labels = [
         title.replace("Supra", "Supra-<br>").replace(" ", "<br>", 1) for title in CLASS_TITLES
@@ -68,7 +76,7 @@ def confusion_matrix(
     )
     figure.update_xaxes(side="top", showgrid=False)
     figure.update_yaxes(showgrid=False, title_text="true class", title_standoff=8)
-    figure.update_layout(margin={"t": 60, "l": 10, "b": 10})
+    figure.update_layout(margin={"t": 75, "l": 10, "b": 10})
     return figure
 
 
@@ -158,6 +166,11 @@ def per_class_scores(trials: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(autorange="reversed", tickvals=CLASS_TITLES, ticktext=labels)
     figure.update_layout(legend={"y": 1.1}, margin={"t": 70, "l": 10})
     return figure
+
+
+def _percent(share: float) -> str:
+    """Return a share in at most five characters, so that it fits a cell on a phone."""
+    return "100%" if share == 1 else f"{share:.1%}"
 
 
 def _trial(trials: pd.DataFrame, number: int) -> pd.Series:

@@ -70,6 +70,8 @@ def learning_curves(trials: pd.DataFrame) -> go.Figure:
         title_text="validation loss (cross-entropy)", **log_ticks(losses), row=2, col=1
     )
     figure.update_xaxes(title_text="epoch", row=2, col=1)
+    if ended["last_epoch"].max() <= 10:
+        figure.update_xaxes(dtick=1)  # no half epochs
     return styled(figure, height=720)
 
 

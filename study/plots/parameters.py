@@ -132,8 +132,8 @@ def parameter_importances(trials: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(range=[0, 1.02])
-    return styled(figure, x="importance (PED-ANOVA), 95% interval", height=130 + 45 * len(found))
+    figure.update_xaxes(range=[-0.03, 1.03])
+    return styled(figure, x="importance, 95% interval", height=130 + 45 * len(found))
 
 
 def importances(trials: pd.DataFrame) -> dict[str, float]:

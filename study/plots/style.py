@@ -26,6 +26,7 @@ MARK_HEIGHT = 20  # pixels that a mark adds to a plot
 Drawn = TypeVar("Drawn", bound=Callable[..., go.Figure])
 INK = "#222222"  # drawn in the colour of the text, on a dark page too
 SCALE = "Cividis"  # readable with any kind of colour vision, and in print
+BLACK_FROM = 0.47  # of that scale: black text has a contrast of 4.5:1 from here on, white before
 
 
 class NothingToDrawError(EcgError):
@@ -220,7 +221,7 @@ def add_key(figure: go.Figure, title: str, **look: Any) -> None:
 
 
 def log_ticks(values: Iterable[float]) -> dict[str, Any]:
-    """Return a logarithmic axis with labels at 1, 2 and 5, or only at powers of ten if it is long.
+    """Return a logarithmic axis with three labels or more: powers of ten, else steps between them.
 
     Args:
         values: that the axis shows; only positive ones count.
@@ -236,6 +237,11 @@ def log_ticks(values: Iterable[float]) -> dict[str, Any]:
             powers = range(math.floor(low) - 1, math.ceil(high) + 1)
             ticks = [step * 10.0**power for power in powers for step in steps]
             shown = [tick for tick in ticks if low - pad <= math.log10(tick) <= high + pad]
+    if len(shown) < 3:  # less than a step between two powers of ten: even steps
+        bottom, top = 10 ** (low - pad), 10 ** (high + pad)
+        power = 10.0 ** math.floor(math.log10((top - bottom) / 3))
+        step = next(power * n for n in (5, 2, 1) if (top - bottom) / (power * n) >= 3)
+        shown = [step * n for n in range(math.ceil(bottom / step), math.floor(top / step) + 1)]
     return {
         "type": "log", "tickvals": shown, "ticktext": [f"{tick:g}" for tick in shown],
         "range": [low - pad, high + pad],
@@ -309,6 +315,7 @@ def styled(
             "y": 1.02,
             "x": 0,
             "bgcolor": "rgba(0,0,0,0)",
+            "traceorder": "normal",  # not by group, which would set one entry per line
         },
         hoverlabel={"align": "left"},
         meta={"columns": columns},
@@ -349,7 +356,7 @@ def mark(figure: go.Figure, text: str) -> None:
         title={
             "text": plain(text),
             **{"x": 0.99, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6}},
-            **{"xref": "container", "yref": "container", "font": {"size": 12, "color": VERMILLION}},
+            **{"xref": "container", "yref": "container", "font": {"size": 12, "color": INK}},
         },
         height=figure.layout.height + MARK_HEIGHT,
         margin_t=figure.layout.margin.t + MARK_HEIGHT,

@@ -22,7 +22,7 @@ WIDTH = 900  # pixels
 DARK = """<style>@media (prefers-color-scheme: dark) {
 .main-svg > rect, .bglayer .bg { fill: #17181a !important; }
 .annotation .bg { fill: #17181a !important; fill-opacity: 0.75 !important; }
-text:not(.hm text):not(.heatmap-label text) { fill: #e8e8e6 !important; }
+text:not(.textpoint text) { fill: #e8e8e6 !important; }
 [style*="stroke: rgb(34, 34, 34)"] { stroke: #e8e8e6 !important; }
 [style*="fill: rgb(34, 34, 34)"]:not(text) { fill: #e8e8e6 !important; }
 .gridlayer path, .zerolinelayer path { stroke: #3d4045 !important; }

@@ -32,7 +32,12 @@ from study.wording import warn_of_limits
 
 # Drawn side by side where there is room.
 PAIRS = {"confusion": "per-class", "epochs": "time"}
-PARTS = {"winner": "The winner", "search": "The search", "more": "More plots"}
+PARTS = {
+    "winner": "The winner",
+    "mistakes": "What the winner gets wrong",
+    "search": "The search",
+    "more": "More plots",
+}
 
 
 @dataclass

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ecg.heartbeats import CLASS_TITLES, CLASSES
+from study.plots.style import BLACK_FROM
 
 # Not with pyplot, which keeps every figure and needs the main thread.
 COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
@@ -39,7 +40,7 @@ def confusion_image(confusion: Sequence[Sequence[int]], limits: str = "") -> byt
         share = shares[row, column]
         axes.text(
             column, row, f"{counts[row, column]:,}\n{share:.1%}", ha="center", va="center",
-            fontsize=8, color="black" if share > 0.55 else "white",
+            fontsize=8, color="black" if share >= BLACK_FROM else "white",
         )  # fmt: skip
     titles = [title.replace(" ", "\n") for title in CLASS_TITLES]
     axes.set_xticks(range(len(CLASSES)), titles, fontsize=7)

@@ -24,11 +24,13 @@ function themed(figure) {
 }
 
 // Small plots side by side are unreadable on a phone: give each a row.
-function stack(data, layout) {
+function stack(data, layout, width) {
   const columns = layout.meta?.columns || 1;
-  const named = data.filter((trace) => trace.name && trace.showlegend !== false).length;
-  const legend = named > 1 ? 22 * Math.ceil(named / 2) : 0;
-  layout.legend = { ...layout.legend, font: { size: 11 }, entrywidth: 90 };
+  const named = data.filter((trace) => trace.name && trace.showlegend !== false);
+  const longest = Math.max(0, ...named.map((trace) => trace.name.length));
+  const perRow = Math.max(1, Math.floor((width - 80) / (45 + 6.5 * longest)));
+  const legend = named.length > 1 ? 20 * Math.ceil(named.length / perRow) : 0;
+  layout.legend = { ...layout.legend, font: { size: 11 } };
   if (columns < 2) {
     layout.height += legend;
     return;
@@ -66,7 +68,7 @@ const config = { responsive: true, displaylogo: false, displayModeBar: false };
 async function draw(id) {
   const place = document.getElementById(id);
   const { data, layout } = themed(figures[id]);
-  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout);
+  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout, place.clientWidth);
   place.style.height = `${layout.height}px`;
   await Plotly.react(place, data, layout, config);
   place.dataset.drawn = "yes";
