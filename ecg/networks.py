@@ -4,15 +4,15 @@ Lists of spaces, plans and configurations need only this, and PyTorch takes seco
 """
 
 import hashlib
-import importlib.util
 import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from ecg.errors import UsageError
@@ -133,22 +133,29 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
     return keep
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles the text that is there: a compiled file beside it may be of another text."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def load_user_file(path: Path) -> ModuleType:
-    """Run a user's Python file and return its module; the networks that it defines are known then.
+    """Run a user's Python file and return its module; this registers the networks it defines.
 
     Raises:
         UsageError: there is no such file, or it fails; the message names the file.
     """
     if not os.path.isfile(path):  # False for a name that no file can have
         raise UsageError(f"the file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"user_file_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file. Name a file that ends in .py.")
-    module = importlib.util.module_from_spec(spec)
+    name = f"user_file_{path.stem}"
+    loader = _FromSource(name, str(path))
+    module = ModuleType(name)
+    module.__file__ = str(path)
     forget_networks(path)
-    sys.modules[spec.name] = module  # dataclasses in the file look it up
+    sys.modules[name] = module  # dataclasses in the file look it up
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except UsageError as error:
         is_named = str(error).startswith(f"{path.resolve()}:")  # with the line of a network
         raise UsageError(str(error) if is_named else f"{path}: {error}") from None

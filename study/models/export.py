@@ -1,5 +1,6 @@
 """`study export-model`: exports the network of a trial as a self-describing file."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from ecg.errors import DataError, UsageError
 from ecg.model_file import save_model
+from ecg.networks import MODELS
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.files import OutputError
@@ -85,7 +87,7 @@ def export_model(
         space: file that defines the study's networks; None for the file the study was run with.
 
     Returns:
-        A sentence that says what was written.
+        A sentence that says what was written, and the command that uses it.
 
     Raises:
         UsageError: there is no such study or trial, its weights were not kept, or the name of the
@@ -101,18 +103,24 @@ def export_model(
         raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
     rows = read_study(url, study, ("config",)).rows
     models = [row["config"]["model"] for row in rows if "config" in row]
-    load_networks(url, study, models, space)
+    networks = load_networks(url, study, models, space)
     chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
     try:
         _write(chosen, output, kind)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
     value, objective = chosen.row["value"], chosen.study.identity.get("objective")
-    return (
+    written = (
         f"{output}: trial {chosen.row['number']} of '{chosen.study.name}' "
         f"({chosen.config.model}; {say_parameters(parameters_of(chosen.row.items()))}; validation "
         f"{score_title(objective)} {value:.4f}), {output.stat().st_size / 1e6:.1f} MB"
     )
+    if kind != "safetensors":
+        return written
+    words = ["python", "-m", "ecg", "predict", str(output), "DATA", "-o", "beats.csv"]
+    if networks is not None and chosen.config.model not in MODELS:
+        words += ["--networks", networks]
+    return f"{written}\nnext: {shlex.join(words)}"
 
 
 def find_trial(url: str, name: str, number: int | None = None) -> Chosen:

@@ -53,6 +53,7 @@ def test_own_networks_are_searched_confirmed_and_exported(
     model = tmp_path / "best.safetensors"
     done = typed("export-model", NAME, "-o", model, "--storage", sqlite_url)
     assert done.code == 0, done.err
+    assert f"-o beats.csv --networks {file}" in done.out.replace("\n", " ")
     beats = np.random.default_rng(0).normal(size=(4, 187)).astype(np.float32)
     first = ecg.load_model(model).probabilities(beats)
     assert first.shape == (4, 5)
