@@ -2,6 +2,7 @@
 
 import ast
 import os
+import py_compile
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def test_a_users_file_is_read_again_each_time(tmp_path: Path) -> None:
     path = tmp_path / "full.py"
     path.write_text(USER_SPACE)
     before, times = find_space(str(path)).digest, path.stat()
+    py_compile.compile(str(path))
     path.write_text(USER_SPACE.replace("2.0)", "1.5)"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert find_space(str(path)).digest != before
