@@ -302,8 +302,8 @@ def _name_rows(found: Audit, indices: NDArray[np.int64]) -> str:
 
 def _write_whole(path: Path, content: bytes) -> None:
     try:
-        with replacing(path) as beside:
-            beside.write_bytes(content)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise UsageError(
             f"`output` {path.parent}: cannot write {path.name} ({error.strerror or error}). "

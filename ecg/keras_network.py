@@ -14,7 +14,7 @@ from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH
-from ecg.models import BesideRhythm, GlobalAveragePool, ResidualBlock
+from ecg.models import GlobalAveragePool, ResidualBlock, WithRhythm
 from ecg.rhythm import RHYTHM_LENGTH
 from ecg.training.adjustment import LogitShift
 from ecg.training.config import TrainConfig
@@ -43,8 +43,8 @@ def save_keras(path: Path, config: TrainConfig, weights: Mapping[str, Tensor]) -
     with tempfile.TemporaryDirectory(prefix="ecg-keras-") as folder:
         file = Path(folder) / "network.keras"  # Keras requires this suffix
         model.save(file)
-        with replacing(path) as beside:
-            shutil.copyfile(file, beside)
+        with replacing(path) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def as_keras(network: nn.Module) -> Any:
@@ -117,7 +117,7 @@ def _apply(
         body = _apply(keras, module.body, x, inputs, copies)
         skip = _apply(keras, module.skip, x, inputs, copies)
         return keras.layers.ReLU()(keras.layers.Add()([body, skip]))
-    if isinstance(module, BesideRhythm):
+    if isinstance(module, WithRhythm):
         features = _apply(keras, module.features, x, inputs, copies)
         inputs["rhythm"] = keras.Input((RHYTHM_LENGTH,), name="rhythm")
         return keras.layers.Concatenate()([features, inputs["rhythm"]])

@@ -129,8 +129,8 @@ def save_model(
     metadata |= {name: json.dumps(value) for name, value in described.items()}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     metadata["digest"] = json.dumps(_digest(metadata, plain))
-    with replacing(path) as beside:
-        beside.write_bytes(to_bytes(plain, metadata))
+    with replacing(path) as temporary:
+        temporary.write_bytes(to_bytes(plain, metadata))
 
 
 def load_model(

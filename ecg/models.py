@@ -34,14 +34,14 @@ class Shape:
         width: multiplies every number of channels and hidden units.
         kernel: multiplies the kernel size 5, rounded to the nearest odd number.
         dropout: multiplies every dropout probability, capped at 0.9.
-        beside: how many numbers are appended to the flattened features, 0 in the published
+        extra: how many numbers are appended to the flattened features, 0 in the published
             networks.
     """
 
     width: float = 1.0
     kernel: float = 1.0
     dropout: float = 1.0
-    beside: int = 0
+    extra: int = 0
 
     def units(self, published: int) -> int:
         """Return the number of channels or units that replaces the published one."""
@@ -138,13 +138,13 @@ def shaped(layers: Shaped) -> Callable[..., nn.Sequential]:
         dropout_multiplier: float = 1.0,
         rhythm: object = None,
     ) -> nn.Sequential:
-        beside = RHYTHM_LENGTH if rhythm else 0
-        shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, beside)
+        extra = RHYTHM_LENGTH if rhythm else 0
+        shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, extra)
         image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
         modules = [image, *layers(shape)]
         if rhythm:
             flat = next(i for i, one in enumerate(modules, 1) if isinstance(one, nn.Flatten))
-            modules = [BesideRhythm(nn.Sequential(*modules[:flat])), *modules[flat:]]
+            modules = [WithRhythm(nn.Sequential(*modules[:flat])), *modules[flat:]]
         network = nn.Sequential(*modules)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
@@ -169,7 +169,7 @@ class GlobalAveragePool(nn.Module):
         return x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
 
 
-class BesideRhythm(nn.Module):
+class WithRhythm(nn.Module):
     """Appends the numbers of the rhythm to the features of the beat.
 
     Args:
@@ -201,7 +201,7 @@ def simple(shape: Shape) -> nn.Sequential:
         *(shape.conv(a, b), nn.ReLU()),
         *(shape.conv(b, c), nn.ReLU()),
         *(GlobalAveragePool(), nn.Flatten()),  # (batch, 128)
-        nn.Linear(c + shape.beside, len(CLASSES)),
+        nn.Linear(c + shape.extra, len(CLASSES)),
     )
 
 
@@ -215,7 +215,7 @@ def four_layer(shape: Shape) -> nn.Sequential:
         *(*_conv_bn_relu(shape, b, c), shape.drop(0.3)),
         *(*_conv_bn_relu(shape, c, d), shape.drop(0.3)),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d + shape.beside, len(CLASSES)),
+        nn.Linear(d + shape.extra, len(CLASSES)),
     )
 
 
@@ -249,7 +249,7 @@ def residual(shape: Shape) -> nn.Sequential:
         ResidualBlock(shape, c, d),
         ResidualBlock(shape, d, d),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d + shape.beside, len(CLASSES)),
+        nn.Linear(d + shape.extra, len(CLASSES)),
     )
 
 
@@ -270,7 +270,7 @@ def _coupled(shape: Shape) -> nn.Sequential:
             nn.MaxPool2d((1, 2)),
         ),  # (batch, 128, 1, 46)
         nn.Flatten(),
-        nn.Linear(b * pooled + shape.beside, hidden),
+        nn.Linear(b * pooled + shape.extra, hidden),
         *(nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),

@@ -134,7 +134,7 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
 
 
 class _FromSource(SourceFileLoader):
-    """Compiles the text that is there: a compiled file beside it may be of another text."""
+    """Compiles the text that is there: a compiled file may be of an earlier text."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)

@@ -90,5 +90,5 @@ def save_onnx(
     described |= {"project": PROJECT, "format": FORMAT}
     onnx.helper.set_model_props(model, {name: json.dumps(v) for name, v in described.items()})
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as beside:
-        beside.write_bytes(model.SerializeToString())
+    with replacing(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())

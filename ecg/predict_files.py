@@ -40,7 +40,10 @@ def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32])
         strict=True,
     )
     try:
-        with replacing(path) as beside, beside.open("x", newline="", encoding="utf-8") as file:
+        with (
+            replacing(path) as temporary,
+            temporary.open("x", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEADER)
             writer.writerows(columns)
@@ -83,8 +86,8 @@ def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]
                     symbol=[CLASSES[label] for label in labels[rows]], fs=record.rate,
                     write_dir=inner,
                 )  # fmt: skip
-                with replacing(path) as beside:
-                    shutil.copyfile(Path(inner) / path.name, beside)
+                with replacing(path) as temporary:
+                    shutil.copyfile(Path(inner) / path.name, temporary)
         except OSError as error:
             raise EcgError(f"cannot write {path}: {error.strerror or error}") from None
         written.append(path)

@@ -138,7 +138,7 @@ class Space:
         for one, other in combinations(searched, 2):
             for values in product(one.grid(2), other.grid(2)):
                 params = dict(zip((one.name, other.name), values, strict=True))
-                if not self._can_be(params):
+                if not self._can_occur(params):
                     continue
                 if self._field(one) == self._field(other):
                     raise UsageError(
@@ -147,7 +147,7 @@ class Space:
                     )
                 self._configure_part(params)
 
-    def _can_be(self, params: Params) -> bool:
+    def _can_occur(self, params: Params) -> bool:
         """Whether these values can occur together, for some values of the other parameters."""
         allowed = {name: {value} for name, value in params.items()}
         for parameter in reversed(self.parameters):  # children before their parents
@@ -163,7 +163,7 @@ class Space:
         for parameter in self.parameters:
             if self._field(parameter) == "model" and parameter.name not in params:
                 with_model = ({parameter.name: value, **params} for value in parameter.grid(2))
-                params = next(filter(self._can_be, with_model), params)
+                params = next(filter(self._can_occur, with_model), params)
         return self.configure(params)
 
     def own_networks(self) -> list[Network]:

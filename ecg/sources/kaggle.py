@@ -56,7 +56,7 @@ def read_pair(train: CsvFile, test: CsvFile, *, source: str = SUBSET) -> Heartbe
     labels = np.concatenate([train_labels, test_labels])
     if np.array_equal(train_signals, test_signals) and np.array_equal(train_labels, test_labels):
         raise DataError(
-            f"{test}: has the same rows as {train.name}, so every test row would be in training. "
+            f"{test}: has the same rows as {train.name}, so every test row is also in training. "
             f"{ADVICE}"
         )
     if len(labels) >= ENOUGH and labels.max() <= 1:

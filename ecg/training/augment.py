@@ -30,7 +30,7 @@ def jittered(signals: Tensor, strength: float) -> Tensor:
     Returns:
         A tensor of the same shape.
     """
-    beats, beside = signals[..., :BEAT_LENGTH], signals[..., BEAT_LENGTH:]
+    beats, rest = signals[..., :BEAT_LENGTH], signals[..., BEAT_LENGTH:]
     draws = torch.rand(5, len(beats), 1, 1, device=signals.device)
     stretch, shift, amplitude, phase, rate = draws  # (batch, 1, 1) each
     time = torch.arange(BEAT_LENGTH, device=signals.device)  # (187,) samples
@@ -43,7 +43,7 @@ def jittered(signals: Tensor, strength: float) -> Tensor:
     turns = phase + (slow + (fast - slow) * rate) / SAMPLING_RATE * time
     drift = DRIFT * strength * amplitude * torch.sin(2 * math.pi * turns)
     noise = NOISE * strength * torch.randn_like(moved)
-    return torch.cat([moved + drift + noise, beside], -1)
+    return torch.cat([moved + drift + noise, rest], -1)
 
 
 def mixed(signals: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
