@@ -177,7 +177,10 @@ def load_model(
     try:
         config = TrainConfig.from_fields(facts.pop("config"))
     except EcgError as error:
-        raise DataError(f"{path}: {error}. Use the version of the project that wrote it.") from None
+        reason = str(error).rstrip(".")
+        raise DataError(
+            f"{path}: {reason}. Use the version of the project that wrote it."
+        ) from None
     try:
         network = restore(config, weights, place).eval()
     except RuntimeError:

@@ -1,4 +1,9 @@
-"""The shared trainer: trains epoch by epoch until the validation loss stops falling."""
+"""The shared trainer: trains epoch by epoch until the validation loss stops falling.
+
+Early stopping, the scheduler and the choice of weights use the unweighted validation loss, whatever
+the class weights. In the published code, nearly every batch holds one class, so the weights cancel
+there. It also makes the losses of all trials comparable.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +32,8 @@ def train(
 ) -> TrainResult:
     """Train one network by the published protocol.
 
-    Early stopping, the scheduler and the choice of weights use the unweighted validation loss,
-    whatever the class weights. In the published code, nearly every batch holds one class, so the
-    weights cancel there; and the losses of all trials are comparable. The same configuration on
-    the same CPU and number of threads gives a bit-identical result, even if resumed. The host
-    waits for the device once per epoch.
+    The same configuration on the same CPU and number of threads gives a bit-identical result,
+    even if resumed. The host waits for the device once per epoch.
 
     Args:
         config: configuration of the run.
@@ -62,9 +64,7 @@ def train(
     device = data.device
     precision = find_precision(precision, device)
     with torch.random.fork_rng(_cuda_indices(device)), computing_in(precision, device):
-        run, seconds_before = (
-            checkpoint.resume(config, data) if checkpoint else (Run(config, data), 0.0)
-        )
+        run, before = checkpoint.resume(config, data) if checkpoint else (Run(config, data), 0.0)
         for epoch in run.epochs:
             if on_epoch is not None:
                 on_epoch(epoch)
@@ -74,13 +74,13 @@ def train(
             pruned = on_epoch is not None and on_epoch(epoch)
             stop_reason = "pruned" if pruned else run.stop_reason
             if checkpoint and stop_reason is None:
-                checkpoint.save_if_due(run, seconds_before + time.perf_counter() - began)
+                checkpoint.save_if_due(run, before + time.perf_counter() - began)
     return TrainResult(
         config=config,
         epochs=tuple(run.epochs),
         best_epoch=run.stopping.best_epoch,
         stop_reason=stop_reason,
-        seconds=seconds_before + time.perf_counter() - began,
+        seconds=before + time.perf_counter() - began,
         weights=run.best_weights,
     )
 
