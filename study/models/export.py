@@ -143,14 +143,14 @@ def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
         row = rows[number]
     else:
         raise UsageError(
-            f"the study '{name}' has no complete trial {number}. Name one of its complete trials: "
+            f"The study '{name}' has no complete trial {number}. Name one of its complete trials: "
             f"{', '.join(map(str, rows))}."
         )
     files = _weights(url, name)
     if (trained := number_of_training(row)) not in files:
         there = ", ".join(map(str, sorted(files)))
         raise UsageError(
-            f"the weights of trial {row['number']} of '{name}' were not kept; trials with weights: "
+            f"The weights of trial {row['number']} of '{name}' were not kept; trials with weights: "
             f"{there or 'none'}. Name one of them with --trial, or train with --keep all."
         )
     return Chosen(study, row, files[trained])
@@ -167,7 +167,7 @@ def find_confirmed(url: str, name: str) -> Chosen:
     except UsageError:
         read_study(url, name, ())  # reports a wrong name of the study itself
         raise UsageError(
-            f"the study '{name}' is not confirmed yet. Confirm it with: python -m study confirm "
+            f"The study '{name}' is not confirmed yet. Confirm it with: python -m study confirm "
             f"{name}"
         ) from None
     runs: dict[str, list[Row]] = defaultdict(list)
@@ -178,7 +178,7 @@ def find_confirmed(url: str, name: str) -> Chosen:
     kept = [row for row in best if row["number"] in files]
     if not kept:
         raise UsageError(
-            f"no weights of the winner of '{study.name}' were kept. Confirm with --keep all, or "
+            f"No weights of the winner of '{study.name}' were kept. Confirm with --keep all, or "
             "name a trial of the search with --trial."
         )
     row = max(kept, key=lambda one: one["value"])
@@ -207,7 +207,7 @@ def _complete(study: StudyRows) -> dict[int, Row]:
         if row["state"] == "complete" and row["value"] is not None and "config" in row
     }
     if not rows:
-        raise UsageError(f"the study '{study.name}' has no complete trial yet. Run it first.")
+        raise UsageError(f"The study '{study.name}' has no complete trial yet. Run it first.")
     return rows
 
 

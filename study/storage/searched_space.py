@@ -31,8 +31,8 @@ def find_searched_space(url: str, study: str, file: str | None = None) -> Space:
         space = find_space(file)
     except UsageError as error:
         raise UsageError(
-            f"the space of the study '{study}' cannot be loaded: {str(error).rstrip('.')}. Name its "
-            "file with --space"
+            f"the space of the study '{study}' cannot be loaded: {error}. Name its file with "
+            "--space"
         ) from None
     if (space.name, space.digest) != (identity["space"], identity["space_digest"]):
         raise UsageError(
