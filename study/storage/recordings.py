@@ -20,8 +20,7 @@ from ecg.errors import DataError, UsageError
 from ecg.metrics import OBJECTIVES, per_class
 from ecg.training import Epoch
 from ecg.training.early_stopping import EarlyStopping
-from search_spaces import Space
-from search_spaces.space import Choice, Real
+from search_spaces import Choice, Real, Space
 from study.storage.attributes import key_of
 from study.storage.files import write_text
 from study.storage.results_checks import check_confusion

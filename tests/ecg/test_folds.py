@@ -123,7 +123,7 @@ def test_the_name_of_folds_is_that_of_a_split_by_patient() -> None:
         ("inter-patient-1-folds", "must be from 2 to 20, not 1"),
         ("inter-patient-21-folds", "must be from 2 to 20, not 21"),
         ("intra-patient-5-folds", "unknown split"),
-        ("inter-patient-01234567-5-folds", "name the file"),
+        ("inter-patient-01234567-5-folds", "records_file"),
     ],
 )
 def test_folds_that_cannot_be_are_refused(name: str, message: str) -> None:

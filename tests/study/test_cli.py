@@ -71,7 +71,7 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--timeout", "nan"), "--timeout must be at least 0, not nan"),
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
         (("--checkpoint-every", "-1"), "--checkpoint-every must be 0 or more seconds"),
-        (("--data", "no/such/place"), "no/such/place: no such file or folder; accepted are"),
+        (("--data", "no/such/place"), "no/such/place: no such file or folder. Name a folder"),
         (("--storage", "study.db"), "is not a database URL"),
         (("--replay", "no/such/file"), "no/such/file"),
     ],
@@ -95,7 +95,7 @@ def test_cuda_where_there_is_none_is_refused(typed: Command, sqlite_url: str) ->
     # Rule: a device that is not there is named, with what to use instead.
     result = typed("run", "--data", "synthetic", "--device", "cuda", "--storage", sqlite_url)
     assert result.code == 2
-    assert "sees 0 CUDA devices here. Use --device cpu" in result.err
+    assert "sees 0 CUDA devices. Use --device cpu" in result.err
 
 
 def test_a_number_that_is_none_is_refused(typed: Command) -> None:
@@ -132,11 +132,11 @@ def test_looking_at_a_missing_database_creates_none(
     ("text", "message"),
     [
         (None, "does not exist"),
-        ("SPACE = Space(", "does not load: SyntaxError"),
-        ("import nothing_of_that_name", "does not load: ModuleNotFoundError"),
-        ("raise SystemExit", "does not load: SystemExit"),
-        ("A = 1", "must define SPACE = Space(...); search_spaces/imbalance.py is an example"),
-        (TINY.replace('"learning_rate"', '"learning_speed"'), "'learning_speed' is no field"),
+        ("SPACE = Space(", "mine.py: SyntaxError"),
+        ("import nothing_of_that_name", "mine.py: ModuleNotFoundError"),
+        ("raise SystemExit", "mine.py: SystemExit"),
+        ("A = 1", "does not define SPACE. Add SPACE = Space(...)"),
+        (TINY.replace('"learning_rate"', '"learning_speed"'), "'learning_speed' is neither a"),
         (TINY.replace('"model": "simple", ', ""), "the baseline has ['learning_rate', 'width"),
         (TINY.replace("3e-4}", "3.0}"), "the baseline's learning_rate = 3.0 is not in 0.0001 .."),
         (TINY.replace('"tiny",\n', '"tiny",\n    objective="luck",\n'), "unknown objective 'luck'"),
@@ -156,7 +156,7 @@ def test_a_space_file_that_does_not_fit_is_refused(
     assert message in result.err
     assert str(path) in result.err
     assert "Traceback" not in result.err
-    if "is no field" in message:
+    if "is neither a field" in message:
         assert "known fields: model, width_multiplier, kernel_multiplier" in result.err
     assert "Traceback" in typed(*words, "--debug").err
 
@@ -171,7 +171,7 @@ def test_an_unexpected_error_is_one_line(
     monkeypatch.setattr("study.run.command.run_study", broken)
     result = typed("run", "--storage", sqlite_url)
     assert (result.code, len(result.err.splitlines())) == (1, 1)
-    assert "LookupError: that is odd (unexpected; run again with --debug" in result.err
+    assert "unexpected LookupError: that is odd. Run again with --debug" in result.err
     assert "Traceback" in typed("run", "--storage", sqlite_url, "--debug").err
 
 

@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     failed = trials_of(sqlite_url)[1]
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["failure"] == (
-        "the training loss is nan at epoch 1; a lower learning rate may help"
+        "the training loss is nan at epoch 1. A lower learning rate may help"
     )
 
 

@@ -184,7 +184,7 @@ def test_a_database_folder_that_stays_unwritable(
 @broken
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("checkpoints", "no checkpoint in"), ("artifacts", "is kept without its weights")],
+    [("checkpoints", "cannot save a checkpoint in"), ("artifacts", "is kept without its weights")],
 )
 def test_a_folder_of_lesser_files(
     run: Command, mount: Mount, tmp_path: Path, caplog: pytest.LogCaptureFixture,
@@ -253,7 +253,7 @@ def test_a_cache_folder(
     spoil(disk)
     beats = sources.load(data)
     (message,) = caplog.messages
-    assert "the heartbeats are not cached" in message
+    assert "cannot cache the heartbeats" in message
     assert reason in message
     assert disk.files() == set()
     mend(disk)

@@ -114,7 +114,7 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     split = ("--split", "inter-patient", "--records-file", path)
     for text, cause in (
         ("train = ['p0']\nvalidation = ['p1']\ntest = ['p0']", "record p0 is in train and in test"),
-        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file names the record x"),
+        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file lists the record x"),
         (
             "train = ['p0']\nvalidation = ['p1']\ntest = ['p2']\n[patients]\na = ['p0', 'p2']",
             "one patient is in two parts",
@@ -127,10 +127,10 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     write_lists(path)
     ended = run("--records-file", path)
     assert ended.code == 2
-    assert "use --split inter-patient with it" in ended.err
+    assert "Use --split inter-patient" in ended.err
     ended = run("--split", "inter-patient-00000000")
     assert ended.code == 2
-    assert "name the file as --records-file" in ended.err
+    assert "Pass that file as --records-file" in ended.err
 
 
 def test_classes_without_beats_are_reported_before_a_study_starts(run: Command, lab: Path) -> None:

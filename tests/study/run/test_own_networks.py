@@ -10,7 +10,6 @@ import pytest
 import ecg
 from ecg.errors import DataError
 from ecg.networks import forget_networks
-from search_spaces import find_space
 from study.storage.reading import read_study
 from tests.support.setting import Typed
 
@@ -54,15 +53,16 @@ def test_own_networks_are_searched_confirmed_and_exported(
     model = tmp_path / "best.safetensors"
     done = typed("export-model", NAME, "-o", model, "--storage", sqlite_url)
     assert done.code == 0, done.err
+    assert f"-o beats.csv --networks {file}" in done.out.replace("\n", " ")
     beats = np.random.default_rng(0).normal(size=(4, 187)).astype(np.float32)
     first = ecg.load_model(model).probabilities(beats)
     assert first.shape == (4, 5)
 
     forget_networks(file)
-    with pytest.raises(DataError, match=r"defined in the space file mine\.py"):
+    with pytest.raises(DataError, match=r"copy of mine\.py, which defines it, with `networks`"):
         ecg.load_model(model)
-    find_space(str(file))
-    assert (ecg.load_model(model).probabilities(beats) == first).all()
+    loaded = ecg.load_model(model, networks=file)
+    assert (loaded.probabilities(beats) == first).all()
 
 
 def test_an_edited_network_is_another_study(
@@ -82,7 +82,7 @@ def test_an_edited_network_is_another_study(
     done = typed(*export)
     assert done.code == 2
     assert "is not as it was then" in done.err
-    with pytest.raises(DataError, match="has changed since"):
+    with pytest.raises(DataError, match=r"unchanged copy of mine\.py"):
         ecg.load_model(model)
     assert typed(*export, "--space", before).code == 0
 
