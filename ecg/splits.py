@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError, UsageError
-from ecg.folds import FOLDED, deal_patients, folds_of, unfolded
+from ecg.folds import FOLDED, SPLIT_SEED, deal_parts, deal_patients, folds_of, unfolded
 from ecg.heartbeats import (
     CLASSES,
     PUBLISHED_COUNTS,
@@ -24,7 +24,6 @@ BY_PATIENT = 3  # protocol of trainings on splits by patient, which leave out cl
 Rows = NDArray[np.int64]
 
 HELD_OUT = 0.2  # share of test, if no counts are published, and of validation in the rest
-SPLIT_SEED = 20190704  # fixed: a split belongs to the project, not to a study
 REDRAWN = "intra-patient-resplit"  # name of the intra-patient split if each run draws it again
 
 # de Chazal, O'Dwyer & Reilly 2004, IEEE Trans Biomed Eng 51(7), table II. The paced records
@@ -39,7 +38,6 @@ DS2 = (100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210,
 # no person in the test part is seen in training. 208 stays in training, because it has most F.
 DS1_VALIDATION = (118, 201, 207, 223)
 SAME_PERSON = {202: 201}
-DRAWS = 200  # random assignments of patients to parts, if no list is published
 SHOWN = 8  # at most this many records are named
 
 
@@ -111,7 +109,7 @@ def inter_patient(beats: Heartbeats) -> Split:
     """Split by patient: MIT-BIH's records as in de Chazal 2004, other data by a fixed draw.
 
     DS1 is for training and validation, DS2 for testing. For other data, whole patients are drawn:
-    a fifth of the beats for testing and a fifth of the rest for validation. Of `DRAWS` seeded
+    a fifth of the beats for testing and a fifth of the rest for validation. Of 200 seeded
     draws, the one with the most even class shares is used.
 
     Raises:
@@ -367,35 +365,9 @@ def _draw_patients(beats: Heartbeats) -> Split:
             f"{len(counts)}. Use more records, or `split` intra-patient."
         )
     shares = np.array([(1 - HELD_OUT) ** 2, (1 - HELD_OUT) * HELD_OUT, HELD_OUT])  # of the beats
-    wanted = shares[:, None] * counts.sum(axis=0)
-    rng = np.random.default_rng(SPLIT_SEED)
-    best, least = np.zeros(len(counts), dtype=np.int64), np.inf
-    for _ in range(DRAWS):
-        part = _deal(rng.permutation(len(counts)), counts.sum(axis=1), shares)
-        there = np.array([counts[part == one].sum(axis=0) for one in range(len(PARTS))])
-        # Relative to the wanted count, so that a beat of a rare class counts more.
-        distance = float((np.square(there - wanted) / np.maximum(wanted, 1)).sum())
-        if distance < least:
-            best, least = part, distance
-    train, validation, test = (np.flatnonzero(best[index] == one) for one in range(len(PARTS)))
+    part = deal_parts(counts, shares)
+    train, validation, test = (np.flatnonzero(part[index] == one) for one in range(len(PARTS)))
     return Split("inter-patient", train, validation, test, by_patient=True)
-
-
-def _deal(order: Rows, sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> Rows:
-    """Return the part (0 train, 1 validation, 2 test) of every patient.
-
-    Patients are dealt in the given order: first to test until it has its share, then to
-    validation, the rest to training. Each part gets at least one.
-    """
-    part = np.zeros(len(order), dtype=np.int64)
-    left = list(order)
-    for one in (2, 1):
-        held = 0.0
-        while len(left) > one and (held == 0 or held < shares[one] * sizes.sum()):
-            patient = left.pop()
-            part[patient] = one
-            held += max(sizes[patient], 1e-9)
-    return part
 
 
 def _people(beats: Heartbeats, rows: Rows) -> dict[str, str]:
