@@ -1,11 +1,11 @@
-"""The trials of a study as one tidy table: one row a trial. Plots and reports read only this."""
+"""The trials of a study as one tidy table, one row per trial, which plots and reports read."""
 
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
-from optuna.storages import RDBStorage
 
 from study.storage.confirmation import CONFIRMATION
+from study.storage.ids import database_of
 from study.storage.reading import read_studies, read_study
 from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row, number_of_training
 from study.storage.studies import find_identity
@@ -15,16 +15,16 @@ def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFram
     """Read the trials of a study.
 
     Args:
-        storage: URL.
-        study: name.
-        curves: read the learning curves too, by far the most of a storage.
+        storage: database URL.
+        study: name of the study.
+        curves: also read the learning curves, by far the largest part of a database.
 
     Returns:
-        One row a trial, see `study_trials`.
+        One row per trial, see `study_trials`.
 
     Raises:
-        UsageError: there is no such storage or study.
-        StorageError: the storage cannot be read.
+        UsageError: there is no such database or study.
+        StorageError: the database cannot be read.
     """
     return _as_table(read_study(storage, study, _wanted(curves)))
 
@@ -38,23 +38,22 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
     """Return the trials of a study as a table.
 
     Args:
-        study: with any storage.
-        curves: have the columns `curves` and `examples`.
+        study: a study in any kind of Optuna storage.
+        curves: include the columns `curves` and `examples`.
 
     Returns:
-        One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective), `param_*` (a choice of None is the text "none"), `validation_*` (figures
-        at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
+        One row per trial, ordered by number: `number`, `state` (lower case), `value` (the
+        objective), `param_*` (a choice of None is the text "none"), `validation_*` (scores at
+        the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
         `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
-        `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
-        `per_class` (mappings of lists), and `examples` of the best complete trial (see
-        `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
-        of the study, its identity, the distributions of its parameters (JSON), and its
-        confirmation (`study.storage.confirmation.Confirmation`, None for none).
+        `failure`, `imported` (the file from which a trial was imported), `config`, `confusion`
+        (5, 5), `curves`, `per_class` (mappings of lists), and `examples` of the best complete
+        trial (see `ecg.examples`). Values that a trial does not have are missing. `attrs` has the
+        name of the study, its identity, the distributions of its parameters (JSON), and its
+        confirmation (`study.storage.confirmation.Confirmation` or None).
     """
-    backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
-    if isinstance(backend, RDBStorage):
-        return _as_table(read_study(backend.url, study.study_name, _wanted(curves), foreign=True))
+    if (database := database_of(study)) is not None:
+        return _as_table(read_study(database.url, study.study_name, _wanted(curves), foreign=True))
     return _as_table(_from_optuna(study, _wanted(curves)))
 
 

@@ -35,13 +35,12 @@ from study.storage.artifacts import (
     VALIDATION_PREDICTIONS,
     WEIGHTS,
     keep_files,
-    note_attributes,
 )
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
-from study.storage.notes import trial_note
+from study.storage.notes import note_attributes, trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.storage.weights import KEPT_ATTRIBUTE, is_kept

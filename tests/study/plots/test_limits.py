@@ -88,7 +88,7 @@ def test_a_smoke_study_of_simulated_beats_is_reported_with_the_caution(
     page = tmp_path / "report.html"
     assert typed("report", "t", "--storage", sqlite_url, "-o", page).code == 0
     text = page.read_text(encoding="utf-8")
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in text
     caution = (
         "the data source is &#x27;synthetic&#x27;, not MIT-BIH; the budget is &#x27;smoke&#x27;"
     )

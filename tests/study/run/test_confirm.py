@@ -89,7 +89,7 @@ def test_intervals_of_a_confirmation_are_of_student_and_its_draw_is_told() -> No
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_a_confirmation_of_a_small_budget_is_exported_with_the_caution(fmt: str) -> None:
     text = render_confirmation(confirmation(3), fmt=fmt)
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in text
     assert text == render_confirmation(confirmation(3), fmt=fmt)
 
 
@@ -129,7 +129,7 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
     )
     assert (exported.code, exported.err) == (0, "")
     table = (folder / f"{NAME}-confirm" / "confirmation.md").read_text(encoding="utf-8")
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in table
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in table
     assert table.index("| baseline") < table.index("Ensembles") < table.index("baseline, ens")
 
     # The same command reads nothing again, more seeds only the new ones.

@@ -228,7 +228,7 @@ def curves_of_another_precision(path: Path) -> None:
 BAD = {
     "another protocol": (lambda p: change(p, "protocol", "1"), "holds runs of protocol 1, and"),
     "an unknown precision": (lambda p: change(p, "precision", "fp8"), "precision is 'fp8', and"),
-    "two precisions": (lambda p: change(p, "precision", "bf16", 0), "mixes precisions: bf16, fp32"),
+    "two precisions": (lambda p: change(p, "precision", "bf16", 0), r"several precisions \("),
     "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge', and only"),
     "another budget": (lambda p: alone(p, "budget", "quick"), "not those that the study would"),
     "another study seed": (lambda p: alone(p, "study_seed", "5"), "not those that the study"),

@@ -95,7 +95,7 @@ def test_listed_records_are_kept_with_the_study(
         matrices = list(trial.user_attrs["test_by_record"].values())
         assert np.sum(matrices, axis=0).tolist() == trial.user_attrs["test_confusion"]
     shown = " ".join(typed("show", f"{name}-confirm", "--storage", sqlite_url).out.split())
-    assert "95% interval of F1(N, S, V), test records resampled: baseline 0." in shown
+    assert "95% interval of F1(N, S, V) from resampled test records: baseline 0." in shown
 
 
 def test_two_splits_never_mix(run: Command, tmp_path: Path, sqlite_url: str) -> None:

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from study.storage import engines, file_systems, locks
+from study.storage import engines, locks
 from study.storage.database import StorageError, folder_beside, parse_url
-from study.storage.engines import CONNECTIONS, KEEPALIVE, engine_options
-from study.storage.file_systems import kind_of, network_file_system
+from study.storage.engines import (
+    CONNECTIONS,
+    KEEPALIVE,
+    engine_options,
+    kind_of,
+    network_file_system,
+)
 from study.storage.outage import is_busy
 from study.storage.studies import open_storage, study_lock
 from study.trials.provenance import is_dead, worker_name
@@ -46,7 +51,7 @@ def test_all_spellings_share_the_lock(
     opened = [open_storage(url) for url in spellings]
     with study_lock(opened[0], "s"):
         for other in opened[1:]:
-            with pytest.raises(StorageError, match="did not let go"), study_lock(other, "s"):
+            with pytest.raises(StorageError, match="Stop that process"), study_lock(other, "s"):
                 pytest.fail("two hold the study")
     assert not list(tmp_path.rglob("*.lock"))
 
@@ -110,7 +115,7 @@ def test_a_network_file_system_is_recognised(
     assert found == ["ext4", "nfs4", "tmpfs", "ext4"]
     written = tmp_path / "mounts"
     written.write_text(f"{mounts}\n1 0 0:1 / {tmp_path} rw - nfs4 x rw")
-    monkeypatch.setattr(file_systems, "MOUNTS", written)
+    monkeypatch.setattr(engines, "MOUNTS", written)
     assert network_file_system(Path("/m/x")) == "fuse.sshfs"
     assert network_file_system(Path("/l/x")) is None
     storage = open_storage(sqlite_url)

@@ -186,7 +186,7 @@ BAD_RUNS = {
         ("{}", "confusion must be 5 rows"),
         ("12", "confusion must be a list or a mapping"),
         ("", "is complete but has no confusion"),
-        (json.dumps([[0] * 5] * 5), "holds no beat"),
+        (json.dumps([[0] * 5] * 5), "has no beats"),
         (json.dumps([[-1] * 5] * 5), "whole numbers of 0 or more, not -1"),
         (json.dumps([[1.5] * 5] * 5), "whole numbers of 0 or more, not 1.5"),
         (json.dumps([[True] * 5] * 5), "whole numbers of 0 or more, not True"),
@@ -204,12 +204,12 @@ BAD_RUNS = {
     ],
     "validation_recall_weighted": [("0.5", "validation_recall_weighted is 0.5, but its confusion")],
     "repeat": [
-        ("0", "the same run stands already in .*line 2"),
+        ("0", "repeats the run in .*line 2"),
         ("-1", "repeat must be 0 or more"),
         ("1.5", "repeat must be a whole number"),
-        ("", "needs its configuration and its repeat"),
+        ("", "needs a configuration and a repeat"),
     ],
-    "state": [("done", "unknown state 'done'; known states: complete")],
+    "state": [("done", "unknown state 'done'; it must be one of complete")],
     "versions": [("[]", "versions must be a mapping"), ("{", "versions is not valid JSON")],
     "data": [("", "complete but has no data")],
 }
@@ -219,7 +219,7 @@ BAD_RUNS = {
     ("column", "value", "message"),
     [(column, *case) for column, cases in BAD_RUNS.items() for case in cases],
 )
-def test_bad_cells_are_refused_with_file_and_line(
+def test_bad_values_are_refused_with_file_and_line(
     path: Path, column: str, value: str, message: str
 ) -> None:
     damage(path, lambda row: row.update({column: value}))
@@ -240,12 +240,12 @@ def test_bad_cells_are_refused_with_file_and_line(
         ("study_seed", "5", "study seeds"),
     ],
 )
-def test_mixed_records_are_refused(path: Path, column: str, value: str, title: str) -> None:
+def test_mixed_results_are_refused(path: Path, column: str, value: str, title: str) -> None:
     damage(path, lambda row: row.update({column: value}))
-    with pytest.raises(DataError, match=rf"results.csv mixes {title}: .*{value}"):
+    with pytest.raises(DataError, match=rf"results.csv: several {title} \(.*{value}"):
         read_results(path)
     mixed = results_of_rows([fake_result(ADAM_ROW, 0), fake_result(ADAM_ROW, 1, **{column: value})])
-    with pytest.raises(DataError, match=f"mixes {title}"):
+    with pytest.raises(DataError, match=f"several {title}"):
         write_results(mixed, path)
 
 
@@ -254,7 +254,7 @@ def test_mixed_records_are_refused(path: Path, column: str, value: str, title: s
     [
         (b"", "is not a CSV file of results"),
         (b"a,b\n1,2\n", "is not a CSV file of results"),
-        (b"\x80\x81\xff", "no UTF-8 text"),
+        (b"\x80\x81\xff", "not UTF-8 text"),
         (b"\x00\x01\x02", "is not a CSV file of results"),
         (b'configuration,"repeat\n', "not CSV"),
     ],
@@ -266,9 +266,9 @@ def test_other_files_are_refused(path: Path, content: bytes, message: str) -> No
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the results .*none.csv: No such file"):
+    with pytest.raises(DataError, match=r"Cannot read the results .*none.csv: No such file"):
         read_results(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot read the results"):
+    with pytest.raises(DataError, match="Cannot read the results"):
         read_results(tmp_path)
 
 
@@ -276,10 +276,10 @@ def test_missing_unknown_and_repeated_columns_are_named(path: Path) -> None:
     write_results(fake_results(1), path)
     good = pd.read_csv(path, dtype=str)
     good.drop(columns=["seed", "test_f1_macro", "config_alpha"]).to_csv(path, index=False)
-    with pytest.raises(DataError, match="lacks the columns seed, config_alpha, test_f1_macro"):
+    with pytest.raises(DataError, match="missing columns: seed, config_alpha, test_f1_macro"):
         read_results(path)
     good.assign(colour="red").to_csv(path, index=False)
-    with pytest.raises(DataError, match="a column 'colour'"):
+    with pytest.raises(DataError, match="unknown column 'colour'"):
         read_results(path)
     good.rename(columns={"config_seed": "seed"}).to_csv(path, index=False)
     with pytest.raises(DataError, match="column 'seed' twice"):
@@ -300,10 +300,10 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
     with pytest.raises(DataError, match=r"run .*, repeat 0: .*has no test_confusion"):
         write_results(results_of_rows([fake_result(ADAM_ROW, 0, test_confusion=None)]), path)
     assert path.read_bytes() == before
-    with pytest.raises(OutputError, match=r"cannot write .*results.csv"):
+    with pytest.raises(OutputError, match=r"Cannot write .*results.csv"):
         write_results(fake_results(1), path / "results.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*folder.csv"):
+    with pytest.raises(OutputError, match=r"Cannot write .*folder.csv"):
         write_results(fake_results(1), tmp_path / "folder.csv")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "results.csv"]
 

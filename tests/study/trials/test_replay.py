@@ -116,5 +116,5 @@ def test_a_recording_without_trials_or_file_is_refused(tmp_path: Path) -> None:
         read_recording(tmp_path / "none.jsonl")
     path = tmp_path / "empty.jsonl"
     path.write_text(RECORDING.read_text().splitlines()[0] + "\n")
-    with pytest.raises(DataError, match="holds no trial"):
+    with pytest.raises(DataError, match="has no trials"):
         read_recording(path)
