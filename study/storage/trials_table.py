@@ -1,14 +1,29 @@
 """The trials of a study as one tidy table, one row per trial, which plots and reports read."""
 
+import logging
+from contextlib import suppress
+
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
 
+from ecg.errors import UsageError
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
 from study.storage.confirmation import CONFIRMATION
 from study.storage.ids import database_of
-from study.storage.reading import read_studies, read_study
-from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row, number_of_training
+from study.storage.reading import read_files, read_settings, read_studies, read_study
+from study.storage.rows import (
+    ATTRIBUTES,
+    CURVES,
+    EXAMPLES,
+    StudyRows,
+    is_trained,
+    make_row,
+    number_of_training,
+)
 from study.storage.studies import find_identity
+
+logger = logging.getLogger(__name__)
 
 
 def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFrame:
@@ -26,12 +41,13 @@ def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFram
         UsageError: there is no such database or study.
         StorageError: the database cannot be read.
     """
-    return _as_table(read_study(storage, study, _wanted(curves)))
+    return _with_predictions(storage, read_study(storage, study, _wanted(curves)))
 
 
 def load_all_trials(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
     """Read the trials of every study of this project, sorted by name; see `load_trials`."""
-    return [_as_table(study) for study in read_studies(storage, _wanted(curves), foreign=False)]
+    studies = read_studies(storage, _wanted(curves), foreign=False)
+    return [_with_predictions(storage, study) for study in studies]
 
 
 def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
@@ -47,19 +63,43 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
         `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
         `failure`, `imported` (the file from which a trial was imported), `config`, `confusion`
-        (5, 5), `curves`, `per_class` (mappings of lists), and `examples` of the best complete
-        trial (see `ecg.examples`). Values that a trial does not have are missing. `attrs` has the
-        name of the study, its identity, the distributions of its parameters (JSON), and its
-        confirmation (`study.storage.confirmation.Confirmation` or None).
+        (5, 5), `curves`, `per_class` (mappings of lists), `examples` of the best complete trial
+        (see `ecg.examples`), and `predictions` of the best trial and the baseline
+        (`study.storage.artifacts.Predictions`). Values that a trial does not have are missing.
+        `attrs` has the name of the study, its identity, the distributions of its parameters
+        (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and
+        `data_path`, where its data were when it last ran ("" if unknown).
     """
     if (database := database_of(study)) is not None:
-        return _as_table(read_study(database.url, study.study_name, _wanted(curves), foreign=True))
+        found = read_study(database.url, study.study_name, _wanted(curves), foreign=True)
+        return _with_predictions(database.url, found)
     return _as_table(_from_optuna(study, _wanted(curves)))
 
 
 def _wanted(curves: bool) -> frozenset[str]:
     wanted = ATTRIBUTES | {CONFIRMATION}
     return wanted | {EXAMPLES} if curves else wanted - {CURVES}
+
+
+def _with_predictions(url: str, study: StudyRows) -> pd.DataFrame:
+    """Return the table of a study with the predictions of its best trial and its baseline.
+
+    Predictions that were not kept, are on another machine, or are damaged are left out.
+    """
+    chosen = [row for row in (study.best, study.baseline) if row and is_trained(row)]
+    files = read_files(url, study.name, VALIDATION_PREDICTIONS) if chosen else {}
+    for row in chosen:
+        path = artifact_folder(url) / files.get(number_of_training(row), "")
+        if not path.is_file():
+            continue
+        try:
+            row["predictions"] = load_predictions(path)
+        except ValueError as error:
+            logger.warning("the predictions in %s are damaged (%s); they are ignored", path, error)
+    table = _as_table(study)
+    with suppress(UsageError):  # damaged settings
+        table.attrs["data_path"] = str(read_settings(url, study.name)[1].get("data", ""))
+    return table
 
 
 def _as_table(study: StudyRows) -> pd.DataFrame:
@@ -69,6 +109,7 @@ def _as_table(study: StudyRows) -> pd.DataFrame:
     table.attrs["identity"] = dict(study.identity)
     table.attrs["distributions"] = dict(study.distributions)
     table.attrs["confirmation"] = study.confirmation
+    table.attrs["data_path"] = ""
     return table
 
 

@@ -11,9 +11,12 @@ from study.storage.recordings import read_recording
 from tests.soak import SOAK, record
 from tests.support.growth import add_together, recorded_trials
 from tests.support.load import RECORDING, SPACE, drain
+from tests.support.pooler import find_pooler, pooled
+from tests.support.postgres import new_database
 from tests.support.setting import open_new, taken
 
 TRIALS, WORKERS = (500, 8) if SOAK else (60, 4)
+POOLED, POOLED_WORKERS = 5, 40 if SOAK else 10
 
 
 @pytest.mark.soak
@@ -25,6 +28,18 @@ def test_no_trial_is_run_twice_or_lost(url: str, tmp_path: Path) -> None:
     kind = sqlalchemy.make_url(url).get_backend_name()
     note = f"{TRIALS / drained.seconds:.1f} trials a second"
     record("load", f"trials by {WORKERS} workers, {kind}", TRIALS, note=note)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(find_pooler() is None, reason="no PgBouncer: apt-get install pgbouncer")
+def test_many_workers_share_the_connections_of_a_pooler(postgres_url: str, tmp_path: Path) -> None:
+    # Rule: PgBouncer in front, pooling transactions: workers with five server connections in all
+    # run each trial once. One that opens the database takes three, one that claims a trial two.
+    with pooled(new_database(postgres_url), POOLED) as url:
+        drained = drain(url, tmp_path / "drained", TRIALS, POOLED_WORKERS)
+    drained.check(TRIALS, POOLED_WORKERS)
+    note = f"{POOLED} connections to the server; {TRIALS / drained.seconds:.1f} trials a second"
+    record("load", f"trials by {POOLED_WORKERS} workers behind PgBouncer", TRIALS, note=note)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
