@@ -200,7 +200,7 @@ def _confusion(value: Any) -> None:
 
 
 def _by_record(value: Any) -> None:
-    check_by_record(value, None)
+    check_by_record(value, "it")
 
 
 def _scores(value: Any) -> None:
@@ -290,8 +290,8 @@ MEASURED: Mapping[str, Check] = {
     "validation": _scores, "confusion": _confusion, "per_class": _per_class, "curves": _curves,
     "best_epoch": _positive, "last_epoch": _positive, "pruned_epoch": _maybe_whole,
     "stop_reason": _text, "seconds": _seconds, "finished_at": _text, "examples": check_examples,
-    "test": _scores, "test_confusion": _confusion, "test_by_record": _by_record,
-    "test_read": _test_read, "same_as": _whole,
+    "validation_by_record": _by_record, "test": _scores, "test_confusion": _confusion,
+    "test_by_record": _by_record, "test_read": _test_read, "same_as": _whole,
     "config": _plain_mapping,
 }  # fmt: skip
 FACTS: Mapping[str, Check] = {

@@ -23,7 +23,8 @@ from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, te
 from study.wording import one_line
 
 # Attributes of other trials that no worker needs.
-LARGE = ("curves", "examples", "confusion", "per_class", "validation", "versions")
+LARGE = ("curves", "examples", "confusion", "validation_by_record", "per_class", "validation",
+         "versions")  # fmt: skip
 # Exceptions that reading damaged data can raise.
 DAMAGES = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
 DAMAGED = object()  # placeholder for a value that cannot be read

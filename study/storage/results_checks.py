@@ -91,28 +91,29 @@ def _check_run(run: dict[str, Any]) -> None:
         if run[column] is not None:
             check_confusion(run[column], column)
             _check_scores(run, part, complete=complete)
-    if run.get("test_by_record") is not None:
-        check_by_record(run["test_by_record"], run["test_confusion"])
+    if (by_record := run.get("test_by_record")) is not None:
+        check_by_record(by_record, "test_by_record")
+        whole = run["test_confusion"]
+        if whole is not None and np.sum(list(by_record.values()), axis=0).tolist() != whole:
+            raise ValueError(
+                "test_by_record does not add up to test_confusion: one of them was changed"
+            )
 
 
-def check_by_record(value: Any, whole: Any) -> None:
+def check_by_record(value: Any, column: str) -> None:
     """Check that a value has a confusion matrix for each record.
 
     Args:
         value: a value from JSON.
-        whole: the sum of the matrices, None if it is unknown.
+        column: name of the value, for the message.
 
     Raises:
         ValueError: it does not; the message says what must be there.
     """
     if not isinstance(value, dict) or not value:
-        raise ValueError("test_by_record must have a confusion matrix for each record")
+        raise ValueError(f"{column} must have a confusion matrix for each record")
     for record, matrix in value.items():
-        check_confusion(matrix, f"test_by_record of record {record}")
-    if whole is not None and np.sum(list(value.values()), axis=0).tolist() != whole:
-        raise ValueError(
-            "test_by_record does not add up to test_confusion: one of them was changed"
-        )
+        check_confusion(matrix, f"{column}, of record {record},")
 
 
 def check_confusion(matrix: Any, column: str) -> None:

@@ -18,8 +18,8 @@ MAPPINGS = ("validation", "test")  # attributes whose items become separate keys
 PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
-    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
-    "test_by_record", "test_read", "same_as", "imported", "weights",
+    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "validation_by_record",
+    "test_confusion", "test_by_record", "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
 ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all attributes in rows
 Row = dict[str, Any]

@@ -63,8 +63,10 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
         `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
         `failure`, `imported` (the file from which a trial was imported), `config`, `confusion`
-        (5, 5), `curves`, `per_class` (mappings of lists), `examples` of the best complete trial
-        (see `ecg.examples`), and `predictions` of the best trial and the baseline
+        (5, 5), `curves`, `per_class` (mappings of lists), `validation_by_record` and
+        `test_by_record` (the confusion matrix of each record, on splits by patient; for
+        `ecg.inter_patient.record_interval`), `examples` of the best complete trial (see
+        `ecg.examples`), and `predictions` of the best trial and the baseline
         (`study.storage.artifacts.Predictions`). Values that a trial does not have are missing.
         `attrs` has the name of the study, its identity, the distributions of its parameters
         (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and

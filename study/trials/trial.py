@@ -201,6 +201,8 @@ def _train(
         # This costs little beside the training: one pass over the validation part.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
+        if is_by_patient(bench.identity.split):
+            found["validation_by_record"] = count_by_record(bench.data.validation, predicted)
         if _keeps_weights(trial, found["validation"][objective], bench):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)

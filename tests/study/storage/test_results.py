@@ -38,6 +38,7 @@ BASELINE_ROW = configurations(["table2"])[1]
 ADAM_ROW = configurations(["table2"])[0]
 texts = st.text(max_size=30)
 counts = st.lists(st.integers(0, 10**7), min_size=5, max_size=5)
+numbers = st.integers(100, 234).map(str)  # of records
 confusions = st.lists(counts, min_size=5, max_size=5).filter(lambda m: any(map(any, m)))
 config_values = st.one_of(
     st.none(), st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False)
@@ -51,8 +52,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @st.composite
-def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Cells of one kind, complete or not, with any text and any matrix."""
+def runs(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Runs of one kind, complete or not, with any text and any matrix."""
     keys = draw(st.lists(st.tuples(any_row, st.integers(0, 40)), max_size=5, unique_by=str))
     extra = draw(st.dictionaries(st.sampled_from(["config_width", "config_seed"]), config_values))
     found = []
@@ -65,7 +66,10 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
             found.append(unfinished_result(row, repeat, state, **extra, **text))
             continue
         matrices = {part: draw(confusions) for part in ("validation", "test")}
-        figures = {
+        by_record = draw(st.none() | st.dictionaries(numbers, confusions, min_size=1, max_size=3))
+        if by_record is not None:
+            matrices["test"] = np.sum(list(by_record.values()), axis=0).tolist()
+        measured = {
             f"{part}_{score}": value
             for part, matrix in matrices.items()
             for score, value in scores(matrix).items()
@@ -76,27 +80,29 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
                 repeat,
                 confusion=matrices["validation"],
                 test_confusion=matrices["test"],
+                test_by_record=by_record,
                 versions=draw(st.dictionaries(texts, texts, max_size=2)),
                 seconds=draw(st.floats(0, 1e9)),
                 seed=draw(st.integers(0, 2**31 - 1)),
-                **figures, **extra, **text,
+                **measured, **extra, **text,
             )
         )  # fmt: skip
     return found
 
 
 @settings(rule, max_examples=25)
-@given(cells())
-def test_written_records_are_read_back(
-    tmp_path_factory: pytest.TempPathFactory, cells: list[dict[str, Any]]
+@given(runs())
+def test_written_results_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[dict[str, Any]]
 ) -> None:
-    path = tmp_path_factory.mktemp("records") / "results.csv"
-    table = results_of_rows(cells)
+    path = tmp_path_factory.mktemp("results") / "results.csv"
+    table = results_of_rows(runs)
+    assert ("test_by_record" in table) == any(run.get("test_by_record") for run in runs)
     write_results(table, path)
     assert_frame_equal(read_results(path), table)
 
 
-def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
+def test_equal_results_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
     table = fake_results(3)
     shuffled = table.sample(frac=1, random_state=5)[list(table.columns[::-1])]
     write_results(table, tmp_path / "one.csv")
@@ -104,7 +110,7 @@ def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
     content = (tmp_path / "one.csv").read_bytes()
     assert content == (tmp_path / "other.csv").read_bytes()
     assert b"\r" not in content
-    assert content.count(b"\n") == 1 + 45  # one line a cell
+    assert content.count(b"\n") == 1 + 45  # one line per run
 
 
 def test_rows_stand_in_the_order_of_the_published_configurations() -> None:
@@ -128,7 +134,7 @@ def test_columns_are_those_of_the_schema(path: Path) -> None:
     assert header == ["format", *FIRST, *CONFIG_COLUMNS, *extra, *LAST]
 
 
-def test_records_hold_every_field_of_the_training_configuration(path: Path) -> None:
+def test_results_have_every_field_of_the_training_configuration(path: Path) -> None:
     # Also those that no published table varies.
     fields = TrainConfig(seed=7).to_fields()
     cell = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
@@ -138,7 +144,7 @@ def test_records_hold_every_field_of_the_training_configuration(path: Path) -> N
     assert TrainConfig.from_fields(found) == TrainConfig(seed=7)
 
 
-def test_no_records_are_records(path: Path) -> None:
+def test_no_runs_are_results(path: Path) -> None:
     write_results(results_of_rows([]), path)
     assert read_results(path).empty
 
@@ -167,7 +173,7 @@ def test_failure_of_several_lines_stays_one_record(path: Path) -> None:
 
 
 def damage(path: Path, change: Callable[[dict[str, str]], object], row: int = 1) -> None:
-    """Write good records of two cells, then change one of them in the file."""
+    """Write good results of two runs, then change one of them in the file."""
     write_results(fake_results(2, rows=[BASELINE_ROW]), path)
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -294,7 +300,7 @@ def test_torn_line_is_refused(path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
-    # Bad records are refused before anything is written; a place that cannot be is named.
+    # Bad results are refused before anything is written; a place that cannot be is named.
     write_results(fake_results(1), path)
     before = path.read_bytes()
     with pytest.raises(DataError, match=r"run .*, repeat 0: .*has no test_confusion"):
@@ -330,12 +336,12 @@ def study_of(*trials: FrozenTrial) -> optuna.Study:
     return study
 
 
-def test_cells_of_a_study_are_those_of_its_trials(path: Path) -> None:
-    cells = [fake_result(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
-    study = study_of(*(trial_of(cell) for cell in cells))
-    study.enqueue_trial({})  # no cell
+def test_runs_of_a_study_are_those_of_its_trials(path: Path) -> None:
+    runs = [fake_result(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
+    study = study_of(*(trial_of(run) for run in runs))
+    study.enqueue_trial({})  # no run
     found = runs_of_study(study)
-    assert_frame_equal(found, results_of_rows(cells))
+    assert_frame_equal(found, results_of_rows(runs))
     write_results(found, path)
     assert_frame_equal(read_results(path), found)
 
@@ -387,7 +393,7 @@ def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     assert_frame_equal(read_results(path), found)
 
 
-def test_study_without_cells_has_no_records() -> None:
+def test_study_without_runs_has_no_results() -> None:
     found = runs_of_study(study_of())
     assert found.empty
     assert {f"test_{score}" for score in SCORES} <= set(found.columns)
