@@ -187,8 +187,8 @@ class ConfirmedScore:
 CONFIRMED_COLUMNS = ("configuration", "n", "score", "mean ± sd", "95% interval", "difference",
                      "p (Holm)")  # fmt: skip
 ENSEMBLE_CAPTION = (
-    "Ensembles: the mean probabilities of all n runs of a configuration give one prediction. Each "
-    "configuration has only one ensemble, so there is no test"
+    "Ensembles: one prediction from the mean probabilities of all n runs of a configuration. An "
+    "ensemble is not a single run, and each configuration has only one, so there is no test"
 )
 
 

@@ -163,7 +163,8 @@ def check_sqlite_file(url: str, *, create: bool, write: bool) -> bool:
 
     Raises:
         UsageError: the file is missing, or it is a folder.
-        StorageError: the file is not readable, or not writable although it will be written.
+        StorageError: the file is not readable; or it will be written, and is not writable or has
+            several hard links.
     """
     shown, path = hide_password(url), Path(str(parse_url(url).database))
     if not os.path.exists(path):  # also False for an invalid file name
@@ -191,6 +192,13 @@ def check_sqlite_file(url: str, *, create: bool, write: bool) -> bool:
         raise StorageError(
             f"Cannot write to the database {shown}: you have no write permission for {closed[0]}. "
             "Change its permissions, or use another place with --storage."
+        )
+    if write and os.path.exists(path) and (links := path.stat().st_nlink) > 1:
+        # SQLite names its log, and we name our locks, by the path of the file.
+        raise StorageError(
+            f"The database {shown} has {links} hard links. Workers that use different links share "
+            "no locks and damage the database. Delete the other links, or copy the file and use "
+            "the copy."
         )
     return not closed
 

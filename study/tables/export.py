@@ -196,7 +196,7 @@ def export_confirmations(
             continue
         for fmt in formats:
             text = render_confirmation(found, fmt=fmt, digits=digits)
-            paths.append(folder / found.study / f"confirmation{suffix(fmt)}")
+            paths.append(folder / file_name(found.study) / f"confirmation{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths, others
 

@@ -218,9 +218,9 @@ def to_latex(document: Document) -> str:
     such as "Table 4. Alpha" becomes the label `tab:table4` and the caption "Alpha", since LaTeX
     numbers tables itself.
     """
-    number, _, name = document.title.partition(". ")
-    name = name or number
-    label = re.sub("[^a-z0-9]+", "-", number.lower()).replace("table-", "table")
+    numbered = re.fullmatch(r"Table (\d+)\. (.+)", document.title)
+    label, name = (f"table{numbered[1]}", numbered[2]) if numbered else ("", document.title)
+    label = label or re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
     lines = [
         rf"{{\sloppy\noindent\textbf{{{_latex(warning)}}}\par}}" for warning in document.warnings
     ]

@@ -240,7 +240,7 @@ BAD = {
     "a confirmation": (lambda p: change(p, "space", "confirm:x"), "space is 'confirm:x'. Only"),
     "a newer format": (lambda p: change(p, "format", "3"), "newer version .* Update the project"),
     "a cut file": (lambda p: p.write_bytes(p.read_bytes()[:-300]), "values for|not CSV"),
-    "no file": (Path.unlink, "cannot read the results"),
+    "no file": (Path.unlink, "Cannot read the results"),
     "other curves": (curves_of_another_run, "confusion differs from what its curves"),
     "curves of another precision": (curves_of_another_precision, "precision is 'bf16' there"),
     "damaged curves": (

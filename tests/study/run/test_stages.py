@@ -102,7 +102,7 @@ def test_a_warm_start_tries_the_winners_of_another_study_first(
         "--space", "imbalance", "--data", "synthetic", "--budget", "smoke", "--warm-start", NAME
     )
     assert refused.code == 2
-    assert f"The study '{NAME}' searched the space 'tiny'" in refused.err
+    assert f"the study '{NAME}' searched the space 'tiny'" in refused.err
 
 
 def test_repeats_are_trained_with_other_seeds_and_their_mean_is_searched(

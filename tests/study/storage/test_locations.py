@@ -17,8 +17,10 @@ from study.storage.engines import (
     network_file_system,
 )
 from study.storage.outage import is_busy
+from study.storage.reading import read_study
 from study.storage.studies import open_storage, study_lock
 from study.trials.provenance import is_dead, worker_name
+from tests.support.fake_study import fill
 from tests.support.setting import finish, open_new, start, taken
 
 
@@ -54,6 +56,19 @@ def test_all_spellings_share_the_lock(
             with pytest.raises(StorageError, match="Stop that process"), study_lock(other, "s"):
                 pytest.fail("two hold the study")
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_a_file_with_hard_links_is_not_written(sqlite_url: str, tmp_path: Path) -> None:
+    # Rule: two names of one file have two locks and two logs, so writing is refused under each.
+    fill(sqlite_url)
+    path, link = Path(str(parse_url(sqlite_url).database)), tmp_path / "link.db"
+    link.hardlink_to(path)
+    for url in (sqlite_url, f"sqlite:///{link}"):
+        with pytest.raises(StorageError, match=r"has 2 hard links.*copy the file"):
+            open_storage(url)
+        assert read_study(url, "fake").rows
+    link.unlink()
+    open_storage(sqlite_url)
 
 
 OPENER = """

@@ -458,6 +458,24 @@ def test_latex_compiles_and_fits_its_page(tmp_path: Path) -> None:
     assert not re.findall(r"Overfull \\hbox.*|.*too large for page.*|.*multiply defined.*", log)
 
 
+@pytest.mark.parametrize(
+    ("title", "label", "caption"),
+    [
+        ("Table 4. Alpha", "table4", "Alpha"),
+        ("Both splits side by side", "both-splits-side-by-side", "Both splits side by side"),
+        ("Confirmation 'a. b': test scores", "confirmation-a-b-test-scores",
+         "Confirmation 'a. b': test scores"),
+    ],
+)  # fmt: skip
+def test_a_latex_caption_is_the_title_without_its_number(
+    title: str, label: str, caption: str
+) -> None:
+    grid = Grid("", ("a",), (("x",),))
+    text = write(Document(title, (), (grid, grid), ()), "latex")
+    assert re.findall(r"label\{tab:(.*)\}", text) == [label, f"{label}-2"]
+    assert text.count(rf"\caption{{{caption}}}") == 2
+
+
 @every_format
 def test_spread_is_left_out_on_demand(fmt: str) -> None:
     results = fake_results(3)
