@@ -5,6 +5,7 @@ SQLite's locks are unreliable on network file systems, which are recognised here
 
 import os
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -98,18 +99,30 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connect("immutable=1")
 
 
-def set_up_sqlite(engine: sqlalchemy.Engine, *, write: bool, wal: bool) -> None:
+def set_up_sqlite(
+    engine: sqlalchemy.Engine, *, write: bool, say: Callable[[str], None] | None
+) -> None:
     """Configure the connections of an SQLite engine.
+
+    A file that may be written gets a write-ahead log. The log needs memory that all processes
+    share, so a file on a network file system gets none.
 
     Args:
         engine: engine of the file.
         write: whether the file may be written.
-        wal: whether to use a write-ahead log, which needs memory that all processes share.
+        say: shows a warning of a network file system to the user; None in workers, which do not
+            repeat it.
     """
+    kind = network_file_system(Path(str(engine.url.database))) if write else None
+    if kind is not None and say is not None:
+        say(
+            f"warning: {engine.url} is on a network file system ({kind}), where SQLite is slow and "
+            "its locks may not hold. Use a local disk, or PostgreSQL for several machines."
+        )
 
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver starts no transactions by itself
-        if not (write and wal):
+        if not write or kind is not None:
             return
         connection.execute("PRAGMA journal_mode = WAL")
         # A commit does not wait for the disk, which would be most of its cost. A killed process

@@ -98,11 +98,11 @@ def read_facts(
             said = f"the attribute '{one_line(name)}' is damaged ({one_line(error)[:200]})"
             is_fact = name in FACTS
             damage = damage or (said if is_fact else "")
-            tell(study, number, said, COUNTS_AS_FAILED if is_fact else "it is ignored")
+            warn_of_damage(study, number, said, COUNTS_AS_FAILED if is_fact else "it is ignored")
         else:
             found[name] = value
     if not damage and (damage := _incomplete(found, asked)):
-        tell(study, number, damage, COUNTS_AS_FAILED)
+        warn_of_damage(study, number, damage, COUNTS_AS_FAILED)
     if damage:
         found = {name: value for name, value in found.items() if name not in MEASURED}
     return found, damage
@@ -133,7 +133,7 @@ def load_json(text: str | None) -> Any:
 
 
 @cache
-def tell(study: str, number: int | None, damage: str, consequence: str) -> None:
+def warn_of_damage(study: str, number: int | None, damage: str, consequence: str) -> None:
     """Log a warning about damage and its consequence, once in this process."""
     trial = "" if number is None else f", trial {number}"
     logger.warning("study '%s'%s: %s; %s", one_line(study), trial, damage, consequence)

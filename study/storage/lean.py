@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from study.storage.engines import READING
-from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, tell
+from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, warn_of_damage
 from study.wording import one_line
 
 # Attributes of other trials that no worker needs.
@@ -104,7 +104,7 @@ class PlainStorage(RDBStorage):
                 if key == IDENTITY_KEY:
                     found[key] = None  # damaged, which differs from missing
                 damage = f"the attribute '{one_line(key)}' is damaged ({one_line(error)})"
-                tell(study, None, damage, "it is ignored")
+                warn_of_damage(study, None, damage, "it is ignored")
         return found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -196,7 +196,7 @@ def _drop_damaged(found: dict[Any, Any], what: str, study: str, number: int) -> 
     for name in [name for name, value in found.items() if value is DAMAGED]:
         del found[name]
         said = f"the {what} '{one_line(name)}' is damaged"
-        tell(study, number, said, "it is ignored")
+        warn_of_damage(study, number, said, "it is ignored")
     return said
 
 
@@ -252,3 +252,9 @@ _ATTRIBUTES = select(_USER.trial_id, _USER.key, _USER.value_json).join(_TRIAL)
 def here(stored: datetime | None) -> datetime | None:
     """Return a stored time in the local time zone; Optuna stores UTC without a time zone."""
     return stored and stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
+def utc(time: datetime | str) -> datetime:
+    """Return a time from a driver with its zone: SQLite returns texts, and all times are UTC."""
+    found = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -8,7 +8,7 @@ locked, and only what was asked for is read.
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
@@ -40,9 +40,9 @@ from study.storage.facts import (
     check_stored_identity,
     load_json,
     read_facts,
-    tell,
+    warn_of_damage,
 )
-from study.storage.lean import DAMAGES, find_distribution, here
+from study.storage.lean import DAMAGES, find_distribution, here, utc
 from study.storage.rows import (
     ATTRIBUTES,
     EXAMPLES,
@@ -102,7 +102,7 @@ def read_studies(
                 if foreign:
                     studies.append(StudyRows(name, {}, {}, [], damage=str(error)))
                 else:
-                    tell(name, None, error.damage, "the study is skipped")
+                    warn_of_damage(name, None, error.damage, "the study is skipped")
     return studies if foreign else [study for study in studies if study.is_ours]
 
 
@@ -232,7 +232,7 @@ def _read(
         facts, damaged = read_facts(name, number, stored[of], asked if ended else ())
         if of in damage and not damaged:
             damaged = damage[of]
-            tell(name, number, damaged, COUNTS_AS_FAILED)
+            warn_of_damage(name, number, damaged, COUNTS_AS_FAILED)
         if damaged and ended:
             state = TrialState.FAIL
             facts["failure"] = damaged
@@ -274,13 +274,7 @@ def _count_workers(connection: Connection, key: int) -> int:
         .join(trial, trial.trial_id == beat.trial_id)
         .where(trial.study_id == key, trial.state == TrialState.RUNNING)
     )
-    return sum(_utc(now) - _utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
-
-
-def _utc(time: datetime | str) -> datetime:
-    """Return a time from a driver with its zone: SQLite returns texts, and all times are UTC."""
-    found = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return sum(utc(now) - utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
 
 
 def _read_confirmation(
@@ -299,7 +293,9 @@ def _read_confirmation(
             rows = _read(connection, study, known, NEEDED).rows
             return make_confirmation(study, identity, load_json(text), rows)
         except (ValueError, TypeError, KeyError, AttributeError):
-            tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is ignored")
+            warn_of_damage(
+                study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is ignored"
+            )
     return None
 
 
@@ -381,7 +377,7 @@ def _read_examples(connection: Connection, study: str, key: int, number: int) ->
         check_examples(examples)
     except ValueError as error:
         damage = f"the attribute '{EXAMPLES}' is damaged ({one_line(error)})"
-        tell(study, number, damage, "they are not plotted")
+        warn_of_damage(study, number, damage, "they are not plotted")
         return {}
     return {EXAMPLES: examples}
 

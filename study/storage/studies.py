@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,18 +18,13 @@ from optuna.study import StudyDirection
 from ecg.errors import UsageError
 from ecg.record_lists import RecordLists, from_text
 from study.storage.database import check_sqlite_file, hide_password, parse_url, storage_errors
-from study.storage.engines import (
-    engine_options,
-    leave_sqlite,
-    network_file_system,
-    set_up_sqlite,
-)
+from study.storage.engines import engine_options, leave_sqlite, set_up_sqlite
 from study.storage.facts import (
     IDENTITY_KEY,
     SETTINGS_KEY,
     DamageError,
     check_stored_identity,
-    tell,
+    warn_of_damage,
 )
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
@@ -165,14 +159,7 @@ def open_storage(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = outlast(open_once, hide_password(url), say, waits)
         if is_sqlite:
-            kind = network_file_system(Path(str(place.database))) if write else None
-            if kind is not None and create:  # workers do not repeat it
-                say(
-                    f"warning: {hide_password(url)} is on a network file system ({kind}), where "
-                    "SQLite is slow and its locks may not hold. Use a local disk, or PostgreSQL "
-                    "for several machines."
-                )
-            set_up_sqlite(storage.engine, write=write, wal=kind is None)
+            set_up_sqlite(storage.engine, write=write, say=say if create else None)
             if write:
                 weakref.finalize(storage, leave_sqlite, storage.engine)
     return storage
@@ -365,7 +352,7 @@ def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
             if find_identity(study):
                 yield study
         except DamageError as error:
-            tell(name, None, error.damage, "the study is skipped")
+            warn_of_damage(name, None, error.damage, "the study is skipped")
 
 
 def foreign_study(name: str) -> UsageError:

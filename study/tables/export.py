@@ -135,7 +135,7 @@ def export_table_files(
 
     Args:
         runs: runs of each study, by name.
-        folder: folder of the folders.
+        folder: output folder, with a subfolder for each study.
         published: include the published scores.
         formats: of `study.tables.formats.FORMATS`.
         digits: digits after the decimal point.
@@ -177,7 +177,7 @@ def export_confirmations(
     Args:
         storage: database URL.
         studies: names of searches, or of the studies that confirm them.
-        folder: folder of the folders.
+        folder: output folder, with a subfolder for each study.
         formats: of `study.tables.formats.FORMATS`.
         digits: digits after the decimal point.
 

@@ -219,8 +219,9 @@ def to_latex(document: Document) -> str:
     numbers tables itself.
     """
     numbered = re.fullmatch(r"Table (\d+)\. (.+)", document.title)
-    label, name = (f"table{numbered[1]}", numbered[2]) if numbered else ("", document.title)
-    label = label or re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    name = numbered[2] if numbered else document.title
+    words = f"table{numbered[1]}" if numbered else name
+    label = re.sub("[^a-z0-9]+", "-", words.lower()).strip("-")
     lines = [
         rf"{{\sloppy\noindent\textbf{{{_latex(warning)}}}\par}}" for warning in document.warnings
     ]

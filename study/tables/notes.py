@@ -85,8 +85,8 @@ def published_note(table: Table, rows: Sequence[RowRuns]) -> str:
     ]
     if not outside:
         return (
-            "Published scores are from single runs. To compare ours with them, a prediction "
-            "interval is needed, which takes at least two seeds."
+            "Published scores are from single runs. Comparing them with ours takes a prediction "
+            "interval, which needs at least two seeds."
         )
     marked = f" Scores outside are marked {OUTSIDE}." if any(outside) else ""
     return (

@@ -26,7 +26,7 @@ BAD = ("{", "null", "7e999", '"x"', "[]", "{}", "-1", "true", "[[[1]]]", None)
 
 @pytest.fixture(autouse=True)
 def _told_anew() -> None:
-    facts.tell.cache_clear()
+    facts.warn_of_damage.cache_clear()
 
 
 def damage(path: Path, name: str, text: str | None, trial: int = 1, table: str = "trial") -> None:
@@ -60,7 +60,7 @@ def test_a_damaged_fact_costs_its_trial(
     before = read_study(sqlite_url, "fake").rows
     kept = tables(tmp_path / "study.db")[(1, name)]
     for text in BAD:
-        facts.tell.cache_clear()
+        facts.warn_of_damage.cache_clear()
         caplog.clear()
         damage(tmp_path / "study.db", name, text)
         found = read_study(sqlite_url, "fake").rows

@@ -125,7 +125,7 @@ def test_no_published_score_is_compared_with_one_seed() -> None:
     text = render(fake_results(1), "table1")
     assert "†" not in text
     assert "95% prediction interval" not in text
-    assert "which takes at least two seeds" in text
+    assert "which needs at least two seeds" in text
 
 
 @every_table
