@@ -15,7 +15,7 @@ from urllib.parse import quote
 import sqlalchemy
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from study.storage.database import SQLITE_WAIT_SECONDS
+from study.storage.database import SQLITE_WAIT_SECONDS, hide_password
 from study.storage.locks import held
 
 READING = {"ecg_reading": True}  # execution option of a connection that takes no write lock
@@ -116,8 +116,9 @@ def set_up_sqlite(
     kind = network_file_system(Path(str(engine.url.database))) if write else None
     if kind is not None and say is not None:
         say(
-            f"warning: {engine.url} is on a network file system ({kind}), where SQLite is slow and "
-            "its locks may not hold. Use a local disk, or PostgreSQL for several machines."
+            f"warning: {hide_password(str(engine.url))} is on a network file system ({kind}), "
+            "where SQLite is slow and its locks may not hold. Use a local disk, or PostgreSQL for "
+            "several machines."
         )
 
     def connected(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
