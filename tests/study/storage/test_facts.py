@@ -125,8 +125,8 @@ def test_a_damaged_run_is_left_out_and_run_again(sqlite_url: str, tmp_path: Path
     before = (runs_of_study(study)["state"] == "fail").sum()
     damage(tmp_path / "study.db", "test_confusion", "[[1]]")
     study = load_study(open_storage(sqlite_url), "planned")
-    cells = runs_of_study(study)
-    assert (cells["state"] == "fail").sum() == before + 1
+    runs = runs_of_study(study)
+    assert (runs["state"] == "fail").sum() == before + 1
     assert queue_failed(study) == before + 1
 
 

@@ -163,7 +163,7 @@ def test_studies_of_others_are_listed_as_they_are(typed: Command, mixed: str) ->
 
 
 def test_nothing_is_written_into_studies_of_others(mixed: str) -> None:
-    # Rule: neither a note nor a figure, however the dashboard is opened.
+    # Rule: neither a note nor a plot, however the dashboard is opened.
     storage = open_storage(mixed)
     refresh_all(storage)
     for name in ("low", "bo[/b]th\n"):

@@ -137,8 +137,8 @@ def test_columns_are_those_of_the_schema(path: Path) -> None:
 def test_results_have_every_field_of_the_training_configuration(path: Path) -> None:
     # Also those that no published table varies.
     fields = TrainConfig(seed=7).to_fields()
-    cell = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
-    write_results(results_of_rows([cell]), path)
+    run = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
+    write_results(results_of_rows([run]), path)
     read = next(rows_of_results(read_results(path)))
     found = {name: read.get(f"config_{name}") for name in TrainConfig.field_names()}
     assert TrainConfig.from_fields(found) == TrainConfig(seed=7)
@@ -314,19 +314,19 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "results.csv"]
 
 
-def trial_of(cell: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+def trial_of(run: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     """A trial as a worker leaves it."""
-    fields = {k.removeprefix("config_"): v for k, v in cell.items() if k.startswith("config_")}
-    planned = {"configuration": cell["configuration"], "repeat": cell["repeat"], "fields": fields}
+    fields = {k.removeprefix("config_"): v for k, v in run.items() if k.startswith("config_")}
+    planned = {"configuration": run["configuration"], "repeat": run["repeat"], "fields": fields}
     attributes: dict[str, Any] = {"cell": planned, "config": fields}
-    attributes |= {name: cell[name] for name in LAST if name in cell}
+    attributes |= {name: run[name] for name in LAST if name in run}
     for part in ("validation", "test"):
         attributes[part] = {
             score: attributes.pop(f"{part}_{score}")
             for score in SCORES
             if f"{part}_{score}" in attributes
         }
-    value = cell.get("validation_f1_macro") if state == TrialState.COMPLETE else None
+    value = run.get("validation_f1_macro") if state == TrialState.COMPLETE else None
     return create_trial(state=state, value=value, user_attrs=attributes)
 
 
@@ -363,30 +363,30 @@ def test_newest_complete_trial_of_a_cell_counts() -> None:
 
 
 def test_newest_trial_counts_where_none_is_complete() -> None:
-    cell = unfinished_result(ADAM_ROW, 0, "fail")
+    run = unfinished_result(ADAM_ROW, 0, "fail")
     study = study_of(
-        trial_of(cell | {"failure": "first"}, TrialState.FAIL),
-        trial_of(cell | {"failure": "second"}, TrialState.FAIL),
+        trial_of(run | {"failure": "first"}, TrialState.FAIL),
+        trial_of(run | {"failure": "second"}, TrialState.FAIL),
     )
     assert list(runs_of_study(study)["failure"]) == ["second"]
-    study.add_trial(trial_of(cell, TrialState.WAITING))
+    study.add_trial(trial_of(run, TrialState.WAITING))
     assert list(runs_of_study(study)["state"]) == ["waiting"]
-    study.add_trial(trial_of(cell, TrialState.PRUNED))
+    study.add_trial(trial_of(run, TrialState.PRUNED))
     assert list(runs_of_study(study)["state"]) == ["fail"]
 
 
 def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     # As `study.run.planned_runs` queues it; data, split and budget are those of the study.
-    cell = plan_runs([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
+    run = plan_runs([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
     study = study_of()
     shared = {"source": "mitdb", "data": "ab", "split": "intra-patient", "budget": "quick"}
     identity = {**shared, "seed": 3}
     study.set_user_attr("identity", identity)
-    queue_missing(study, [cell])
+    queue_missing(study, [run])
     found = runs_of_study(study)
     row = next(rows_of_results(found))
-    assert (row["configuration"], row["repeat"], row["state"]) == (*cell.key, "waiting")
-    assert (row["seed"], row["config_seed"]) == (cell.config.seed, cell.config.seed)
+    assert (row["configuration"], row["repeat"], row["state"]) == (*run.key, "waiting")
+    assert (row["seed"], row["config_seed"]) == (run.config.seed, run.config.seed)
     assert (row["source"], row["split"], row["budget"]) == ("mitdb", "intra-patient", "quick")
     assert ADAM_ROW.matches({name.removeprefix("config_"): v for name, v in row.items()})
     write_results(found, path)

@@ -57,8 +57,8 @@ def lines(grid: Sequence[Sequence[str]], kind: str) -> list[list[str]]:
     return [[*line[:at], *line[at + 1 :]] for line in grid[1:] if line[at] == kind]
 
 
-def some_results(*cells: dict[str, Any]) -> pd.DataFrame:
-    return results_of_rows(cells)
+def some_results(*runs: dict[str, Any]) -> pd.DataFrame:
+    return results_of_rows(runs)
 
 
 @every_table
@@ -176,7 +176,7 @@ def test_the_least_seeds_of_the_table_allow_a_claim(name: str, least: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "note"),
     [
         ({}, "The published test part is a different random sample of beats."),
         ({"source": "kaggle"}, "All seeds are tested on the published test part"),
@@ -184,9 +184,9 @@ def test_the_least_seeds_of_the_table_allow_a_claim(name: str, least: int) -> No
         ({"split": "inter-patient"}, "All seeds are tested on the same patients"),
     ],
 )
-def test_what_tests_over_seeds_do_not_cover_is_noted(changes: dict[str, str], told: str) -> None:
+def test_what_tests_over_seeds_do_not_cover_is_noted(changes: dict[str, str], note: str) -> None:
     text = render(fake_results(3, changes=changes), "table3")
-    assert told in text
+    assert note in text
     assert ("varies F1(M) with a standard deviation of 0.0" in text) == (
         changes.get("split") is None
     )
@@ -210,10 +210,10 @@ def test_rows_that_differ_from_the_baseline_are_named() -> None:
 
 def test_row_with_fewer_seeds_is_tested_over_those_that_it_shares() -> None:
     rows = TABLE3.rows
-    cells = [fake_result(row, repeat) for row in rows for repeat in range(8)]
-    cells = [c for c in cells if c["config_scheduler_factor"] != 0.5 or c["repeat"] < 3]
-    cells = [c for c in cells if c["config_scheduler_factor"] != 0.8]
-    text = render(some_results(*cells), "table3")
+    runs = [fake_result(row, repeat) for row in rows for repeat in range(8)]
+    runs = [c for c in runs if c["config_scheduler_factor"] != 0.5 or c["repeat"] < 3]
+    runs = [c for c in runs if c["config_scheduler_factor"] != 0.8]
+    text = render(some_results(*runs), "table3")
     tests = {line[0]: line for line in grids(text)[1][1:]}
     assert tests["0.5"][1] == "3"
     assert float(tests["0.5"][3]) >= 0.25
@@ -247,8 +247,8 @@ def test_unfinished_runs_are_counted_and_never_dropped() -> None:
 
 
 def test_baseline_without_seeds_is_no_reason_to_stop() -> None:
-    cells = [fake_result(TABLE3.rows[1], repeat) for repeat in range(7)]
-    text = render(some_results(*cells), "table3")
+    runs = [fake_result(TABLE3.rows[1], repeat) for repeat in range(7)]
+    text = render(some_results(*runs), "table3")
     assert "share no finished seed" in text
 
 
@@ -313,26 +313,26 @@ def test_inter_patient_results_have_scores_of_s_and_v() -> None:
 def test_the_interval_over_records_is_that_of_the_kept_matrices(tmp_path: Path) -> None:
     # Rule: kept in the results file, and only where they add up to the matrix of the run.
     row = TABLES["table2"].rows[0]
-    cells = [fake_result(row, repeat, split="inter-patient") for repeat in range(2)]
-    for cell in cells:
-        half = (np.array(cell["test_confusion"]) // 2).tolist()
-        rest = (np.array(cell["test_confusion"]) - half).tolist()
-        cell["test_by_record"] = {"100": half, "103": rest}
-    write_results(some_results(*cells), tmp_path / "results.csv")
+    runs = [fake_result(row, repeat, split="inter-patient") for repeat in range(2)]
+    for run in runs:
+        half = (np.array(run["test_confusion"]) // 2).tolist()
+        rest = (np.array(run["test_confusion"]) - half).tolist()
+        run["test_by_record"] = {"100": half, "103": rest}
+    write_results(some_results(*runs), tmp_path / "results.csv")
     results = read_results(tmp_path / "results.csv")
-    low, high = record_interval([list(c["test_by_record"].values()) for c in cells], "f1_nsv")
+    low, high = record_interval([list(c["test_by_record"].values()) for c in runs], "f1_nsv")
     found = grids(render(results, "table2"))[2]
     assert found[1][9] == f"{low:.4f} to {high:.4f}"
-    cells[0]["test_by_record"].pop("103")
+    runs[0]["test_by_record"].pop("103")
     with pytest.raises(DataError, match="does not add up to test_confusion"):
-        write_results(some_results(*cells), tmp_path / "results.csv")
+        write_results(some_results(*runs), tmp_path / "results.csv")
 
 
 def test_where_the_scores_are_from_is_noted() -> None:
     rows = TABLES["table2"].rows
     second = {"device_name": "cuda: Some Card", "versions": {"torch": "2.12.0", "commit": "feed"}}
-    cells = [fake_result(rows[0], 0), fake_result(rows[1], 0, **second)]
-    text = render(some_results(*cells), "table2")
+    runs = [fake_result(rows[0], 0), fake_result(rows[1], 0, **second)]
+    text = render(some_results(*runs), "table2")
     assert "data mitdb (fingerprint 0123456789ab), split intra-patient, budget paper, " in text
     assert "device cpu (fp32). 1 seed planned, 2 of 2 runs finished, 122 s of training" in text
     assert "Trained on cpu: Some Processor, 2 threads / cuda: Some Card" in text
@@ -343,7 +343,7 @@ def test_where_the_scores_are_from_is_noted() -> None:
 @every_table
 @every_format
 def test_equal_results_give_equal_bytes(name: str, fmt: str, tmp_path: Path) -> None:
-    # In whatever order the cells come, and after a round through the file.
+    # In whatever order the runs come, and after a round through the file.
     results = fake_results(6)
     text = render(results, name, fmt=fmt)
     assert render(results.sample(frac=1, random_state=1), name, fmt=fmt) == text
