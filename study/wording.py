@@ -94,7 +94,7 @@ def say_limits(identity: Mapping[str, Any]) -> str:
 def warn_of_limits(identity: Mapping[str, Any]) -> str:
     """Return `say_limits` as a sentence, "" where there are no limits."""
     if limits := say_limits(identity):
-        return f"{limits[0].upper()}{limits[1:]}: not comparable with published figures."
+        return f"{limits[0].upper()}{limits[1:]}: not comparable with published scores."
     return ""
 
 

@@ -70,7 +70,7 @@ class RunOptions:
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
-            raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
+            raise UsageError(f"unknown sampler '{self.sampler}'. Use one of: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError(
                 "--replay is for searches. The runs of a published table cannot be replayed."

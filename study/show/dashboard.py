@@ -28,8 +28,7 @@ from study.show.sentences import (
     say_verdict,
 )
 from study.show.trial_files import make_file
-from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
-from study.storage.copied_notes import place_notes
+from study.storage.artifacts import TrialFiles, artifact_folder
 from study.storage.dashboard_speed import (
     list_what_a_study_is,
     remember_finished_trials,
@@ -37,7 +36,7 @@ from study.storage.dashboard_speed import (
 )
 from study.storage.database import hide_password
 from study.storage.ids import database_of, storage_of, study_id, trial_id_of
-from study.storage.notes import failure_note, study_note
+from study.storage.notes import OUR_NOTE, failure_note, place_notes, save_note, study_note
 from study.storage.outage import STORAGE_ERRORS
 from study.storage.reading import count_states
 from study.storage.studies import (

@@ -1,13 +1,14 @@
-"""What `confirm` found, kept with its study: which configurations, their runs, their ensembles."""
+"""The result of `confirm`, stored with its study: configurations, their runs, their ensembles."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecg.folds import folds_of
+from ecg.budget import BUDGETS
+from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folds_of
 from study.storage.attributes import PLANNED
 
-CONFIRMATION = "confirmation"  # attribute of the study that confirms
+CONFIRMATION = "confirmation"  # attribute of the confirming study
 BASELINE = "baseline"  # label of the configuration that the others are compared with
 
 Row = Mapping[str, Any]
@@ -15,16 +16,16 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The winners of a search beside its baseline, on fresh seeds and the test part.
+    """The winners of a search and its baseline, trained with new seeds and tested.
 
     Attributes:
         study: name of the study that holds the runs.
-        identity: of that study.
-        chosen: `TrainConfig` fields without the seed, by label; "baseline" is among them.
+        identity: identity of that study.
+        chosen: `TrainConfig` fields without the seed, by label; one label is "baseline".
         runs: complete runs by label, one per repeat: `repeat`, `test_*` and `test_confusion`; with
             folds `repeat`, `fold` and the `confusion` matrix of the fold.
-        ensembles: by label: the number of `runs` and the `confusion` of their mean
-            probabilities on the test part.
+        ensembles: the number of `runs` and the `confusion` of their mean probabilities on the
+            test part, by label.
     """
 
     study: str
@@ -67,26 +68,33 @@ def confirming_name(study: str, budget: str = "", folds: int = 0) -> str:
     return "-".join(part for part in parts if part)
 
 
+def confirming_names(study: str) -> Iterator[str]:
+    """Yield the names of the studies that may confirm a search, in order of preference."""
+    for folds in (0, *range(LEAST_FOLDS, MOST_FOLDS + 1)):
+        for budget in ("", *reversed(BUDGETS)):
+            yield confirming_name(study, budget, folds)
+
+
 def confirming_space(study: str) -> str:
-    """Return the kind of the study that confirms a search, its "space"."""
+    """Return the `space` in the identity of the study that confirms a search."""
     return f"confirm:{study}"
 
 
 def is_confirming(space: str) -> bool:
-    """Whether a study of this kind confirms a search."""
+    """Whether a study with this `space` confirms a search."""
     return space.startswith(confirming_space(""))
 
 
 def make_confirmation(
     study: str, identity: Mapping[str, Any], kept: Mapping[str, Any], rows: Iterable[Row]
 ) -> Confirmation:
-    """Sort the runs of a confirming study by configuration.
+    """Group the runs of a confirming study by configuration.
 
     Args:
-        study: name of the study that confirms.
-        identity: of it.
+        study: name of the confirming study.
+        identity: its identity.
         kept: its attribute `CONFIRMATION`.
-        rows: its trials with the attributes `needed`; see `study.storage.rows.StudyRows`.
+        rows: its trials with the attributes `needed`, see `study.storage.rows.StudyRows`.
     """
     folds = folds_of(str(identity.get("split", "")))
     measured = "confusion" if folds else "test_confusion"
@@ -97,12 +105,12 @@ def make_confirmation(
 
 
 def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration whatever its seed."""
+    """Return a configuration without its seed."""
     return {name: value for name, value in config.items() if name != "seed"}
 
 
 def _runs(rows: Iterable[Row], fields: Mapping[str, Any], folds: int) -> list[dict[str, Any]]:
-    """Return the runs of a configuration, one per repeat, in the order of their repeats."""
+    """Return the runs of a configuration, one per repeat, ordered by repeat."""
     found: dict[int, dict[str, Any]] = {}
     for row in rows:
         if without_seed(row["config"]) == dict(fields):

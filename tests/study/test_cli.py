@@ -51,8 +51,8 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--budget", "huge"), "unknown budget 'huge'; known budgets: smoke, quick, short, paper"),
         (("--split", "random"), "unknown split 'random'; known"),
         (("--device", "tpu"), "unknown device 'tpu'; use auto, cpu, cuda or cuda:N"),
-        (("--sampler", "magic"), "unknown sampler 'magic'; known: tpe, random, gp, grid"),
-        (("--pruner", "magic"), "unknown pruner 'magic'; known: median, hyperband, none"),
+        (("--sampler", "magic"), "unknown sampler 'magic'. Use one of: tpe, random, gp, grid"),
+        (("--pruner", "magic"), "unknown pruner 'magic'. Use one of: median, hyperband, none"),
         (("--prune-patience", "-1"), "--prune-patience must be 0 or more"),
         (("--prune-warm-up", "-1"), "--prune-warm-up must be 0 or more"),
         (("--prune-startup", "-1"), "--prune-startup must be 0 or more"),
@@ -114,7 +114,7 @@ def test_an_unknown_study_is_answered_with_the_nearest(
     more = (tmp_path / "curves.json",) if command == "record" else ()
     result = typed(command, "imbalence-intra", *more, "--storage", sqlite_url)
     assert result.code == 2
-    assert "no study is named 'imbalence-intra'; did you mean: imbalance-intra?" in result.err
+    assert "There is no study named 'imbalence-intra'. Did you mean: imbalance-intra?" in result.err
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", "s"), ("retry", "s"), ("confirm", "s")])
@@ -124,7 +124,7 @@ def test_looking_at_a_missing_database_creates_none(
     # Rule: the message says how to start a study; no file is created.
     result = typed(*words, "--storage", sqlite_url)
     assert result.code == 2
-    assert "begin a study with: python -m study run" in result.err
+    assert "Start a study with: python -m study run" in result.err
     assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
 
 
@@ -259,7 +259,7 @@ def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) 
     assert "ours" in listed.out
     shown = typed("show", "theirs", "--storage", sqlite_url)
     assert shown.code == 2
-    assert "'theirs' was not made by this tool" in shown.err
+    assert "'theirs' was made by another tool" in shown.err
 
 
 def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: str) -> None:

@@ -97,7 +97,7 @@ def test_an_unknown_study_is_named(typed: Command, searched: str, tmp_path: Path
     for more in ((), ("--confirmed",)):
         words = ("-o", tmp_path / "x.safetensors", *more, "--storage", searched)
         done = typed("export-model", "tinny", *words)
-        assert (done.code, "no study is named 'tinny'" in done.err) == (2, True)
+        assert (done.code, "no study named 'tinny'" in done.err) == (2, True)
 
 
 def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(

@@ -88,7 +88,7 @@ def test_a_smoke_study_of_simulated_beats_is_reported_with_the_caution(
     page = tmp_path / "report.html"
     assert typed("report", "t", "--storage", sqlite_url, "-o", page).code == 0
     text = page.read_text(encoding="utf-8")
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in text
     caution = (
         "the data source is &#x27;synthetic&#x27;, not MIT-BIH; the budget is &#x27;smoke&#x27;"
     )
@@ -107,7 +107,7 @@ def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
     trials = load_trials(sqlite_url, study.study_name)
     for plot in PLOTS:
         assert MARK in plot.draw(trials).layout.title.text, plot.name
-    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
+    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published scores."
     assert sentence in render_report([trials]).replace("&#x27;", "'")
     assert "imulated beats, reduced budget 'smoke'" in describe_study(trials).replace("\\", "")
     assert sentence in typed("show", study.study_name, "--storage", sqlite_url).out

@@ -226,7 +226,7 @@ def test_a_folder_of_results(
     place = disk.folder / "report.html" if words[0] == "report" else disk.folder
     refused = typed(*words, "--output", place)
     assert refused.code == 1
-    assert refused.err.startswith(f"error: cannot write {disk.folder}")
+    assert refused.err.startswith(f"error: Cannot write {disk.folder}")
     assert reason in refused.err
     assert disk.files() == set()
     mend(disk)

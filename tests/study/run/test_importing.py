@@ -228,7 +228,7 @@ def curves_of_another_precision(path: Path) -> None:
 BAD = {
     "another protocol": (lambda p: change(p, "protocol", "1"), "has runs of protocol 1, and"),
     "an unknown precision": (lambda p: change(p, "precision", "fp8"), "precision is 'fp8'. Only"),
-    "two precisions": (lambda p: change(p, "precision", "bf16", 0), "mixes precisions: bf16, fp32"),
+    "two precisions": (lambda p: change(p, "precision", "bf16", 0), r"several precisions \("),
     "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge'. Only these"),
     "another budget": (lambda p: alone(p, "budget", "quick"), "would not train this run"),
     "another study seed": (lambda p: alone(p, "study_seed", "5"), "would not train this run"),
@@ -240,7 +240,7 @@ BAD = {
     "a confirmation": (lambda p: change(p, "space", "confirm:x"), "space is 'confirm:x'. Only"),
     "a newer format": (lambda p: change(p, "format", "3"), "newer version .* Update the project"),
     "a cut file": (lambda p: p.write_bytes(p.read_bytes()[:-300]), "values for|not CSV"),
-    "no file": (Path.unlink, "cannot read the results"),
+    "no file": (Path.unlink, "Cannot read the results"),
     "other curves": (curves_of_another_run, "confusion differs from what its curves"),
     "curves of another precision": (curves_of_another_precision, "precision is 'bf16' there"),
     "damaged curves": (

@@ -80,12 +80,16 @@ def test_listed_records_are_kept_with_the_study(
     assert f"split {split}," in ended.out
     confirmed = read_identity(sqlite_url, f"{name}-confirm")
     assert confirmed["records"] == read_identity(sqlite_url, name)["records"] != ""
-    # The matrices of the test records are kept, add up, and give an interval over records.
-    for trial in load_study(open_storage(sqlite_url), f"{name}-confirm").get_trials():
-        matrices = list(trial.user_attrs["test_by_record"].values())
-        assert np.sum(matrices, axis=0).tolist() == trial.user_attrs["test_confusion"]
+    # The matrices of the records are kept, add up, and give an interval over records.
+    for study, part, whole in (
+        (name, "validation_by_record", "confusion"),
+        (f"{name}-confirm", "test_by_record", "test_confusion"),
+    ):
+        for trial in load_study(open_storage(sqlite_url), study).get_trials():
+            matrices = list(trial.user_attrs[part].values())
+            assert np.sum(matrices, axis=0).tolist() == trial.user_attrs[whole]
     shown = " ".join(typed("show", f"{name}-confirm", "--storage", sqlite_url).out.split())
-    assert "95% interval of F1(N, S, V), test records resampled: baseline 0." in shown
+    assert "95% interval of F1(N, S, V) from resampled test records: baseline 0." in shown
 
 
 def test_two_splits_never_mix(run: Command, tmp_path: Path, sqlite_url: str) -> None:

@@ -84,7 +84,7 @@ def test_a_second_stage_needs_a_larger_budget(searched: Command) -> None:
     refused = searched("--from", NAME, "--budget", "quick", "--trials", 9)
     assert (refused.code, "Use --top" in refused.err) == (2, True)
     refused = searched("--from", "nothing", "--budget", "quick", "--data", "synthetic")
-    assert (refused.code, "no study is named 'nothing'" in refused.err) == (2, True)
+    assert (refused.code, "no study named 'nothing'" in refused.err) == (2, True)
 
 
 def test_a_warm_start_tries_the_winners_of_another_study_first(

@@ -176,10 +176,10 @@ def test_bad_names_are_reported(
     typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path
 ) -> None:
     missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
-    assert (missing.code, "there is no storage" in missing.err) == (2, True)
+    assert (missing.code, "There is no database" in missing.err) == (2, True)
     fill(sqlite_url, "heartbeats")
     typo = typed("report", "hartbeats", "--storage", sqlite_url, "-o", tmp_path / "r.html")
-    assert (typo.code, "did you mean: heartbeats" in typo.err) == (2, True)
+    assert (typo.code, "Did you mean: heartbeats" in typo.err) == (2, True)
     done = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
     assert done.code == 0
     assert (tmp_path / "r.html").stat().st_size < 20e6

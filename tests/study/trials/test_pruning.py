@@ -265,7 +265,9 @@ def _finished(value: float) -> optuna.trial.FrozenTrial:
 
 
 def test_an_unknown_pruner_is_refused_and_the_known_ones_are_named() -> None:
-    with pytest.raises(UsageError, match=r"unknown pruner 'asha'; known: median, hyperband, none"):
+    with pytest.raises(
+        UsageError, match=r"unknown pruner 'asha'. Use one of: median, hyperband, none"
+    ):
         PruningPolicy("asha")
 
 

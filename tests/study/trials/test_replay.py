@@ -112,9 +112,9 @@ def test_a_recorded_parameter_outside_the_space_is_refused(
 
 
 def test_a_recording_without_trials_or_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the recording"):
+    with pytest.raises(UsageError, match="Cannot read the recording"):
         read_recording(tmp_path / "none.jsonl")
     path = tmp_path / "empty.jsonl"
     path.write_text(RECORDING.read_text().splitlines()[0] + "\n")
-    with pytest.raises(DataError, match="holds no trial"):
+    with pytest.raises(DataError, match="has no trials"):
         read_recording(path)
