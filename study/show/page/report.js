@@ -54,7 +54,7 @@ function stack(data, layout, width) {
     if (!x.title?.text && below) x.title = below.title;
     if (titles[index]) {
       Object.assign(titles[index], { x: 0.5, y: y.domain[1] });
-      titles[index].text = titles[index].text.replaceAll("-<br>", "");
+      titles[index].text = titles[index].text.replaceAll("-<br>", "").replaceAll("<br>", ", ");
     }
   });
   layout.height = height + legend + 30;
