@@ -1,9 +1,9 @@
-"""Set two trials of a study side by side.
+"""Print two trials of a study side by side.
 
 python examples/compare_trials.py imbalance-mitdb-intra-patient-quick 11 0
 
 These are validation scores of one run each. `python -m study confirm` trains both on more
-seeds and tells whether the difference is more than chance.
+seeds and tests whether the difference is more than chance.
 """
 
 import sys

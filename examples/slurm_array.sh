@@ -1,5 +1,5 @@
 #!/bin/bash
-# Eight workers of one study, each on a GPU of its own:  sbatch examples/slurm_array.sh
+# Eight workers of one study, each with its own GPU:  sbatch examples/slurm_array.sh
 #
 # Every task joins the study in the PostgreSQL database. `scancel` sends SIGTERM first: the
 # running trial is queued again. Submit the same script again to continue.

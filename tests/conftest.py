@@ -1,4 +1,4 @@
-"""Fixtures of all tests: where the real data is, and a cache that is not the user's."""
+"""Fixtures of all tests: the place of the real data, and a cache apart from the user's."""
 
 import os
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
-"""Records of long tests, and `results/reliability.md` made of them: `python -m tests.soak`.
+"""The log of soak tests, and `results/reliability.md` made from it: `python -m tests.soak`.
 
-`make soak` runs the tests marked `soak`. Each says by `record` what it did; the lines are kept in
-`results/reliability.jsonl`, the newest of every part and subject counts, so that parts can be run
-alone. In a short run (`make test`) nothing is recorded.
+`make soak` runs the tests marked `soak`. Each calls `record` to log what it did, in
+`results/reliability.jsonl`. The newest line of every part and subject counts, so parts can be run
+alone. A short run (`make test`) logs nothing.
 """
 
 import json
@@ -32,19 +32,19 @@ HEAD = """# Reliability
 
 What was broken on purpose, how often, and what was lost. Written by `make soak` from
 `reliability.jsonl`; `make soak ARGS="-k NAME"` runs a part of it again. A test that loses anything
-fails and records nothing.
+fails and logs nothing.
 """
 
 
 def record(part: str, what: str, times: int, lost: int = 0, note: str = "") -> None:
-    """Put on record what a soak test did; call it at its end, when all rules have held.
+    """Log what a soak test did; call it at the end, when all rules have held.
 
     Args:
         part: one of `PARTS`.
-        what: was broken, done or fed, in a few words; a later record of the same replaces it.
+        what: was broken, done or fed, in a few words; a later line on the same replaces it.
         times: how often.
         lost: trials, runs or files that were lost.
-        note: other figures, such as a seed or a rate.
+        note: other numbers, such as a seed or a rate.
     """
     if part not in PARTS:
         raise ValueError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
@@ -88,7 +88,7 @@ def _postgres() -> str:
 
 
 def render(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the document; the newest record of every part and subject counts."""
+    """Return the document; the newest line of every part and subject counts."""
     newest = {(line["part"], line["what"]): line for line in lines}
     machines = list(dict.fromkeys(str(line["machine"]) for line in newest.values()))
     text = [HEAD]
@@ -104,8 +104,8 @@ def render(lines: Iterable[Mapping[str, Any]]) -> str:
         ]
         for row in rows:
             where = f"{row['date']}, {row['commit']}, {machines.index(row['machine']) + 1}"
-            figures = f"{row['times']:,} | {row['lost']:,} | {row['note']}"
-            text.append(f"| {row['what']} | {figures} | `{row['test']}` | {where} |")
+            counts = f"{row['times']:,} | {row['lost']:,} | {row['note']}"
+            text.append(f"| {row['what']} | {counts} | `{row['test']}` | {where} |")
         times, lost = (sum(row[name] for row in rows) for name in ("times", "lost"))
         text.append(f"| **together** | **{times:,}** | **{lost:,}** | | | |\n")
     text.append("## Machines\n")

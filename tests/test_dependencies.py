@@ -1,4 +1,4 @@
-"""What pyproject asks for is what the packages import; read from the source."""
+"""pyproject requires what the packages import; read from the source."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ def modules_of(requirements: Iterable[str]) -> set[str]:
 
 
 def imported() -> set[str]:
-    """Return every module of others that a package imports, in functions too."""
+    """Return every foreign module that a package imports, also inside functions."""
     found = set()
     for package in PACKAGES:
         for path in (REPOSITORY / package).rglob("*.py"):
@@ -33,11 +33,11 @@ def imported() -> set[str]:
 
 
 def test_every_dependency_is_imported() -> None:
-    # Rule: whoever runs a study installs nothing that no study uses.
+    # Rule: nobody installs anything that no study uses.
     assert modules_of(PROJECT["dependencies"]) <= imported()
 
 
 def test_every_import_is_a_dependency() -> None:
-    # Rule: nothing is there only because something else asks for it.
+    # Rule: no import relies on what another package happens to require.
     extras = [text for name in FOR_PEOPLE for text in PROJECT["optional-dependencies"][name]]
     assert imported() <= modules_of([*PROJECT["dependencies"], *extras])

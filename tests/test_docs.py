@@ -1,8 +1,9 @@
-"""The pages say nothing that is not there: links, commands, options, messages, Python."""
+"""The pages name only what exists: links, commands, options, messages, modules, Python."""
 
 import ast
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def check_command(program: str, words: list[str]) -> None:
-    """Let the program parse the words, without running anything; wrong words are refused."""
+    """Let the program parse the words without running anything; wrong words raise an error."""
     group = typer.main.get_group(PROGRAMS[program])
     if not words or words[0].startswith("-"):
         group.make_context(program, words, resilient_parsing=True)
@@ -123,6 +124,7 @@ def test_a_wrong_command_is_seen(line: str) -> None:
     ids=lambda value: value.stem if isinstance(value, Path) else "",
 )
 def test_documented_python_runs_as_it_stands(path: Path, code: str, tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(REPOSITORY / "results")
     file = tmp_path / "page.py"  # networks must be defined in a file
     file.write_text(code)
     done = subprocess.run(
@@ -130,6 +132,15 @@ def test_documented_python_runs_as_it_stands(path: Path, code: str, tmp_path: Pa
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_plots_is_that_of_the_gallery() -> None:
+    # After a change of a plot or of what is said about it, run `python docs/gallery.py`.
+    gallery = runpy.run_path(str(REPOSITORY / "docs" / "gallery.py"))
+    assert (REPOSITORY / "docs" / "plots.md").read_text("utf-8") == gallery["page"]()
+    thumbnails = {path.stem: path for path in (REPOSITORY / "docs" / "plots").iterdir()}
+    assert set(thumbnails) == {entry.name for entry in gallery["ENTRIES"]}
+    assert sum(path.stat().st_size for path in thumbnails.values()) < 500_000
 
 
 def texts_of_the_program() -> str:
@@ -149,7 +160,7 @@ def texts_of_the_program() -> str:
 
 
 def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
-    # A heading quotes the words of a message that stay the same, "..." standing for the others.
+    # A heading quotes the fixed words of a message, with "..." for the others.
     page = (REPOSITORY / "docs" / "troubleshooting.md").read_text("utf-8")
     quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
     pieces = [piece.strip() for line in quoted for piece in line.split("...")]
@@ -158,10 +169,38 @@ def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
     assert [piece for piece in pieces if piece not in said] == []
 
 
+ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+MODULE = re.compile(r"`([\w/]+\.py)`")
+# The sections of the code map: the folders in the heading, and the text below it.
+SECTIONS = {
+    folder: body
+    for heading, body in re.findall(r"^### (.+)\n((?:(?!#).*\n)*)", ARCHITECTURE, re.MULTILINE)
+    for folder in re.findall(r"`([\w/]+)/`", heading)
+}
+FOLDERS = sorted(
+    path.parent.relative_to(REPOSITORY).as_posix()
+    for package in ("ecg", "search_spaces", "study")
+    for path in (REPOSITORY / package).rglob("__init__.py")
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_code_map_names_every_module(folder: str) -> None:
+    # A new module belongs in a table of docs/architecture.md, in the section of its folder.
+    there = {path.name for path in (REPOSITORY / folder).glob("[!_]*.py")}
+    if folder == "study":
+        assert {name for name in MODULE.findall(ARCHITECTURE) if name.count("/") == 1} >= {
+            f"study/{name}" for name in there
+        }
+        return
+    named = {name.rpartition("/")[2] for name in MODULE.findall(SECTIONS[folder])}
+    assert there - named == set()
+
+
 def test_every_module_in_architecture_is_there() -> None:
-    page = (REPOSITORY / "docs" / "architecture.md").read_text("utf-8")
+    page = ARCHITECTURE
     there = {path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("[a-z]*/**/*.py")}
-    named = set(re.findall(r"`([\w/]+\.py)`", page))
+    named = set(MODULE.findall(page))
     assert named
     assert {
         name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in there)

@@ -1,4 +1,4 @@
-"""Doors that stay shut: no code comes in as data."""
+"""No data is executed as code."""
 
 import ast
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ SAFE = {"torch": ("weights_only", True), "np": ("allow_pickle", False)}
 
 
 def opened(source: str) -> Iterator[str]:
-    """Yield what in a module could run data, with its line."""
+    """Yield whatever in a module could execute data, with its line."""
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):

@@ -26,6 +26,7 @@ TESTED = {
         "slurm_array.sh",
     ),
     *("compose.yaml", "kubernetes.yaml", "Dockerfile"),  # their schemas: `make lint`
+    "explore.ipynb",  # in tests/study/show/test_notebook.py
 }
 
 

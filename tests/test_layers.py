@@ -1,9 +1,10 @@
-"""The plan of the house: which folder may import which; read from the source, nothing is imported.
+"""Which part may import which, read from the source: nothing is imported.
 
-docs/architecture.md draws the plan and says why.
+docs/architecture.md draws the plan.
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-# What a part may import of this project, itself left out; the arrows of the plan.
+# What a part may import from this project, apart from itself: the arrows of the plan.
 ARROWS = {
     "ecg": set(),
     "search_spaces": {"ecg"},
@@ -32,7 +33,7 @@ ARROWS = {
         *("study.trials", "study.plots", "study.run", "study.tables", "study.models", "study.show"),
     },
 }
-ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public face: above all
+ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public names: on top
 TERMINAL = {"rich", "typer", "click"}
 WITH_TERMINAL = {"ecg.cli", "ecg.console", "ecg.__main__"}
 PRIVATE = {"_trial_id", "_study_id", "_storage", "_backend", "_cached_frozen_trial"}  # Optuna's
@@ -62,7 +63,7 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def problems(module: str, source: str) -> list[Problem]:
-    """Return what in a module is against the plan."""
+    """Return what in a module breaks the plan."""
     tree = ast.parse(source)
     part, found = part_of(module), []
     named = set(imports(tree))
@@ -110,6 +111,18 @@ FILES = sorted(
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_a_module_imports_only_what_lies_below_it(path: Path) -> None:
     assert problems(module_of(path), path.read_text(encoding="utf-8")) == []
+
+
+def test_the_page_on_architecture_shows_these_arrows() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| part | may import |\n|---|---|\n")[2].partition("\n\n")[0]
+    shown: dict[str, set[str]] = {}
+    for row in table.splitlines():
+        part, *others = (
+            name.removesuffix(".py").replace("/", ".") for name in re.findall(r"`([^`]+)`", row)
+        )
+        shown[part] = set(shown) if "all of the above" in row else set(others)
+    assert shown == ARROWS
 
 
 def test_every_folder_of_study_is_on_the_plan() -> None:

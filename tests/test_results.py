@@ -1,7 +1,13 @@
-"""The committed tables follow from the committed results."""
+"""The committed tables and benchmark pages follow from the committed results."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from benchmarks import storage_report, training_report
 from study.storage.recordings import read_recording
 from study.tables.export import export_table_files, read_runs
 
@@ -20,6 +26,15 @@ def test_tables_render_again_to_the_committed_bytes(tmp_path: Path) -> None:
     tables = RESULTS / "tables"
     committed = {path.relative_to(tables): path.read_bytes() for path in tables.rglob("*.md")}
     assert again == committed
+
+
+@pytest.mark.parametrize(
+    ("name", "render"),
+    [("storage", storage_report.describe), ("training-cpu", training_report.render)],
+)
+def test_benchmark_pages_render_again(name: str, render: Callable[[Any], str]) -> None:
+    measured = json.loads((RESULTS / "benchmarks" / f"{name}.json").read_text("utf-8"))
+    assert render(measured) == (RESULTS / "benchmarks" / f"{name}.md").read_text("utf-8")
 
 
 def test_recordings_hold_enough_real_trials() -> None:

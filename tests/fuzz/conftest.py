@@ -1,4 +1,4 @@
-"""A soak puts on record how many cases of each target were run, and with which seed."""
+"""A soak test logs how many cases of each target were run, and with which seed."""
 
 from typing import Any
 
@@ -16,5 +16,5 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if SOAK:  # a failed target is not on record, and must be run again with its seed
+    if SOAK:  # a failed target is not logged, and must be run again with its seed
         terminalreporter.write_line(f"fuzzing: ECG_SOAK_SEED={SEED}")

@@ -1,10 +1,10 @@
-"""Whatever comes in, only our own errors come out, soon, and without much memory.
+"""Whatever comes in, only our own errors come out, quickly and without much memory.
 
-`make test` runs 100 cases a target, the same ones each time. A soak runs 2,000, drawn anew:
+`make test` runs 100 cases per target, the same ones each time. A soak test runs 2,000 new ones:
 
     make soak ARGS=tests/fuzz
 
-It puts its seed on record; with `ECG_SOAK_SEED` it is run again.
+It logs its seed; `ECG_SOAK_SEED` runs the same cases again.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from tests.soak import SOAK
 
 SEED = int(os.environ.get("ECG_SOAK_SEED") or secrets.randbelow(2**32))
 CASES = 2000 if SOAK else 100
-SECONDS = 10.0
+SECONDS = 10.0  # of processor time; ten times as long where it waits, as a busy machine does
 MEMORY = 2**30  # bytes beyond what the process has already
 WRONG = re.compile(r"Traceback|\(unexpected|MemoryError|Unable to allocate", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ evil = st.sampled_from((*NUMBERS, *TEXTS)) | anything
 
 
 def fuzz(test: Callable[..., None]) -> Callable[..., None]:
-    """Decorate a hypothesis test: so many cases, and which."""
+    """Decorate a hypothesis test: sets the number of cases and their seed."""
     chosen = settings(
         max_examples=CASES,
         deadline=None,
@@ -65,7 +65,7 @@ def fuzz(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def only_ours(call: Callable[[], T], *named: str | Path) -> T | EcgError:
-    """Return what a call returns, or the error of ours that it raises; let no other pass.
+    """Return what a call returns, or our own error that it raises; fail on any other.
 
     Args:
         call: whose input is damaged.
@@ -83,20 +83,26 @@ def only_ours(call: Callable[[], T], *named: str | Path) -> T | EcgError:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Count a case; end the test where it takes too long, refuse it too much memory."""
+    """Count a case; fail the test if it takes too long, and limit its memory."""
     cases[os.environ["PYTEST_CURRENT_TEST"].split(" ")[0]] += 1
 
     def stuck(*_: object) -> None:
         pytest.fail(f"stuck for {SECONDS:g} s")  # not an Exception, so nobody catches it
 
-    before = signal.signal(signal.SIGALRM, stuck)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    clocks = {
+        signal.SIGPROF: (signal.ITIMER_PROF, SECONDS),
+        signal.SIGALRM: (signal.ITIMER_REAL, 10 * SECONDS),
+    }
+    before = {number: signal.signal(number, stuck) for number in clocks}
+    for clock, seconds in clocks.values():
+        signal.setitimer(clock, seconds)
     try:
         with _little_memory():
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, (clock, _) in clocks.items():
+            signal.setitimer(clock, 0)
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager
@@ -117,7 +123,7 @@ def _little_memory() -> Iterator[None]:
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """The content after one to four accidents: bytes changed, put in, lost or doubled; cut."""
+    """The content after one to four accidents: bytes changed, inserted, lost, doubled, cut off."""
     found = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(("flip", "flip", "set", "insert", "lose", "double", "cut")))
@@ -140,7 +146,7 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 @st.composite
 def misspelt(draw: st.DrawFn, text: str, tokens: str = r"[^\s,]+") -> bytes:
-    """The text with one to three of its tokens replaced, or damaged as bytes are."""
+    """The text with one to three of its tokens replaced, or damaged like bytes."""
     if draw(st.integers(0, 3)) == 0:
         return draw(damaged(text.encode()))
     for _ in range(draw(st.integers(1, 3))):
@@ -153,7 +159,7 @@ def misspelt(draw: st.DrawFn, text: str, tokens: str = r"[^\s,]+") -> bytes:
 
 
 def json_like() -> st.SearchStrategy[Any]:
-    """Values that JSON can hold, NaN and huge numbers too."""
+    """Values that JSON can hold, including NaN and huge numbers."""
     plain = (
         st.none()
         | st.booleans()

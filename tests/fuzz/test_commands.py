@@ -32,7 +32,7 @@ from tests.support.setting import REPOSITORY, TINY
 from tests.support.toy import toy_heartbeats
 
 LONG = "a" * 300  # no file can have this name
-NAMED = "one"  # a study in the storage
+NAMED = "one"  # a study in the database
 # No place outside the folder: a command that is broken could write there.
 PLAUSIBLE = {
     "--space": ("imbalance", "tiny.py", "table1", "tables", "folder.py", "mine.py", LONG + ".py"),
@@ -76,7 +76,7 @@ PATHS = ("--output", "--target", "FILE")  # what is written there must stay in t
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one of everything; every case has a copy of its own."""
+    """A folder with one of everything; every case gets its own copy."""
     folder = tmp_path_factory.mktemp("typed")
     (folder / "folder").mkdir()
     (folder / "record").mkdir()
@@ -109,7 +109,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecg.sources.fetch_mitdb", offline)
     monkeypatch.setattr("ecg.sources.fetch._require_network", offline)
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    for page in ("report", "dashboard", "plot_files"):  # figures take most of the time
+    for page in ("report", "dashboard", "plot_files"):  # plots take most of the time
         monkeypatch.setattr(f"study.show.{page}.PLOTS", [p for p in PLOTS if p.name == "curves"])
     monkeypatch.setattr("study.run.command._work", lambda *_: None)
     monkeypatch.setattr("study.show.plot_files._draw", lambda figures, _: [b""] * len(figures))

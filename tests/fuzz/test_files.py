@@ -34,8 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def records(place: Path) -> str:
-    """The text of a file of cells."""
+def results(place: Path) -> str:
+    """The text of a results file."""
     path = place / "whole.csv"
     write_results(fake_results(1).iloc[:3], path)
     return path.read_text()
@@ -43,15 +43,15 @@ def records(place: Path) -> str:
 
 @fuzz
 @given(st.data())
-def test_damaged_records_are_refused_by_name_or_rendered(
-    place: Path, records: str, data: st.DataObject
+def test_damaged_results_are_refused_by_name_or_rendered(
+    place: Path, results: str, data: st.DataObject
 ) -> None:
     path = place / "results.csv"
-    path.write_bytes(data.draw(misspelt(records) | misspelt(records, r'[^,"\n]+|[,"\n]')))
+    path.write_bytes(data.draw(misspelt(results) | misspelt(results, r'[^,"\n]+|[,"\n]')))
 
     def render() -> None:
-        cells = {"study": read_results(path)}
-        export_table_files(cells, place, published=True, formats=FORMATS, digits=4)
+        runs = {"study": read_results(path)}
+        export_table_files(runs, place, published=True, formats=FORMATS, digits=4)
 
     only_ours(render, path)
 

@@ -44,7 +44,7 @@ def wait_for(page: webdriver.Chrome, script: str) -> Any:
 
 
 def set_width(page: webdriver.Chrome, width: int) -> None:
-    """Make the window so many pixels wide: narrower than a window of a desktop can be."""
+    """Set the width of the page in pixels, narrower than a desktop window can be."""
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 

@@ -1,4 +1,4 @@
-"""A study whose processes are killed at random moments, and a PostgreSQL server that is too."""
+"""A study and a PostgreSQL server whose processes are killed at random moments."""
 
 import atexit
 import json
@@ -42,18 +42,18 @@ RUNS = ("--space", "table3", "--budget", "smoke", "--seeds")
 
 
 def grid(folder: Path, points: int) -> tuple[object, ...]:
-    """Write a space of so many points, a second of training each; return the words to run it."""
+    """Write a space of points with a second of training each; return the words to run it."""
     write_text(folder / "grid.py", GRID.replace("POINTS", str(points)))
     return "--space", folder / "grid.py", "--sampler", "grid", "--budget", "quick"
 
 
 class Target:
-    """A study that is run by `python -m study run` in a folder of its own.
+    """A study that `python -m study run` runs in its own folder.
 
     Args:
         folder: where the command is typed.
         words: of the command, but for what all have in common.
-        url: of the storage; by default a file in the folder.
+        url: of the database; by default a file in the folder.
     """
 
     def __init__(self, folder: Path, *words: object, url: str = "") -> None:
@@ -67,13 +67,13 @@ class Target:
         )
 
     def start(self, *more: object) -> subprocess.Popen[str]:
-        """Start the command; it does not outlive the tests."""
+        """Start the command; it ends with the tests at the latest."""
         process = start(*self.words, *more, folder=self.folder)
         atexit.register(lambda: process.poll() is None and kill_all(process))
         return process
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """Return the trials in these states, all where none is given; none without a study."""
+        """Return the trials in these states, or all if none is given; empty without a study."""
         storage = open_storage(self.url)
         try:
             return load_study(storage, "s").get_trials(states=states or None)
@@ -89,14 +89,14 @@ class Target:
         return [number for number in numbers if _is_in_group(number, process.pid)]
 
     def results(self) -> dict[str, tuple[Any, ...]]:
-        """Return what every finished trial found by its configuration, which none has twice."""
+        """Return the result of every finished trial by configuration; none may occur twice."""
         finished = self.trials(*FINISHED)
         results = {json.dumps(trial.user_attrs["config"]): found(trial) for trial in finished}
         assert len(results) == len(finished), "a configuration was counted twice"
         return results
 
     def check(self, undisturbed: dict[str, tuple[Any, ...]]) -> None:
-        """Check that the finished study is what it would have been had nothing happened."""
+        """Check that the finished study is the same as without interruptions."""
         assert self.results() == undisturbed
         assert self.trials(TrialState.RUNNING, TrialState.WAITING) == []
         results = self.folder / "results"
@@ -109,7 +109,7 @@ class Target:
 
 
 def _is_in_group(number: int, group: int) -> bool:
-    """Whether a process is alive and of this group: its number may be another one's by now."""
+    """Whether a process lives and is of this group; its number may have been reused."""
     try:
         return os.getpgid(number) == group
     except ProcessLookupError:
@@ -117,7 +117,7 @@ def _is_in_group(number: int, group: int) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file of weights, or of predictions, has its end."""
+    """Whether a file of weights or predictions is complete."""
     if zipfile.is_zipfile(path):
         return True
     content = path.read_bytes()
@@ -128,7 +128,7 @@ def is_whole(path: Path) -> bool:
 
 
 def kill_all(process: subprocess.Popen[str]) -> None:
-    """Kill a command with all its workers, at once; it may have ended this very moment."""
+    """Kill a command with all its workers at once; it may have just ended."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
@@ -137,7 +137,7 @@ def kill_all(process: subprocess.Popen[str]) -> None:
 def watch_for(
     condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60
 ) -> bool:
-    """Wait for a condition without a pause; return False where the process ends first."""
+    """Wait for a condition without a pause; return False if the process ends first."""
     end = time.monotonic() + seconds
     while not condition():
         if process.poll() is not None:
@@ -165,11 +165,11 @@ class Server:
         self.pid = int(self.note.read_text().split()[0])
 
     def kill(self) -> None:
-        """Kill the server; its children notice and end."""
+        """Kill the server; its children notice this and end."""
         os.kill(self.pid, signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start the server, as soon as nothing of the killed one is left.
+        """Start the server once nothing of the killed one is left.
 
         Where nobody buries the killed one, its number looks alive: so its note is removed.
         """

@@ -1,4 +1,4 @@
-"""Trials that nobody trained: each walks a given curve of validation losses and objectives."""
+"""Trials without training: each follows a given curve of validation losses and objectives."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ NEVER = 10**6  # a patience that no curve uses up
 
 @dataclass(frozen=True)
 class CurveEpoch(Epoch):
-    """An epoch whose scores are all one given value."""
+    """An epoch whose scores all have the given value."""
 
     value: float = 0.0
 
@@ -29,7 +29,7 @@ class CurveEpoch(Epoch):
 
 @dataclass
 class Walk:
-    """What became of one trial.
+    """How one trial ended.
 
     Attributes:
         trial: of Optuna.
@@ -49,7 +49,7 @@ class Walk:
 
     @property
     def reported(self) -> dict[int, float]:
-        """The values that the storage holds, by step."""
+        """The values stored in the database, by step."""
         found = self.trial.storage.get_trial(self.trial._trial_id).intermediate_values
         return dict(sorted(found.items()))
 

@@ -1,4 +1,4 @@
-"""A small disk of its own for one folder, which can be filled and made read-only."""
+"""A small disk for one folder, which can be filled and made read-only."""
 
 import errno
 import os
@@ -40,20 +40,20 @@ class Disk:
                         raise
 
     def free(self) -> None:
-        """Make room again."""
+        """Free the space again."""
         (self.folder / FILLER).unlink(missing_ok=True)
 
     def set_writable(self, yes: bool) -> None:
-        """Mount it again, for reading only or for writing too."""
+        """Mount it again, read-only or writable."""
         mode = "rw" if yes else "ro"
         subprocess.run(["mount", "-o", f"remount,{mode}", str(self.folder)], check=True)
 
     def files(self) -> set[str]:
-        """Return the names of all files, temporary ones too, without the filler."""
+        """Return the names of all files, including temporary ones, but without the filler."""
         found = {p.name for p in self.folder.rglob("*") if p.is_file()}
         return found - {FILLER}
 
     def unmount(self) -> None:
-        """Take it away."""
+        """Unmount it."""
         os.sync()
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)

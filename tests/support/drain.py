@@ -1,7 +1,7 @@
 """Workers whose training is a stand-in: `python -m tests.support.drain URL FOLDER TARGET N [KILL]`.
 
-All else is real: processes, storage, claims, heartbeats, the end. The processes are forked, so
-that PyTorch is imported once. A worker leaves a file for every trial it runs, and fails a trial
+Everything else is real: processes, database, claims, heartbeats, the end. Processes are forked, so
+PyTorch is imported once. A worker leaves a file for every trial it runs, and fails a trial
 that another one has run before. The worker of the trial KILL ends itself by SIGKILL in it.
 """
 
@@ -55,7 +55,7 @@ def prepare(task: Task, emit: Emit, beats: None) -> Bench:
 
 
 def stand_in(trial: optuna.Trial, folder: Path, killed: int | None) -> float | None:
-    """Do to the storage what a training run does, and hardly take time."""
+    """Write to the database what a training run writes, in almost no time."""
     os.close(os.open(folder / str(trial.number), os.O_CREAT | os.O_EXCL))
     x = trial.suggest_float("x", 0, 1)
     for epoch in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Cells that nobody trained: seeded random confusion matrices in the shape of real records."""
+"""Results without training: seeded random confusion matrices in the shape of real ones."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -15,7 +15,7 @@ from study.storage.results import results_of_rows
 from study.storage.results_checks import SHARED
 
 TEST_COUNTS = (18118, 556, 1448, 162, 1608)
-# Chance of each class to be recognised, and where its missed beats go.
+# Chance of each class to be recognized.
 RECALL = (0.994, 0.76, 0.955, 0.79, 0.986)
 
 
@@ -36,12 +36,12 @@ def fake_digest(row: Row) -> str:
 
 
 def fake_result(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
-    """One complete cell; the same row and repeat give the same figures."""
+    """One complete run; the same row and repeat give the same scores."""
     digest = fake_digest(row)
     rng = np.random.default_rng([int(digest[:8], 16), repeat])
     easier = -0.4 if row.fields.get("alpha") == 1.0 else 0.1
     matrices = {part: fake_confusion(rng, easier=easier) for part in ("validation", "test")}
-    cell: dict[str, Any] = {
+    run: dict[str, Any] = {
         "configuration": digest,
         "repeat": repeat,
         "seed": 1000 + repeat,
@@ -66,24 +66,24 @@ def fake_result(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
         "finished_at": "2024-05-06T07:08:09Z",
     }
     fields = {**row.configuration, "batch_size": 64, "learning_rate": 1e-3, "seed": 1000 + repeat}
-    cell |= {f"config_{name}": value for name, value in fields.items()}
+    run |= {f"config_{name}": value for name, value in fields.items()}
     for part, matrix in matrices.items():
-        cell |= {f"{part}_{score}": value for score, value in scores(matrix).items()}
-    return cell | changes
+        run |= {f"{part}_{score}": value for score, value in scores(matrix).items()}
+    return run | changes
 
 
 def unfinished_result(row: Row, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
-    """A cell without figures."""
+    """A run without scores."""
     kept = ("configuration", "repeat", "seed", *SHARED)
     whole = fake_result(row, repeat)
-    cell = {name: value for name, value in whole.items() if name in kept or "config_" in name}
-    return {**cell, "state": state, **changes}
+    run = {name: value for name, value in whole.items() if name in kept or "config_" in name}
+    return {**run, "state": state, **changes}
 
 
 def fake_results(
     seeds: int = 3, rows: Sequence[Row] | None = None, changes: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
-    """Complete cells of all published configurations, or of some."""
+    """Complete runs of all published configurations, or of some."""
     chosen = configurations() if rows is None else rows
     return results_of_rows(
         fake_result(row, repeat, **(changes or {})) for row in chosen for repeat in range(seeds)
@@ -91,19 +91,19 @@ def fake_results(
 
 
 def fake_runs(runs: Sequence[tuple[Row, int]], **identity: Any) -> pd.DataFrame:
-    """Records of a study of planned runs: one complete run per row and seed.
+    """Trials of a study of planned runs: one complete run per row and seed.
 
     Args:
         runs: rows of published tables, and seeds counted from 0.
         identity: what differs from the full protocol.
     """
-    records = []
+    trials = []
     for number, (row, repeat) in enumerate(runs):
-        cell = fake_result(row, repeat)
-        config = {k.removeprefix("config_"): v for k, v in cell.items() if "config_" in k}
-        planned = {"configuration": cell["configuration"], "repeat": repeat}
-        records.append({**cell, "number": number, "config": config, PLANNED: planned})
-    found = pd.DataFrame(records, columns=None if records else ["state"])
+        run = fake_result(row, repeat)
+        config = {k.removeprefix("config_"): v for k, v in run.items() if "config_" in k}
+        planned = {"configuration": run["configuration"], "repeat": repeat}
+        trials.append({**run, "number": number, "config": config, PLANNED: planned})
+    found = pd.DataFrame(trials, columns=None if trials else ["state"])
     found.attrs["identity"] = {
         "space": "tables", "source": "mitdb", "split": "intra-patient", "budget": "paper",
         "data": "0123456789abcdef" * 4, "protocol": PROTOCOL, **identity,

@@ -1,4 +1,4 @@
-"""A study of planned runs that nobody trained, in the shape of real ones."""
+"""A study of planned runs without training, in the shape of a real one."""
 
 import numpy as np
 import optuna
@@ -16,9 +16,9 @@ from tests.support.fake_results import fake_confusion
 from tests.support.setting import IDENTITY
 
 
-def fake_run(cell: PlannedRun, rng: np.random.Generator, epochs: int) -> TrainResult:
-    """A training run that never was, with curves of any shape."""
-    stopping = EarlyStopping(cell.config.patience)
+def fake_run(run: PlannedRun, rng: np.random.Generator, epochs: int) -> TrainResult:
+    """An invented training run with random curves."""
+    stopping = EarlyStopping(run.config.patience)
     seen: list[Epoch] = []
     for number in range(1, epochs + 1):
         loss = float(rng.random())
@@ -37,11 +37,11 @@ def fake_run(cell: PlannedRun, rng: np.random.Generator, epochs: int) -> TrainRe
         if stopping.exhausted:
             break
     ended = "early-stopping" if stopping.exhausted else "max-epochs"
-    return TrainResult(cell.config, tuple(seen), seen[-1].best_epoch, ended, 1.5, {})
+    return TrainResult(run.config, tuple(seen), seen[-1].best_epoch, ended, 1.5, {})
 
 
 def fake_runs(url: str, name: str, *, seeds: int, budget: str, seed: int) -> optuna.Study:
-    """All tables, trained by nobody; some runs failed."""
+    """All tables with invented runs, some of which failed."""
     identity = Identity(
         **{**vars(IDENTITY), "space": ALL_TABLES, "space_digest": "", "source": "mitdb",
            "budget": budget, "seed": seed}
@@ -50,20 +50,20 @@ def fake_runs(url: str, name: str, *, seeds: int, budget: str, seed: int) -> opt
     with study_lock(storage, name):
         study, _ = open_study(storage, name, identity)
     rng = np.random.default_rng(seed)
-    cells = plan_runs([r.fields for r in configurations()], seeds, BUDGETS[budget], seed)
+    runs = plan_runs([r.fields for r in configurations()], seeds, BUDGETS[budget], seed)
     shown = shown_parameters(study)
-    for cell in cells:
-        planned = planned_trial(cell, shown, None)
+    for run in runs:
+        planned = planned_trial(run, shown, None)
         attributes = dict(planned.user_attrs)
         shared = ("data", "source", "split", "budget", "device", "precision", "protocol")
         attributes |= {key: vars(identity)[key] for key in shared}
-        attributes |= {"config": cell.config.to_fields(), "seed": cell.config.seed}
+        attributes |= {"config": run.config.to_fields(), "seed": run.config.seed}
         attributes |= {"device_name": "cpu: Some Processor", "versions": {"torch": "2.13.0"}}
         failed = rng.random() < 0.1
         if failed:
             attributes |= {"failure": 'RuntimeError: "x", y', "failed": True}
         else:
-            result = fake_run(cell, rng, cell.config.max_epochs)
+            result = fake_run(run, rng, run.config.max_epochs)
             matrix = fake_confusion(rng)
             attributes |= describe_result(result)
             attributes |= {"test": scores(matrix), "test_confusion": matrix}

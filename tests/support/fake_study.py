@@ -1,4 +1,4 @@
-"""A study that nobody trained: seeded confusion matrices and curves in the shape of real trials."""
+"""A study without training: seeded confusion matrices and curves in the shape of real ones."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -21,7 +21,7 @@ COUNTS = (3600, 110, 290, 32, 320)
 
 
 def fill(url: str, name: str = "fake", trials: int = 12, *, evil: bool = False) -> optuna.Study:
-    """Make a study of finished trials; an evil one has tags in every text of a user."""
+    """Make a study of finished trials; an `evil` one has tags in every text that users write."""
     study = optuna.create_study(storage=open_storage(url), study_name=name, direction="maximize")
     identity = replace(IDENTITY, space=EVIL if evil else "imbalance", source="mitdb")
     study.set_user_attr("identity", asdict(identity))
@@ -30,7 +30,7 @@ def fill(url: str, name: str = "fake", trials: int = 12, *, evil: bool = False) 
 
 
 def fake_trial(number: int, *, evil: bool = False) -> FrozenTrial:
-    """One of three is pruned, one of five failed."""
+    """Every third trial is pruned, every fifth failed."""
     rng = np.random.default_rng(number)
     option = EVIL if evil else "class weights"
     params: dict[str, Any] = {"strategy": "none" if number == 0 else option}

@@ -1,4 +1,4 @@
-"""Large studies in a moment: recorded trials at new points, written by the thousand."""
+"""Large studies in little time: recorded trials at new points, written by the thousand."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from study.trials.trial import configure, describe_result
 
 
 def recorded_trials(recording: Recording, space: Space, number: int) -> list[FrozenTrial]:
-    """Return complete trials at random points, each with the curve of its recorded neighbour."""
+    """Return complete trials at random points, each with the curve of its recorded neighbor."""
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.RandomSampler(seed=number)
     )

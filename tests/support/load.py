@@ -1,6 +1,6 @@
 """Workers that follow recorded curves: `python -m tests.support.load URL FOLDER TRIALS WORKERS`.
 
-All but the training is real: processes, storage, sampler, pruner. The
+Everything but the training is real: processes, database, sampler, pruner. The
 processes are forked, so that PyTorch is imported once. A worker leaves a file for every trial it
 runs, and fails a trial that another one has run before.
 """
@@ -30,8 +30,8 @@ from tests.support.setting import IDENTITY, REPOSITORY, make_task, start
 
 RECORDING = REPOSITORY / "results/search/imbalance-quick.jsonl"
 SPACE = "imbalance"
-SECONDS_A_TRIAL = 2  # with all workers at it; after that they count as stuck
-TIMES = "times"  # file: one line a trial, seconds of the claim and of all the rest
+SECONDS_PER_TRIAL = 2  # of all workers together; after that they count as stuck
+TIMES = "times"  # file: one line per trial, seconds of the claim and of the rest
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Drained:
         claims: seconds of each claim, the wait for the study's lock included.
         trials: seconds of each trial from its claim to its end.
         states: number of trials in each state.
-        numbers: of the trials in the storage, in their order.
+        numbers: of the trials in the database, in their order.
         run: the number of every trial that a worker ran, in order.
         shares: trials of each worker.
         said: what the workers complained of.
@@ -68,7 +68,7 @@ class Drained:
 
 
 def drain(url: str, folder: Path, trials: int, number: int) -> Drained:
-    """Let workers finish a new study, and look at what they left.
+    """Let workers finish a new study, and read what they left behind.
 
     Args:
         url: of an empty storage.
@@ -79,9 +79,9 @@ def drain(url: str, folder: Path, trials: int, number: int) -> Drained:
     (folder / "run").mkdir(parents=True)
     process = start(url, folder, trials, number, script=("-m", "tests.support.load"))
     try:
-        out, err = process.communicate(timeout=60 + SECONDS_A_TRIAL * trials)
+        out, err = process.communicate(timeout=60 + SECONDS_PER_TRIAL * trials)
     finally:
-        with suppress(ProcessLookupError):  # nobody is left, unless they took too long
+        with suppress(ProcessLookupError):  # none is left, unless they took too long
             os.killpg(process.pid, signal.SIGKILL)
     storage = open_storage(url, create=False)
     found = load_study(storage, "s").get_trials(deepcopy=False)
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def _watch(folder: Path) -> None:
-    """Let every worker note which trials it runs and how long its claims and trials take."""
+    """Make every worker note which trials it runs and how long its claims and trials take."""
     run_trial, run, claim = workers.run_trial, workers._run, workers.claim
     claimed = [0.0]
 
@@ -161,7 +161,7 @@ def _timed(function: Callable[..., Any], *words: Any, **options: Any) -> tuple[f
 
 
 def _ignore(_: object) -> None:
-    """Take no notice of the news."""
+    """Ignore a message."""
 
 
 if __name__ == "__main__":

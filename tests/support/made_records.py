@@ -42,7 +42,7 @@ def make_record(
     noise = np.random.default_rng(seed).integers(-9, 9, (len(signal), len(leads)))
     digital = np.where(np.arange(len(leads)) == 0, np.round(signal)[:, None], noise)
     if gap is not None:
-        digital[gap] = -(2**15)  # what format 16 marks a missing sample with
+        digital[gap] = -(2**15)  # how format 16 marks a missing sample
     wfdb.wrsamp(
         name, fs=rate, units=["mV"] * len(leads), sig_name=list(leads),
         d_signal=digital.astype(np.int64), fmt=["16"] * len(leads),

@@ -1,6 +1,6 @@
 """Machines of a test: network and host-name namespaces on one bridge, whose links can be cut.
 
-Linux and root only. Everything that is made is gone when the network is closed.
+Linux and root only. Closing the network removes everything that was made.
 """
 
 import os
@@ -16,7 +16,7 @@ TOOLS = ("ip", "unshare", "runuser")
 
 
 def missing() -> str:
-    """Return why this system has no such network, empty where it has."""
+    """Return why this system cannot have such a network; empty if it can."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "network namespaces need root on Linux"
     if lacking := [tool for tool in TOOLS if shutil.which(tool) is None]:
@@ -63,11 +63,11 @@ class Network:
         return ["ip", "netns", "exec", f"{self._tag}-{name}", *renamed]
 
     def cut(self, name: str) -> None:
-        """Drop every packet from and to the machine, without a word to either side."""
+        """Drop every packet from and to the machine; neither side is notified."""
         ip("-n", self._switch, "link", "set", "dev", name, "down")
 
     def restore(self, name: str) -> None:
-        """Put the link of the machine back."""
+        """Restore the link of the machine."""
         ip("-n", self._switch, "link", "set", "dev", name, "up")
 
     def close(self) -> None:

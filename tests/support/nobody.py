@@ -1,4 +1,4 @@
-"""Being a user who owns nothing, for a moment; only root can."""
+"""Acting for a moment as a user who owns nothing; only root can do this."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own, and new databases in it."""
+"""A private PostgreSQL server, and new databases in it."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ _numbers = count()
 
 @contextmanager
 def running_server() -> Iterator[str]:
-    """Run a server and give its URL.
+    """Run a server and yield its URL.
 
     Raises:
         ImportError: the server's package is not installed.
@@ -30,7 +30,7 @@ def running_server() -> Iterator[str]:
         try:
             yield url.render_as_string(hide_password=False)
         finally:
-            os.kill(server.get_pid(), signal.SIGQUIT)  # at once; nothing in it is needed any more
+            os.kill(server.get_pid(), signal.SIGQUIT)  # at once; nothing in it is needed anymore
 
 
 def new_database(server: str) -> str:

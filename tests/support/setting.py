@@ -1,4 +1,4 @@
-"""What several study tests begin with: a tiny space, an identity, a claimed trial, a process."""
+"""What study tests share: a tiny space, an identity, a claimed trial, a process."""
 
 import multiprocessing
 import os
@@ -67,7 +67,7 @@ class Typed:
 
 
 def open_new(url: str, name: str = "s") -> tuple[optuna.Study, RDBStorage]:
-    """Open a storage and make (or open) a study of `IDENTITY` in it."""
+    """Open a database, and make or open a study of `IDENTITY` in it."""
     storage = open_storage(url)
     with study_lock(storage, name):
         study, _ = open_study(storage, name, IDENTITY)
@@ -83,7 +83,7 @@ def make_task(
     seed: int = 7,
     identity: Identity = IDENTITY,
 ) -> Task:
-    """Return a task for the study "s": a search, where no goal is given."""
+    """Return a task for the study "s"; a search, if no goal is given."""
     return Task(
         machine=Machine(storage=url, device="cpu", precision="fp32"),
         study="s",
@@ -100,7 +100,7 @@ def take(
 
 
 def taken(study: optuna.Study, storage: RDBStorage, **changes: Any) -> optuna.Trial:
-    """Claim the next trial, which there must be."""
+    """Claim the next trial, which must exist."""
     trial = take(study, storage, **changes)
     assert trial is not None
     return trial
@@ -113,7 +113,7 @@ FOUND = (
 
 
 def found(trial: FrozenTrial) -> tuple[Any, ...]:
-    """Return all that a training found, clocks left out; of a planned run its test scores too."""
+    """Return all results of a training except times; for a planned run also its test scores."""
     attributes = {name: trial.user_attrs[name] for name in FOUND}
     attributes |= {k: v for k, v in trial.user_attrs.items() if k in ("test", "test_confusion")}
     return trial.params, trial.value, trial.intermediate_values, attributes
@@ -135,7 +135,7 @@ def start(
     folder: Path = REPOSITORY,
     stdout: int | IO[str] = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """Start a Python process in a group of its own; by default `python -m study WORDS`."""
+    """Start a Python process in its own group; by default `python -m study WORDS`."""
     return subprocess.Popen(
         [sys.executable, *script, *map(str, words)],
         cwd=folder,
@@ -150,7 +150,7 @@ def start(
 
 
 def finish(process: subprocess.Popen[str], seconds: float = SECONDS) -> Typed:
-    """Wait for a process to end; one that is stuck is killed with its children."""
+    """Wait for a process to end; kill it with its children if it is stuck."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -165,7 +165,7 @@ def wait_until(
     seconds: float = SECONDS,
     pause: float = 0.005,
 ) -> None:
-    """Wait for a condition, which must come true while the process lives; look every `pause` s."""
+    """Wait for a condition that must come true while the process lives; check every `pause` s."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -183,12 +183,12 @@ def die_or_watch(folder: Any, _: object) -> None:
 
 
 def be_deaf(folder: Any, news: Any) -> None:
-    """Be a worker process that SIGTERM does not end at once; it notes that it ended by itself."""
+    """Be a worker process that ignores SIGTERM at first; it notes that it ended by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told = [False]
-    signal.signal(signal.SIGTERM, lambda *_: told.__setitem__(0, True))
+    asked = [False]
+    signal.signal(signal.SIGTERM, lambda *_: asked.__setitem__(0, True))
     news.send(Progress(0, "running"))
-    wait_until(lambda: told[0])
+    wait_until(lambda: asked[0])
     time.sleep(1)
     news.send(Progress(0, "interrupted"))
     (Path(folder) / "ended").touch()

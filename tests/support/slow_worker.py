@@ -1,6 +1,6 @@
 """`python -m study` with trials that take seconds: `python -m tests.support.slow_worker WORDS`.
 
-For replays, whose trials take no time, while something is done to the machine they run on.
+For replays, whose trials take no time otherwise, while a test changes the machine.
 """
 
 import os

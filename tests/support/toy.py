@@ -1,4 +1,4 @@
-"""A small deterministic heartbeat set whose classes can be learnt in seconds, and test settings."""
+"""A small deterministic set of beats whose classes can be learned in seconds, and test settings."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ RECORDS = tuple(sorted(DS1 + DS2))
 SHARES = (0.6, 0.02, 0.16, 0.06, 0.16)  # of N, S, V, F, Q; S is as rare as in the real set
 SILENCE = 20  # samples of zero padding at the end of each beat
 
-# Options of the trainer that can be on together, each alone in `EACH_OPTION`.
+# Options of the trainer that can be on together; `EACH_OPTION` has each alone.
 ALL_OPTIONS: dict[str, Any] = {
     "schedule": "cosine", "warm_up": 2, "ema": 0.95, "label_smoothing": 0.1, "mixup": 0.3,
     "jitter": 0.5, "logit_adjustment": 0.5, "rhythm": "rr",
@@ -28,7 +28,7 @@ rule = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def toy_heartbeats(n: int = 600, *, seed: int = 0, in_test: bool = False) -> Heartbeats:
-    """Return `n` beats, each class with a wave of its own, spread over the 44 DS1/DS2 records.
+    """Return `n` beats, one wave form per class, spread over the 44 DS1/DS2 records.
 
     N: one narrow wave; S: three; V: one broad; F: a dip; Q: a ripple.
 
@@ -76,8 +76,7 @@ def flat_heartbeats(
 ) -> Heartbeats:
     """Return silent beats with these labels, for rules that do not look at signals.
 
-    Without `record` the source tells neither record nor sample; with it each beat has a sample
-    of its own.
+    Without `record`, record and sample are unknown; with it, each beat has a different sample.
     """
     n = len(labels)
     unknown = np.full(n, -1, dtype=np.int32)

@@ -7,6 +7,9 @@ from itertools import count
 import torch
 from torch import nn
 
+from benchmarks import peers
+from benchmarks.plain import BATCH, train_plainly
+from benchmarks.turns import Remote, Turns
 from ecg import sources
 from ecg.budget import find_budget
 from ecg.splits import make_split
@@ -15,12 +18,9 @@ from ecg.training.order import epoch_order
 from ecg.training.precision import computing_in
 from ecg.training.run import Run
 from ecg.training.step import EVALUATION_BATCH, batch_sizes, evaluate, train_step
-from tests.benchmarks import peers
-from tests.benchmarks.plain import BATCH, train_plainly
-from tests.benchmarks.turns import Remote, Turns
 
 OURS, OURS_PLAIN, PLAIN = "ours", "ours-plain", "plain"
-EVALUATING = (OURS, OURS_PLAIN, PLAIN)  # the loops that can be asked to evaluate
+EVALUATING = (OURS, OURS_PLAIN, PLAIN)  # the loops that can evaluate
 EVALUATED = 512  # validation beats
 Train = Callable[[TrainConfig, TrainingData, str, Turns], None]
 
@@ -114,13 +114,13 @@ PEERS = tuple(name for name in LOOPS if name != OURS)
 
 
 def start(loop: str, setting: Setting, *, steps: int, threads: int = 1) -> Remote:
-    """Start one of the `LOOPS`, in turns of so many steps."""
+    """Start one of the `LOOPS`, in turns of `steps` steps."""
     device = torch.device(setting.device)
     return Remote(_train, (loop, setting), steps=steps, device=device, threads=threads)
 
 
 def _train(loop: str, setting: Setting, turns: Turns) -> None:
     data, precision = setting.load(), setting.precision
-    # TF32 is a setting of the process; bf16 is for each loop to turn on, as its users do.
+    # TF32 is a setting of the process; each loop turns bf16 on itself, as its users do.
     with computing_in("tf32" if precision == "tf32" else "fp32", data.device):
         LOOPS[loop].train(setting.config, data, precision, turns)

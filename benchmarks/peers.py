@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.plain import BATCH, make_loader, make_optimizer, plain_network
+from benchmarks.turns import Turns
 from ecg.heartbeats import BEAT_LENGTH
 from ecg.models import ResidualBlock, count_parameters
 from ecg.training import TrainConfig, TrainingData
-from tests.benchmarks.plain import BATCH, make_loader, make_optimizer, plain_network
-from tests.benchmarks.turns import Turns
 
 FOREVER = 10**9  # epochs
 

@@ -1,10 +1,10 @@
 """What pruning saves and costs, and which sampler finds more, replayed on recorded curves.
 
-    python -m tests.benchmarks.search results/search/*.jsonl \\
+    python -m benchmarks.search results/search/*.jsonl \\
         results/tables/tables-mitdb-intra-patient-paper/curves.jsonl
 
 runs in minutes and writes `pruning.csv`, `samplers.csv` and README.md beside the first recording.
-On the curves beside a results file, which belong to no space, pruners alone are compared.
+Curves beside a results file belong to no space, so only pruners are compared on them.
 Everything is seeded: the same recordings give the same files.
 """
 
@@ -27,6 +27,7 @@ from study.storage.recordings import RecordedTrial, Recording, read_recording
 from study.trials.pruning import MonitoredCurve, PruningPolicy
 from study.trials.replay import follow
 from study.trials.trial import configure
+from study.wording import counted
 
 ORDERS = 40  # random orders of the recorded trials
 TOP = 5  # of the recorded trials, or half of them where there are fewer than ten
@@ -42,7 +43,7 @@ SAMPLERS = (
 
 
 def policies(budget: Budget, trials: int) -> list[PruningPolicy]:
-    """Return the policies that are compared; of few trials fewer are spared at the start."""
+    """Return the policies to compare; short recordings spare fewer trials at the start."""
     startup = min(PruningPolicy.startup, max(1, trials // 4))
     return [
         PruningPolicy.within(budget, pruner=pruner, patience=patience, startup=startup)
@@ -180,12 +181,12 @@ def compare_samplers(replay: Replay, repeats: int, trials: int) -> pd.DataFrame:
 def report(
     recordings: Mapping[str, Recording], pruning: pd.DataFrame, samplers: pd.DataFrame
 ) -> str:
-    """Write what was found as markdown."""
+    """Return what was found as Markdown."""
     lines = [
         "# Pruners and samplers, replayed on recorded curves",
         "",
-        "Made by `python -m tests.benchmarks.search`; the same recordings give the same figures. "
-        "Validation figures of real trials that were not pruned.",
+        "Made by `python -m benchmarks.search`; the same recordings give the same numbers. "
+        "Scores are those of the validation part, of real trials that were not pruned.",
     ]
     for name, recording in recordings.items():
         identity = recording.identity
@@ -208,15 +209,15 @@ def report(
 
 
 def report_pruning(pruning: pd.DataFrame, objective: str, recording: Recording) -> list[str]:
-    """Write what pruning saved and lost as lines."""
+    """Return the lines on what pruning saved and lost."""
     best = len(top([0.0] * len(recording.trials)))
     startup = policies(find_budget(recording.identity["budget"]), len(recording.trials))[0].startup
     lines = [
-        f"All recorded trials in {ORDERS} random orders; the median judges after {startup} "
-        f"finished trials. Kept: the share of the best {best} recorded trials that was not pruned "
-        f"(mean, and the share of orders with all of them). Regret: best {objective} without "
-        "pruning minus with it. Patience: the pruner is asked after so many epochs without a "
-        "better validation loss.",
+        f"All recorded trials in {ORDERS} random orders; the median judges after "
+        f"{counted(startup, 'finished trial')}. Kept: the share of the best {best} recorded "
+        "trials that were not pruned (mean, and the share of orders that kept all). Regret: best "
+        f"{objective} without pruning minus with it. Patience: the number of epochs without a "
+        "lower validation loss before the pruner is asked.",
         "",
         f"| pruner | patience | epochs saved (mean ± sd) | best {best} kept | all {best} kept "
         "| regret (mean, max) | pruned |",
@@ -233,12 +234,12 @@ def report_pruning(pruning: pd.DataFrame, objective: str, recording: Recording) 
 
 
 def report_samplers(samplers: pd.DataFrame, trials: int) -> list[str]:
-    """Write what each sampler found as lines."""
+    """Return the lines on what each sampler found."""
     lines = [
-        f"Searches of {trials} trials, {samplers['repeat'].nunique()} each, the baseline first; a "
+        f"{samplers['repeat'].nunique()} searches of {trials} trials each, the baseline first. A "
         "trial follows the recorded trial nearest to its parameters, so no search can find more "
         "than the best of the recording. Start-up: trials drawn at random before the sampler "
-        "models what was found.",
+        "models the results.",
         "",
         "| sampler | start-up | best objective (mean ± standard error) | median |",
         "|---|---|---|---|",

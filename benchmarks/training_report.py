@@ -1,18 +1,18 @@
-"""The report of the yardstick as markdown."""
+"""The report of `benchmarks.training` as Markdown."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmarks.loops import LOOPS, OURS
+from benchmarks.plain import BATCH
 from ecg.networks import TITLES
-from tests.benchmarks.loops import LOOPS, OURS
-from tests.benchmarks.plain import BATCH
 
 KINDS = {"process": "CPU time (of all threads of a process)", "wall": "time on the clock"}
 
 
 def render(report: dict[str, Any]) -> str:
-    """Return the report as markdown."""
+    """Return the report as Markdown."""
     known, beats = report["versions"], report["beats"]
     libraries = [
         f"{name} {known[name]}"
@@ -27,14 +27,14 @@ def render(report: dict[str, Any]) -> str:
         "",
         f"- {report['device']} per training{', under MPS' if report['mps'] else ''}; "
         f"{report['cores']} cores; has {_listed(k for k, v in features.items() if v)}; lacks "
-        f"{_listed(k for k, v in features.items() if not v)}; the default precision here is "
+        f"{_listed(k for k, v in features.items() if not v)}; its default precision is "
         f"{report['default_precision']}",
         f"- Python {known['python']}, {', '.join(libraries)}; commit {known['commit']}",
         f"- batch {BATCH}, AdamW, the same network for all, {beats['train']:,} training beats; "
         f"data {report['source']}; no loop validates, logs or saves while its steps are timed",
-        f"- each loop in a process of its own, in turns, one at a time; medians [least, most] of "
-        f"{report['repeats']} turns after one that does not count; ratios compare "
-        f"{KINDS[report['time']]} in neighbouring turns, above 1 ours is faster",
+        f"- each loop in its own process, one at a time, in turns; medians [least, most] of "
+        f"{report['repeats']} turns after a first one that is not counted; ratios compare "
+        f"{KINDS[report['time']]} in neighboring turns; above 1, ours is faster",
         "",
         *_render_summary(report),
     ]
@@ -46,12 +46,12 @@ def render(report: dict[str, Any]) -> str:
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> list[float]:
-    """Return how many times as fast ours is, in each turn."""
+    """Return how many times faster ours is in each turn."""
     return [their / our for their, our in zip(theirs, ours, strict=True)]
 
 
 def _render_summary(report: dict[str, Any]) -> list[str]:
-    """One row a peer and precision, one column a network, both sides in the same precision."""
+    """One row per peer and precision, one column per network; both sides in the same precision."""
     networks = report["networks"]
     times = {
         (row["precision"], row["loop"], measured["network"]): row[f"{report['time']}_ms"]
@@ -81,13 +81,13 @@ def _render_network(measured: dict[str, Any], time: str) -> list[str]:
         f"## {TITLES[measured['network']]}",
         "",
         f"{measured['parameters']:,} parameters, {measured['flops_a_step'] / 1e9:.2f} GFLOP in the "
-        f'products of a step; steps in a turn: {measured["steps_a_turn"]}. "Evaluation" is of '
-        f"{BATCH} beats, as many as a step trains.",
+        f'matrix products of a step; steps per turn: {measured["steps_a_turn"]}. "Evaluation" is '
+        f"of {BATCH} beats, as many as a step trains.",
         "",
         _row(
-            ["loop", "precision", "CPU ms a step", "clock ms a step"]
+            ["loop", "precision", "CPU ms per step", "clock ms per step"]
             + [f"ours in {precision} over it" for precision in ours]
-            + ["CPU ms an evaluation", "evaluation / step"]
+            + ["CPU ms per evaluation", "evaluation / step"]
         ),
         _row(["---"] * (6 + len(ours))),
     ]
@@ -117,8 +117,8 @@ def _render_jobs(rows: Iterable[dict[str, Any]]) -> list[str]:
     lines = [
         "## Trials at once",
         "",
-        "Trials an hour of several processes of one thread each (what `--jobs N` starts), on the "
-        "clock, over one such process alone, and over one plain loop with a thread for every core.",
+        "Trials per hour of several processes with one thread each (what `--jobs N` starts), by "
+        "the clock, over one such process alone, and over one plain loop with a thread per core.",
         "",
         _row(["network", "precision", "jobs", "over one process", "over the plain loop"]),
         _row(["---"] * 5),

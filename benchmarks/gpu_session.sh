@@ -1,28 +1,28 @@
 #!/usr/bin/env bash
-# Everything worth doing in half an hour of a GPU, in pieces of under 9 minutes.
+# Tests and measures the GPU path and trains the tables there, in pieces of under 9 minutes.
 #
 # On a machine with a network and the records (writes gpu/, about 55 MB):
-#   tests/benchmarks/gpu_session.sh pack
+#   benchmarks/gpu_session.sh pack
 # On the GPU machine (PyTorch and scientific Python installed, no network), in a copy of the
 # working tree with gpu/ in it, one piece after another; each can be run again:
-#   tests/benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
-#   tests/benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
+#   benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
+#   benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
 #                                            # speed --networks coupled --name training-cuda-coupled
-#   tests/benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
-#   MPS=1 tests/benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
-#   JOBS=8 tests/benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; goes on each time;
+#   benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
+#   MPS=1 benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
+#   JOBS=8 benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; continues each time;
 #                                                   # with MPS=1 where that was faster
-# What comes out lies in $OUT (default gpu/out): reports, records, tables and the study itself.
-# To go on elsewhere, put the study.db of $OUT into gpu/ before `tables`.
+# Reports, results, tables and the study are written to $OUT (default gpu/out).
+# To continue on another machine, put the study.db of $OUT into gpu/ before `tables`.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 
 GPU=$PWD/gpu
 OUT=${OUT:-$GPU/out}
 PYTHON=${PYTHON:-python3}
 PYTHON_VERSION=${PYTHON_VERSION:-3.12}
 DEVICE=${DEVICE:-cuda}
-SECONDS_A_PIECE=${SECONDS_A_PIECE:-530}
+SECONDS_PER_PIECE=${SECONDS_PER_PIECE:-530}
 MPS=${MPS:-}
 # What a machine with PyTorch and scientific Python lacks.
 PACKAGES=(alembic bottle colorlog greenlet mako optuna optuna-dashboard plotly sqlalchemy)
@@ -42,7 +42,7 @@ environment() {
   mkdir -p "$OUT"
   if [ ! -e "$GPU/venv/ready" ]; then
     "$PYTHON" -m venv --system-site-packages "$GPU/venv"
-    # A Python that is itself in a virtual environment hands on only its base's packages.
+    # A Python that is itself in a virtual environment passes on only its base's packages.
     "$PYTHON" -c 'import site; print("\n".join(site.getsitepackages()))' \
       >"$(echo "$GPU"/venv/lib/python3*/site-packages)/machine.pth"
     "$GPU/venv/bin/python" -m pip install --quiet --no-index --no-deps "$GPU"/wheels/*.whl
@@ -54,7 +54,7 @@ environment() {
     nvidia-cuda-mps-control -d
     trap 'echo quit | nvidia-cuda-mps-control' EXIT
   fi
-  run() { timeout -k 30 "$SECONDS_A_PIECE" "$GPU/venv/bin/python" -m "$@"; }
+  run() { timeout -k 30 "$SECONDS_PER_PIECE" "$GPU/venv/bin/python" -m "$@"; }
   export ECG_DATA=$GPU/beats.npz ECG_CACHE=$GPU/cache
 }
 
@@ -62,7 +62,7 @@ check() {
   run pytest -q -rs -p no:cacheprovider tests/ecg/training 2>&1 | tee "$OUT/check.txt"
 }
 
-yardstick() { run tests.benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
+yardstick() { run benchmarks.training --device "$DEVICE" --out "$OUT" "$@"; }
 
 speed() { yardstick --peers ours-plain plain "$@"; }
 
@@ -75,7 +75,7 @@ tables() {
   local storage=sqlite:///$GPU/work/study.db
   mkdir -p "$GPU/work"
   [ -e "$GPU/work/study.db" ] || [ ! -e "$GPU/study.db" ] || cp "$GPU/study.db" "$GPU/work/"
-  # The end of the time queues the running cells again; they go on from their checkpoints.
+  # When the time is up, running trials are queued again and resume from their checkpoints.
   run study run --space tables --split intra-patient --seeds 10 --budget paper \
     --device "$DEVICE" --jobs "${JOBS:-8}" --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
   run study export-results --storage "$storage" --output "$OUT/tables"

@@ -1,9 +1,10 @@
-"""What the storage costs: a trial, many workers, a study that grows, and to look at it.
+"""What the database costs: per trial, with many workers, as a study grows, and to look at it.
 
-    python -m tests.benchmarks.storage --out results/benchmarks
+    python -m benchmarks.storage --out results/benchmarks
 
 takes about six minutes on two cores and writes `storage.json` and `storage.md`. Nothing is
-trained: every trial follows a recorded curve (`results/search/imbalance-quick.jsonl`).
+trained: every trial follows a recorded curve (`results/search/imbalance-quick.jsonl`). It needs the
+extra `test`, which has the PostgreSQL server.
 """
 
 import argparse
@@ -60,10 +61,10 @@ PARTS: dict[str, tuple[Any, str]] = {
     "tell": (optuna.Study, "tell"),
     "failures in a row": (workers, "check_failures"),
 }
-Figures = dict[str, Any]
+Measured = dict[str, Any]
 
 
-def spread(values: Sequence[float]) -> Figures:
+def spread(values: Sequence[float]) -> Measured:
     """Return median, lowest and highest of repeated measurements."""
     return {
         "median": statistics.median(values),
@@ -73,7 +74,7 @@ def spread(values: Sequence[float]) -> Figures:
     }
 
 
-def measure_trial(folder: Path) -> Figures:
+def measure_trial(folder: Path) -> Measured:
     """Milliseconds that one trial costs besides its training, in SQLite, one worker."""
     seconds: dict[str, float] = defaultdict(float)
 
@@ -112,7 +113,7 @@ def _replay(url: str, trials: int) -> None:
         cli.app(standalone_mode=False)
 
 
-def measure_load(url: str, folder: Path) -> Figures:
+def measure_load(url: str, folder: Path) -> Measured:
     """Let 8 workers share 500 trials; the trials are checked."""
     drained = drain(url, folder, LOAD_TRIALS, LOAD_WORKERS)
     drained.check(LOAD_TRIALS, LOAD_WORKERS)
@@ -129,7 +130,7 @@ def measure_load(url: str, folder: Path) -> Figures:
     }
 
 
-def measure_growth(folder: Path, sampler: str) -> list[Figures]:
+def measure_growth(folder: Path, sampler: str) -> list[Measured]:
     """Milliseconds of one more trial in studies of growing size, and to join them."""
     space = find_space(SPACE)
     trials = recorded_trials(read_recording(RECORDING), space, min(1000, SIZES[-1]))
@@ -175,7 +176,7 @@ def _milliseconds(function: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - began)
 
 
-def measure_looking(folder: Path) -> Figures:
+def measure_looking(folder: Path) -> Measured:
     """Seconds to look at a large study with curves, notes and examples, as a person types it."""
     database = folder / "looking.db"
     url = f"sqlite:///{database}"
@@ -187,7 +188,7 @@ def measure_looking(folder: Path) -> Figures:
     add_together(study, trials)
     storage.engine.dispose()
     report = folder / "report.html"
-    found: Figures = {
+    found: Measured = {
         "trials": LOOKED_AT,
         "database_bytes": database.stat().st_size,
         "list": _typed(REPEATS, "list", "--storage", url),
@@ -199,7 +200,7 @@ def measure_looking(folder: Path) -> Figures:
     return found
 
 
-def _typed(repeats: int, *words: str) -> Figures:
+def _typed(repeats: int, *words: str) -> Measured:
     """Return wall and CPU seconds of a command."""
     wall, cpu = [], []
     for _ in range(repeats):
@@ -212,7 +213,7 @@ def _typed(repeats: int, *words: str) -> Figures:
     return {"seconds": spread(wall), "cpu_seconds": spread(cpu)}
 
 
-def _open_dashboard(url: str) -> Figures:
+def _open_dashboard(url: str) -> Measured:
     """Return the seconds from the command to the first page of a study, and of later looks."""
     began = time.perf_counter()
     words = (sys.executable, "-m", "study", "dashboard", "--storage", url, "--port", "0")
@@ -236,8 +237,8 @@ def _fetch(address: str) -> tuple[bytes, float]:
     return content, time.perf_counter() - began
 
 
-def describe_machine(server: str) -> Figures:
-    """Return what the figures depend on."""
+def describe_machine(server: str) -> Measured:
+    """Return what the measurements depend on."""
     engine = sqlalchemy.create_engine(server)
     with engine.connect() as connection:
         postgres = str(connection.scalar(sqlalchemy.text("SHOW server_version")))
@@ -264,9 +265,9 @@ def _said(what: str) -> Iterator[None]:
     print(f"{what}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
-def measure() -> Figures:
+def measure() -> Measured:
     """Measure everything, one after another."""
-    found: Figures = {}
+    found: Measured = {}
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place,
         running_server() as server,
@@ -291,7 +292,7 @@ def measure() -> Figures:
 
 def main() -> None:
     """Measure and write."""
-    from tests.benchmarks.storage_report import describe
+    from benchmarks.storage_report import describe
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"))

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.turns import Turns
 from ecg.dropout import Dropout
 from ecg.models import GlobalAveragePool
 from ecg.training import Part, TrainConfig, TrainingData
 from ecg.training.run import build_model
-from tests.benchmarks.turns import Turns
 
 BATCH = 64
 

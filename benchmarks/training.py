@@ -1,10 +1,10 @@
 """How fast the shared trainer is, beside the loops that people write or take from a library.
 
-    python -m tests.benchmarks.training
+    python -m benchmarks.training
 
-All train the same network on the same beats, each in a process of its own, on a CPU with one
-thread, in turns: no two at once. Ratios are of turns that follow each other. Writes `training-cpu`
-or `training-cuda` (.json and .md).
+All train the same network on the same beats, each in its own process with one CPU thread. They
+take turns, so no two run at once, and a ratio compares neighboring turns. Writes `training-cpu` or
+`training-cuda` (.json and .md).
 """
 
 import argparse
@@ -20,16 +20,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
+from benchmarks.plain import BATCH
+from benchmarks.training_report import render
+from benchmarks.turns import Remote, Timed
 from ecg import models, sources
 from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.run import build_model
 from study.run.resources import usable_cores
 from study.storage.files import write_text
 from study.trials.provenance import describe_device, versions
-from tests.benchmarks.loops import EVALUATED, EVALUATING, LOOPS, OURS, PEERS, PLAIN, Setting, start
-from tests.benchmarks.plain import BATCH
-from tests.benchmarks.training_report import render
-from tests.benchmarks.turns import Remote, Timed
 
 NETWORKS = ("simple", "four-layer", "residual", "coupled")  # the published ones
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16")}
@@ -43,7 +43,7 @@ def measure_network(
 ) -> dict[str, Any]:
     """Time one network in all loops and precisions, in turns."""
     flops = count_flops(network)
-    steps = steps_a_turn(flops, setting["device"])
+    steps = steps_per_turn(flops, setting["device"])
     pairs = [
         (loop, precision)
         for precision in precisions
@@ -77,8 +77,8 @@ def measure_network(
                 "precision": precision,
                 "process_ms": [1e3 * turn.process / turn.steps for turn in timed],
                 "wall_ms": [1e3 * turn.wall / turn.steps for turn in timed],
-                "evaluation_process_ms": _ms_a_batch(evaluations[loop, precision], "process"),
-                "evaluation_wall_ms": _ms_a_batch(evaluations[loop, precision], "wall"),
+                "evaluation_process_ms": _ms_per_batch(evaluations[loop, precision], "process"),
+                "evaluation_wall_ms": _ms_per_batch(evaluations[loop, precision], "wall"),
             }
             for (loop, precision), timed in turns.items()
         ],
@@ -93,16 +93,16 @@ def measure_jobs(
     network: str, setting: dict[str, str], precision: str, jobs: int, repeats: int
 ) -> dict[str, Any]:
     """Time ours alone and in several processes at once, and the plain loop with all cores."""
-    steps, cores = steps_a_turn(count_flops(network), setting["device"]), usable_cores()
+    steps, cores = steps_per_turn(count_flops(network), setting["device"]), usable_cores()
     where = Setting(network=network, precision=precision, **setting)
     plain = start(PLAIN, where, steps=steps, threads=cores)
     ours = [start(OURS, where, steps=steps) for _ in range(jobs)]
     reasons = [reason for remote in (plain, *ours) if (reason := remote.ready())]
     times: dict[str, list[float]] = {"plain": [], "alone": [], "together": []}
     for _ in range(0 if reasons else repeats):
-        times["plain"].append(_wall_ms_a_step([plain]))
-        times["alone"].append(_wall_ms_a_step(ours[:1]))
-        times["together"].append(_wall_ms_a_step(ours))
+        times["plain"].append(_wall_ms_per_step([plain]))
+        times["alone"].append(_wall_ms_per_step(ours[:1]))
+        times["together"].append(_wall_ms_per_step(ours))
     for remote in (plain, *ours):
         remote.stop()
     about = {"network": network, "precision": precision, "jobs": jobs, "plain_threads": cores}
@@ -118,13 +118,13 @@ def count_flops(network: str) -> int:
     return counter.get_total_flops()
 
 
-def steps_a_turn(flops: int, device: str) -> int:
+def steps_per_turn(flops: int, device: str) -> int:
     """Return how many steps make a turn of about the same length for every network."""
     return max(1, round(TURN_FLOPS[torch.device(device).type] / flops))
 
 
 def describe_features() -> dict[str, bool]:
-    """Return which of the CPU's instructions that matter here PyTorch found."""
+    """Return whether PyTorch found each of the CPU features that matter here."""
     found = torch.cpu.get_capabilities()
     return {name: bool(found.get(name, False)) for name in FEATURES}
 
@@ -132,9 +132,7 @@ def describe_features() -> dict[str, bool]:
 def main(words: list[str] | None = None) -> None:
     """Measure and write the report."""
     words = sys.argv[1:] if words is None else words
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m tests.benchmarks.training"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.training")
     parser.add_argument("--data", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precisions", nargs="+", help="default: all that the device has")
@@ -156,7 +154,7 @@ def main(words: list[str] | None = None) -> None:
     jobs = jobs if options.jobs is None else options.jobs
     source = Setting(network="simple", precision=default, **setting).load()
     report: dict[str, Any] = {
-        "command": " ".join(["python -m tests.benchmarks.training", *words]),
+        "command": " ".join(["python -m benchmarks.training", *words]),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "device": describe_device(str(device)),
         "time": "process" if device.type == "cpu" else "wall",
@@ -183,12 +181,12 @@ def main(words: list[str] | None = None) -> None:
     print(render(report))
 
 
-def _ms_a_batch(evaluations: list[Timed], kind: str) -> list[float]:
+def _ms_per_batch(evaluations: list[Timed], kind: str) -> list[float]:
     """Return milliseconds for as many evaluated beats as a training step has."""
     return [1e3 * getattr(timed, kind) * BATCH / EVALUATED for timed in evaluations]
 
 
-def _wall_ms_a_step(remotes: list[Remote]) -> float:
+def _wall_ms_per_step(remotes: list[Remote]) -> float:
     """Let some loops train for a turn at once; return milliseconds for a step of each."""
     began = time.perf_counter()
     for remote in remotes:

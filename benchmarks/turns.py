@@ -1,4 +1,4 @@
-"""Trainings that run in turns, each in a process of its own, and are timed."""
+"""Trainings that take turns, each in its own process, and are timed."""
 
 import time
 from collections.abc import Callable
@@ -29,12 +29,12 @@ class Timed:
 class Turns:
     """Holds a training back between its turns.
 
-    A training calls `step` after each of its steps, for ever: a library's own loop does so from a
-    callback. At the end of a turn `step` reports the time and waits for the next turn.
+    A training calls `step` after each of its steps and never ends; in a library's loop a callback
+    does so. At the end of a turn `step` reports the time and waits for the next turn.
 
     Attributes:
-        steps: of a turn.
-        evaluate: measures the validation part; a training sets it, if it is to be asked for it.
+        steps: per turn.
+        evaluate: measures the validation part; set by trainings that can evaluate.
     """
 
     evaluate: Callable[[], object]
@@ -46,11 +46,11 @@ class Turns:
         self._begin()
 
     def step(self, loss: Any, steps: int = 1) -> None:
-        """Count steps that were made, and wait if they were the last of a turn.
+        """Count finished steps, and wait if they were the last of a turn.
 
         Args:
-            loss: of the last step, or the mean of these: anything that `float` takes.
-            steps: made since the last call.
+            loss: of the last step, or the mean of these; anything that `float` takes.
+            steps: finished since the last call.
         """
         self._done += steps
         if self._done < self.steps:
@@ -75,14 +75,14 @@ class Turns:
 
 
 class Remote:
-    """A training in a process of its own, so that none profits from what another one set up.
+    """A training in its own process, so that none profits from what another one set up.
 
     Args:
         train: called there with the arguments and the `Turns`; picklable.
         arguments: of `train`.
-        steps: of a turn.
+        steps: per turn.
         device: on which it trains.
-        threads: on a CPU.
+        threads: of PyTorch on a CPU.
     """
 
     def __init__(
@@ -111,23 +111,23 @@ class Remote:
         return None if isinstance(first, Timed) else str(first)
 
     def begin(self, what: str) -> None:
-        """Let it "train" for a turn, or "evaluate"."""
+        """Start a turn of "train" or "evaluate"."""
         self._pipe.send(what)
 
     def end(self) -> Timed:
-        """Wait for what was begun."""
+        """Wait until the turn ends, and return how long it took."""
         timed = self._pipe.recv()
         if not isinstance(timed, Timed):
             raise RuntimeError(timed)
         return timed
 
     def time(self, what: str) -> Timed:
-        """Do it and return how long it took."""
+        """Run one turn and return how long it took."""
         self.begin(what)
         return self.end()
 
     def stop(self) -> None:
-        """End the process, whatever its library does about signals."""
+        """Kill the process, however its library handles signals."""
         self._process.kill()
         self._process.join()
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import training
+from benchmarks.loops import EVALUATING, LOOPS, Setting, start
+from benchmarks.plain import plain_network
+from benchmarks.training_report import ratios, render
 from ecg import models, sources
 from ecg.dropout import Dropout
 from ecg.training import TrainConfig
 from ecg.training.run import build_model
-from tests.benchmarks import training
-from tests.benchmarks.loops import EVALUATING, LOOPS, Setting, start
-from tests.benchmarks.plain import plain_network
-from tests.benchmarks.training_report import ratios, render
 
 
 @pytest.mark.parametrize("name", training.NETWORKS)
@@ -59,20 +59,20 @@ def test_the_network_in_keras_has_our_parameters(
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     pytest.importorskip("tensorflow")
     pytest.importorskip("keras")
-    from tests.benchmarks.peers import keras_network
+    from benchmarks.peers import keras_network
 
     model = keras_network(TrainConfig(model=name, width_multiplier=0.25))
     assert model.output_shape == (None, 5)
 
 
-def test_a_ratio_is_of_neighbouring_turns() -> None:
+def test_a_ratio_compares_neighboring_turns() -> None:
     assert ratios([30, 20], [10, 20]) == [3, 1]
 
 
 def test_the_yardstick_measures_and_writes_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A loop that fails, such as one of a library that is not installed, costs no other's figures.
+    # A loop that fails, such as one of a library that is not installed, does not affect the others.
     monkeypatch.syspath_prepend(_folder_with_broken_skorch(tmp_path))
     words = "--data synthetic --device cpu --networks simple --precisions fp32 --repeats 2 --jobs 2"
     training.main([*words.split(), "--peers", "plain", "skorch", "--out", str(tmp_path)])
@@ -107,7 +107,7 @@ def test_the_report_shows_ours_over_each_peer_in_its_own_precision() -> None:
         return {"loop": loop, "precision": precision, **times, **evaluation}
 
     report = {
-        "command": "python -m tests.benchmarks.training",
+        "command": "python -m benchmarks.training",
         "date": "2026-01-01",
         "device": "cpu: some, 1 thread",
         "time": "process",

@@ -1,30 +1,30 @@
-"""The benchmark of the storage as a page of markdown, from its figures alone."""
+"""The page of `benchmarks.storage` as Markdown, made from its measurements alone."""
 
 from typing import Any
 
-Figures = dict[str, Any]
+Measured = dict[str, Any]
 TRIAL_SECONDS = {"a trial of 25 s (quick budget, two CPU cores)": 25.0, "a trial of 1 s": 1.0}
 
 
-def describe(found: Figures) -> str:
+def describe(found: Measured) -> str:
     """Return the page."""
     parts = (_machine(found["machine"]), _trial(found["trial"]), _load(found["load"]))
     more = (_growth(found["growth"]), _looking(found["looking"]))
-    return "\n\n".join(("# What the storage costs", *parts, *more)) + "\n"
+    return "\n\n".join(("# What the database costs", *parts, *more)) + "\n"
 
 
-def _machine(machine: Figures) -> str:
+def _machine(machine: Measured) -> str:
     known = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
     return (
-        "Made by `python -m tests.benchmarks.storage`. Nothing was trained: every trial followed a "
-        "recorded curve. Figures are medians, in brackets the lowest and the highest of "
-        f"the repeats.\n\n{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
+        "Made by `python -m benchmarks.storage`. Nothing was trained: every trial followed a "
+        "recorded curve. Numbers are medians, with the lowest and highest of the repeats in "
+        f"brackets.\n\n{machine['processor']}, {machine['cores']} cores, {machine['system']}; "
         f"{known}; {machine['date']}; load average {machine['load_at_the_start']:.2f} when it "
-        "began."
+        "started."
     )
 
 
-def _trial(trial: Figures) -> str:
+def _trial(trial: Measured) -> str:
     rows = [f"| {name} | {_spread(value)} |" for name, value in trial["parts"].items()]
     whole = trial["Optuna and storage"]
     shares = ", ".join(
@@ -33,21 +33,21 @@ def _trial(trial: Figures) -> str:
     )
     return "\n".join(
         (
-            "## One trial besides its training",
+            "## One trial, apart from its training",
             "",
             "One worker, SQLite, TPE and the median pruner, 12 trials of at most 10 epochs.",
             "",
-            "| part | ms a trial |",
+            "| part | ms per trial |",
             "|---|---|",
             *rows,
             f"| **all** | **{_spread(whole)}** |",
             "",
-            f"Optuna and the storage are {shares}.",
+            f"Optuna and the database take {shares}.",
         )
     )
 
 
-def _load(load: Figures) -> str:
+def _load(load: Measured) -> str:
     rows = [
         f"| {name} | {of['seconds']:.1f} | {of['trials_per_second']:.1f} | "
         f"{of['trial_ms']['median']:.0f} | {of['claim_ms']['median']:.0f}, "
@@ -60,22 +60,22 @@ def _load(load: Figures) -> str:
             "## Eight workers, 500 trials",
             "",
             "One run each. A worker waits for the study's lock while another "
-            "one claims a trial: that wait is in the claim.",
+            "one claims a trial; that wait is part of the claim.",
             "",
-            "| database | s | trials/s | ms a trial (median) | ms a claim (median, 95%) "
-            "| trials a worker | run twice, lost |",
+            "| database | s | trials/s | ms per trial (median) | ms per claim (median, 95%) "
+            "| trials per worker | run twice, lost |",
             "|---|---|---|---|---|---|---|",
             *rows,
         )
     )
 
 
-def _growth(growth: Figures) -> str:
+def _growth(growth: Measured) -> str:
     lines = [
         "## A study that grows",
         "",
         "SQLite, one worker; ms of one more trial: claim, sample its parameters, one epoch "
-        "(report, prune), tell. To join is to read all trials, once a worker.",
+        "(report, prune), tell. Joining reads all trials, once per worker.",
         "",
         "| sampler | trials | join | claim | sample | epoch | tell | all |",
         "|---|---|---|---|---|---|---|---|",
@@ -94,7 +94,7 @@ def _growth(growth: Figures) -> str:
     return "\n".join(lines)
 
 
-def _looking(looking: Figures) -> str:
+def _looking(looking: Measured) -> str:
     board, report = looking["dashboard"], looking["report"]
     rows = [
         f"| `study {name}` | {_spread(looking[name]['seconds'], 2)} | "
@@ -104,7 +104,7 @@ def _looking(looking: Figures) -> str:
     rows += [
         f"| `study report` | {report['seconds']['median']:.1f} | "
         f"{report['cpu_seconds']['median']:.1f} | {report['bytes'] / 1e6:.1f} MB |",
-        f"| `study dashboard`, until it listens | {board['ready']:.1f} | | |",
+        f"| `study dashboard`, until it answers | {board['ready']:.1f} | | |",
         f"| its first page of the study | {board['first']:.2f} | | {board['bytes'] / 1e6:.1f} MB |",
         f"| the page again | {_spread(board['later'], 2)} | | |",
     ]
@@ -122,7 +122,7 @@ def _looking(looking: Figures) -> str:
     )
 
 
-def _spread(of: Figures, digits: int = 1) -> str:
+def _spread(of: Measured, digits: int = 1) -> str:
     """Return "1.2 (1.0 to 1.5)"."""
     median, low, high = (f"{of[name]:.{digits}f}" for name in ("median", "low", "high"))
     return f"{median} ({low} to {high})"
