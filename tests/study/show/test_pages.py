@@ -47,7 +47,13 @@ def dashboard(
 def test_dashboard_shows_studies_notes_files_and_plots(page: Chrome, dashboard: str) -> None:
     page.get(f"{dashboard}dashboard")
     browser.wait_for(page, "document.body.innerText.includes('three')")
+    added = "getComputedStyle(document.querySelector('main a .MuiTypography-subtitle1'), '::after')"
+    assert "budget smoke\nF1(M): best 0." in page.execute_script(f"return {added}.content").replace(
+        "\\a ", "\n"
+    )
     page.get(f"{dashboard}dashboard/studies/1")
+    caution = "getComputedStyle(document.querySelector('main > .MuiBox-root'), '::before').content"
+    browser.wait_for(page, f"{caution}.includes('reduced budget')")
     title = "document.body.textContent.includes('Recall against precision per class')"
     browser.wait_for(page, title)
     page.get(f"{dashboard}dashboard/studies/1/trials?numbers=0")
