@@ -109,7 +109,7 @@ def precision_recall_curves(trials: pd.DataFrame) -> go.Figure:
     averages: dict[int, list[str]] = {index: [] for index in range(len(CLASS_TITLES))}
     figure = make_subplots(
         rows=1, cols=len(CLASS_TITLES), shared_yaxes=True, horizontal_spacing=0.025,
-        subplot_titles=CLASS_TITLES,
+        subplot_titles=[title.replace("Supra", "Supra-<br>") for title in CLASS_TITLES],
     )  # fmt: skip
     for trial, found, look in chosen:
         predicted = found.probability.argmax(axis=1)
@@ -137,14 +137,14 @@ def precision_recall_curves(trials: pd.DataFrame) -> go.Figure:
         add_key(figure, trial, line=look["line"])
     for note, values in zip(figure.layout.annotations, averages.values(), strict=True):
         said = f"AP {values[0]}" if values else "no beat"
-        said += f" (baseline {values[1]})" if len(values) == 2 else ""
+        said += f"<br>baseline {values[1]}" if len(values) == 2 else ""
         note.update(text=f"{note.text}<br>{said}", font={"size": 12})
-    styled(figure, height=400, columns=len(CLASS_TITLES))
+    styled(figure, height=430, columns=len(CLASS_TITLES))
     ticks = {"range": [-0.02, 1.04], "tickvals": [0, 0.5, 1]}
     figure.update_xaxes(title_text="recall", **ticks)
     figure.update_yaxes(**ticks)
     figure.update_yaxes(title_text="precision", row=1, col=1)
-    figure.update_layout(margin_t=100, legend_y=1.2)
+    figure.update_layout(margin_t=130, legend_y=1.28)
     return figure
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import optuna
 import pytest
 
+from ecg.heartbeats import Heartbeats
+from ecg.sources.cache import write_prepared
 from search_spaces.tables import TABLES, configurations
 from study.cli import main
 from tests.support.postgres import new_database, running_server
@@ -61,6 +63,15 @@ def lab(tmp_path: Path) -> Path:
     record = np.array([f"p{row // 5 % PEOPLE}" for row in range(len(beats))])
     np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
     return path
+
+
+@pytest.fixture
+def beats_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heartbeats:
+    """Toy heartbeats that ECG_DATA leads to."""
+    beats, path = toy_heartbeats(TOY_BEATS), tmp_path / "beats.npz"
+    write_prepared(path, beats)
+    monkeypatch.setenv("ECG_DATA", str(path))
+    return beats
 
 
 @pytest.fixture

@@ -416,7 +416,7 @@ def test_samples_depend_on_seed_and_number_only(shared_url: str, sampler: str) -
 def test_an_unknown_sampler_is_named() -> None:
     # Rule: the message lists the samplers there are.
     with pytest.raises(
-        UsageError, match="unknown sampler 'magic'. Use one of: tpe, random, gp, grid"
+        UsageError, match=r"unknown sampler 'magic'\. Use one of: tpe, random, gp, grid"
     ):
         make_sampler("magic", 0, 0)
     for name in SAMPLERS:
