@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, TypeVar
@@ -150,8 +151,9 @@ def load_user_file(path: Path) -> ModuleType:
         raise UsageError(f"the file {path} does not exist")
     name = f"user_file_{path.stem}"
     loader = _FromSource(name, str(path))
-    module = ModuleType(name)
-    module.__file__ = str(path)
+    spec = spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # as a loader is given
+    module = module_from_spec(spec)
     forget_networks(path)
     sys.modules[name] = module  # dataclasses in the file look it up
     try:
