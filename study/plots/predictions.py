@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from ecg.calibration import BINS, average_precision, precision_recall, reliability
 from ecg.heartbeats import CLASS_TITLES
 from study.plots.style import (
+    BLUE,
     GREY,
     INK,
     NothingToDrawError,
@@ -34,8 +35,8 @@ def predictions_of(trial: pd.Series) -> Predictions:
     found = trial.get("predictions")
     if not isinstance(found, Predictions):
         raise NothingToDrawError(
-            f"the validation predictions of trial {trial['number']} are not on this machine. "
-            "Copy the folder 'artifacts' that lies beside the database"
+            f"the validation predictions of trial {trial['number']} are not on this machine. They "
+            "are in the folder 'artifacts' beside the database that it was trained for"
         )
     return found
 
@@ -152,6 +153,8 @@ def _chosen(trials: pd.DataFrame) -> list[tuple[str, Predictions, dict[str, dict
     """Return title, predictions and look of the best trial, and of the baseline if it has any."""
     best, baseline = best_of(trials), baseline_of(trials)
     colour = colour_of(trials, best)
+    if colour == GREY:  # of the baseline's kind, and still another line
+        colour = BLUE
     found = [
         (
             f"best (trial {best['number']})",

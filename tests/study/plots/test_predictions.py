@@ -155,7 +155,7 @@ def test_predictions_on_another_machine_are_missed(
     study = fill(sqlite_url, beats=beats_at_hand)
     for path in files(sqlite_url):
         path.unlink()
-    with pytest.raises(NothingToDrawError, match="Copy the folder 'artifacts'"):
+    with pytest.raises(NothingToDrawError, match="in the folder 'artifacts' beside the database"):
         draw(study_trials(study))
 
 
