@@ -38,7 +38,7 @@ def test_a_queued_configuration_is_trained_next(
         "'f1_weighted'})\n"
     )
     edited = typed("enqueue", NAME, f"{name}=0.003", "--storage", sqlite_url)
-    assert (edited.code, "is not as it was then" in edited.err) == (2, True)
+    assert (edited.code, "has changed" in edited.err) == (2, True)
 
 
 def test_parameters_that_are_not_typed_are_those_of_the_baseline() -> None:

@@ -81,7 +81,7 @@ def test_an_edited_network_is_another_study(
     export = ("export-model", NAME, "-o", model, "--storage", sqlite_url)
     done = typed(*export)
     assert done.code == 2
-    assert "is not as it was then" in done.err
+    assert "has changed" in done.err
     with pytest.raises(DataError, match=r"unchanged copy of mine\.py"):
         ecg.load_model(model)
     assert typed(*export, "--space", before).code == 0
