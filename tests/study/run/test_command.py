@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     failed = trials_of(sqlite_url)[1]
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["failure"] == (
-        "the training loss is nan at epoch 1. A lower learning rate may help"
+        "the training loss is nan at epoch 1. A lower learning rate may help."
     )
 
 
@@ -545,7 +545,7 @@ def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: st
     load_study(open_storage(sqlite_url), "one").set_user_attr("settings", "none")
     refused = typed("run", "--study", "one", "--storage", sqlite_url)
     assert refused.code == 2
-    assert "the study 'one' has a damaged attribute 'settings'" in refused.err
+    assert "The study 'one' has a damaged attribute 'settings'" in refused.err
 
 
 def test_a_study_that_keeps_no_settings_is_continued_by_what_it_is(sqlite_url: str) -> None:
