@@ -64,6 +64,7 @@ run per trial: they show what a plot looks like, not what to conclude.
 """
 PARTS = {
     "winner": "## The winner",
+    "mistakes": "## What the winner gets wrong",
     "search": "## The search",
     "more": "## More",
     "planned": "## Planned runs",

@@ -7,6 +7,7 @@ from typing import Any
 
 from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
+from ecg.folds import folds_of
 from ecg.record_lists import RecordLists
 from ecg.sources import SYNTHETIC
 from ecg.splits import REDRAWN
@@ -69,7 +70,7 @@ class RunOptions:
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
-            raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
+            raise UsageError(f"unknown sampler '{self.sampler}'. Use one of: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError(
                 "--replay is for searches. The runs of a published table cannot be replayed."
@@ -80,7 +81,7 @@ class RunOptions:
             )
         if self.resplit and self.split != "intra-patient":
             raise UsageError(
-                "--resplit draws the intra-patient split anew for every seed. Use it with --split "
+                "--resplit draws the intra-patient split anew for every seed. Use --split "
                 "intra-patient."
             )
         if self.resplit and not self.tables:
@@ -90,6 +91,8 @@ class RunOptions:
             )
         if self.split == REDRAWN:
             raise UsageError("Use --split intra-patient --resplit to draw a split for every seed.")
+        if folds_of(self.split):
+            raise UsageError("Folds are for winners. Use `confirm --folds` to train on them.")
         self.prune_within(find_budget("paper"))  # the policy checks itself
 
     @classmethod

@@ -102,7 +102,7 @@ def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> 
             return RandomSampler(seed=derived)
         if name == "gp":
             return GPSampler(seed=derived, n_startup_trials=startup)
-    raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
+    raise UsageError(f"unknown sampler '{name}'. Use one of: {', '.join(SAMPLERS)}")
 
 
 def claim(

@@ -35,13 +35,12 @@ from study.storage.artifacts import (
     VALIDATION_PREDICTIONS,
     WEIGHTS,
     keep_files,
-    note_attributes,
 )
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
-from study.storage.notes import trial_note
+from study.storage.notes import note_attributes, trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.storage.weights import KEEP, KEPT_ATTRIBUTE, is_kept
@@ -202,6 +201,8 @@ def _train(
         # This costs little beside the training: one pass over the validation part.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
+        if is_by_patient(bench.identity.split):
+            found["validation_by_record"] = count_by_record(bench.data.validation, predicted)
         if _keeps_weights(trial, found["validation"][objective], bench):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
