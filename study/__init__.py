@@ -1,7 +1,6 @@
-"""Studies: Optuna, and everything a person types. From Python, their trials as tables.
+"""Hyperparameter studies on top of Optuna: the commands, and from Python the trials as tables.
 
-The names below are imported when they are first asked for, so that `python -m study --help` is
-quick.
+The names below are imported on first use, so that `python -m study --help` starts quickly.
 
 Example:
     >>> import optuna
@@ -35,7 +34,7 @@ __all__ = [
     "study_trials",
 ]
 
-if not TYPE_CHECKING:  # or every name would pass the type checker
+if not TYPE_CHECKING:  # a type checker that sees `__getattr__` accepts every name
     __getattr__, __dir__ = on_demand(
         __name__,
         __all__,

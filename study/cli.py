@@ -1,11 +1,11 @@
-"""`python -m study`, or `ecg-study`: the commands, and what is said of an error."""
+"""The command line: `python -m study`, or `ecg-study`."""
 
 import sys
 
 from ecg.console import run_command
 from study.commands.base import app
 
-# They register themselves, in the order of the help.
+# Importing them registers their commands, in the order of the help.
 from study.commands import running  # noqa: F401  # isort: skip
 from study.commands import looking  # noqa: F401  # isort: skip
 from study.commands import files  # noqa: F401  # isort: skip
@@ -17,10 +17,10 @@ def main() -> None:
 
 
 def _run_app() -> None:
-    """Run the command; a storage that fails in the midst of it is told like any other error.
+    """Run the command; report a database that fails meanwhile like any other error.
 
     Raises:
-        StorageError: it failed.
+        StorageError: the database failed.
     """
     try:
         app(standalone_mode=True)

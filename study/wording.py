@@ -1,10 +1,10 @@
-"""How scores, parameters, durations and what a study is are said, wherever they are said."""
+"""The wording of scores, parameters, durations and studies, shared by all outputs."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-FULL_BUDGET = "paper"  # that of the published protocol
+FULL_BUDGET = "paper"  # the budget of the published protocol
 SCORE_TITLES = {
     "f1_macro": "F1(M)",
     "f1_nsv": "F1(N, S, V)",
@@ -19,35 +19,35 @@ SCORE_TITLES = {
 
 
 def score_title(score: object) -> str:
-    """Return the title of a score, or what it is called where it is not a known one."""
+    """Return the title of a score, or its name if it has no title."""
     return SCORE_TITLES.get(str(score), str(score))
 
 
 def one_line(text: object) -> str:
-    """Return text from outside so that it can be printed: in one line, without control codes."""
+    """Return text from outside made safe to print: one line, without control codes."""
     return "".join(
         character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
     )
 
 
 def say_value(value: object) -> str:
-    """Return the value of a parameter: a real number in four digits, None as "none"."""
+    """Return the value of a parameter as text: four digits of a float, "none" for None."""
     if value is None:
         return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def say_parameters(parameters: Mapping[str, object]) -> str:
-    """Return parameters as "strategy=sampler, ratio=0.05997"."""
+    """Return parameters as text, such as "strategy=sampler, ratio=0.05997"."""
     said = (f"{name}={say_value(value)}" for name, value in parameters.items())
     return ", ".join(said) or "no parameters"
 
 
 def parameters_of(row: Iterable[tuple[object, object]]) -> dict[str, object]:
-    """Return the parameters that a row of the table of trials has.
+    """Return the parameters in a row of the table of trials.
 
     Args:
-        row: columns and values; a value that is None or NaN is not there.
+        row: columns and values; None and NaN stand for a missing value.
     """
     return {
         str(column).removeprefix("param_"): value
@@ -59,10 +59,10 @@ def parameters_of(row: Iterable[tuple[object, object]]) -> dict[str, object]:
 
 
 def say_identity(identity: Mapping[str, Any]) -> str:
-    """Return the data and means of a study, such as "data mitdb, split intra-patient, ..."."""
+    """Return the data and settings of a study, as in "data mitdb, split intra-patient, ..."."""
 
     def known(name: str) -> str:
-        return str(identity.get(name, "not known"))
+        return str(identity.get(name, "unknown"))
 
     fingerprint = f" ({str(identity['data'])[:12]})" if identity.get("data") else ""
     return (
@@ -72,10 +72,13 @@ def say_identity(identity: Mapping[str, Any]) -> str:
 
 
 def say_limits(identity: Mapping[str, Any]) -> str:
-    """Return what marks every plot and page: simulated beats, a reduced budget; "" for neither.
+    """Return the limits that mark every plot and page: simulated beats, a reduced budget.
 
     Args:
-        identity: of a study, or the attributes of one of its trials.
+        identity: a study's identity, or the attributes of one of its trials.
+
+    Returns:
+        "" where neither applies.
     """
     limits = []
     if "synthetic" in str(identity.get("source", "")):
@@ -86,7 +89,7 @@ def say_limits(identity: Mapping[str, Any]) -> str:
 
 
 def warn_of_limits(identity: Mapping[str, Any]) -> str:
-    """Return `say_limits` as a sentence, "" for no limits."""
+    """Return `say_limits` as a sentence, "" where there are no limits."""
     if limits := say_limits(identity):
         return f"{limits[0].upper()}{limits[1:]}: not comparable with published figures."
     return ""
@@ -98,7 +101,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Return a duration as a person says it: "45 s", "12 min", "3 h 05 min"."""
+    """Return a duration as text: "45 s", "12 min", "3 h 05 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -108,13 +111,13 @@ def format_seconds(seconds: float) -> str:
 def words_to_continue(
     name: str, identity: Mapping[str, Any], settings: Mapping[str, Any], at: Sequence[str]
 ) -> list[str]:
-    """Return the command that continues a study, without the program.
+    """Return the command that continues a study, without the name of the program.
 
     Args:
-        name: of the study.
-        identity: of the study.
-        settings: of the study.
-        at: the option that names the database, empty for the usual one.
+        name: name of the study.
+        identity: the study's identity.
+        settings: the study's settings.
+        at: the option that names the database, empty for the default one.
     """
     kind = str(identity.get("space", ""))
     if not kind.startswith("confirm:"):
@@ -126,18 +129,18 @@ def words_to_continue(
 
 
 def words_of_study(name: str, options: Sequence[str]) -> list[str]:
-    """Return the name of a study as an argument, and options."""
-    # Behind "--" a name that begins with a dash is no option.
+    """Return the name of a study as an argument, with options."""
+    # After "--", a name that begins with a dash is not taken for an option.
     return [*options, "--", name] if name.startswith("-") else [name, *options]
 
 
 # The standard deviation of validation F1(M) between seeds, pooled over 45 runs (15 configurations,
-# 3 seeds) in results/tables/tables-mitdb-intra-patient-quick. Of other budgets none is measured.
+# 3 seeds) in results/tables/tables-mitdb-intra-patient-quick. Not measured at other budgets.
 SEED_NOISE = {"quick": 0.030}
 
 
 def caution_of_budget(budget: object) -> str:
-    """Return what the winner at a reduced budget does not say; nothing at the budget "paper"."""
+    """Return a caution about rankings at a reduced budget; "" at the budget "paper"."""
     if budget == "paper":
         return ""
     noise = SEED_NOISE.get(str(budget))

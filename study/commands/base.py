@@ -1,4 +1,4 @@
-"""What all commands share: the program, options, and what stands after a command."""
+"""What all commands share: the program, common options, and helpers for printing."""
 
 import sys
 from pathlib import Path
@@ -24,11 +24,12 @@ app = typer.Typer(
 STORAGE_HELP = "Database URL, such as sqlite:///results/study.db or postgresql+psycopg://..."
 Storage = Annotated[str, typer.Option(envvar="ECG_STORAGE", help=STORAGE_HELP)]
 DEFAULT_STORAGE = "sqlite:///results/study.db"
+KEEP_HELP = "Keep the weights of these trials: best (ten and the baseline) or all."
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 WithTf = Annotated[
     bool,
     typer.Option(
-        "--with-tf", help="In table 1, a row of the Coupled CNN with Keras's conventions too."
+        "--with-tf", help="Add a row to table 1: the Coupled CNN with Keras's conventions."
     ),
 ]
 SpaceFile = Annotated[
@@ -36,7 +37,7 @@ SpaceFile = Annotated[
     typer.Option(
         "--space",
         metavar="FILE",
-        help="File of the study's space, if it was moved since.",
+        help="File that defines the study's space, if it has moved.",
         show_default="where it was",
     ),
 ]
@@ -44,11 +45,11 @@ SpaceFile = Annotated[
 
 @app.callback()
 def options(version: Version = False) -> None:
-    """Take the options that stand before a command."""
+    """Take the options that precede a command."""
 
 
 def print_study(storage: str, name: str, *, trials: int) -> None:
-    """Show a study."""
+    """Print what `show` says of a study."""
     from ecg.test_part_log import NAME, readings_of
     from study.show.terminal import SHOWN, show_study
     from study.storage.artifacts import artifact_folder
@@ -60,14 +61,14 @@ def print_study(storage: str, name: str, *, trials: int) -> None:
 
 
 def words_of_storage(storage: str) -> list[str]:
-    """Return the option that names the database, a password hidden."""
+    """Return the option that names the database, with any password hidden; none by default."""
     from study.storage.database import hide_password
 
     return [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
 
 
 def retyped() -> str:
-    """Return the command as typed, a password in its URL hidden."""
+    """Return the command as it was typed, with any password in a URL hidden."""
     import shlex
 
     from study.storage.database import hide_password
@@ -77,18 +78,13 @@ def retyped() -> str:
 
 
 def make_console(width: int | None = None) -> "Console":
-    """Return the terminal; names and other text from outside are shown as they are."""
+    """Return a console that shows names and other text from outside as they are."""
     from rich.console import Console
 
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def program() -> str:
-    """Return how the person called this program."""
+    """Return the name under which this program was called."""
     script = Path(sys.argv[0]).stem
     return script if script == DISTRIBUTION else "python -m study"
-
-
-def say(console: "Console", text: str) -> None:
-    """Print a line of text as it is; a terminal wraps it."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

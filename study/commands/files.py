@@ -8,6 +8,7 @@ import typer
 from ecg.console import as_path
 from study.commands.base import (
     DEFAULT_STORAGE,
+    KEEP_HELP,
     Debug,
     SpaceFile,
     Storage,
@@ -17,7 +18,7 @@ from study.commands.base import (
 
 Output = Annotated[
     Path,
-    typer.Option(parser=as_path, help="Folder; one folder a study is made in it."),
+    typer.Option(parser=as_path, help="Folder to write to; each study gets a folder in it."),
 ]
 
 
@@ -28,25 +29,26 @@ def record(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the curves of a study's complete trials, for `run --replay`."""
+    """Write the curves of a study's complete trials to a file, for `run --replay`."""
     from study.storage.recordings import write_recording
     from study.storage.studies import load_study, open_storage
+    from study.wording import counted
 
     opened = open_storage(storage, create=False, write=False)
     number = write_recording(load_study(opened, study), file)
-    print(f"{number} trials of '{study}' are recorded in {file}")
+    print(f"recorded {counted(number, 'trial')} of '{study}' in {file}")
 
 
 @app.command("export-results")
 def export_results(
     studies: Annotated[
-        list[str] | None, typer.Argument(help="Studies of the tables.", show_default="all")
+        list[str] | None, typer.Argument(help="Studies of published tables.", show_default="all")
     ] = None,
     output: Output = Path("results/tables"),
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the results of the published tables as CSV, one row per run, with their curves."""
+    """Write the runs of the published tables as CSV, one row per run, and their curves."""
     from study.tables.export import export_result_files, find_studies
 
     for path in export_result_files(find_studies(storage, studies or []), output):
@@ -57,7 +59,7 @@ def export_results(
 def import_results(
     files: Annotated[
         list[Path],
-        typer.Argument(parser=as_path, metavar="FILE...", help="What `export-results` wrote."),
+        typer.Argument(parser=as_path, metavar="FILE...", help="Files from `export-results`."),
     ],
     study: Annotated[
         str | None,
@@ -66,9 +68,9 @@ def import_results(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Take the runs of results files into a study, so that `run` trains only what is missing.
+    """Import runs from results files into a study; `run` then trains only what is missing.
 
-    The study is created where there is none. Runs that are complete in it are not taken again.
+    The study is created if it does not exist. Runs that it has are skipped.
     """
     from study.run.importing import import_files
 
@@ -80,32 +82,38 @@ def import_results(
 def export_tables(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(help="Studies of the tables, or confirmed ones.", show_default="all tables"),
+        typer.Argument(
+            help="Studies of published tables, or confirmed searches.", show_default="all tables"
+        ),
     ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(
             parser=as_path,
             metavar="PATH",
-            help="Results files to render from, without a database.",
+            help="Results files to read instead of the database.",
             show_default="the database",
         ),
     ] = None,
     output: Output = Path("results/tables"),
     format_: Annotated[
         list[str] | None,
-        typer.Option("--format", help="markdown, csv, latex or html.", show_default="markdown"),
+        typer.Option(
+            "--format",
+            help="markdown, csv, latex or html; repeat it for several.",
+            show_default="markdown",
+        ),
     ] = None,
     with_tf: WithTf = False,
-    published: Annotated[bool, typer.Option(help="Set the published figures beside.")] = True,
-    metric_digits: Annotated[int, typer.Option(help="Digits behind the point.")] = 4,
+    published: Annotated[bool, typer.Option(help="Print the published scores beside ours.")] = True,
+    metric_digits: Annotated[int, typer.Option(help="Digits after the decimal point.")] = 4,
     spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the five published tables, ours beside theirs, from the runs trained so far.
+    """Write the five published tables from the runs trained so far, beside the published scores.
 
-    Of a study that was confirmed, or that confirms one, write what `confirm` found.
+    For a confirmed search, or a study that confirms one, write what `confirm` found.
     """
     from study.tables.export import (
         collect_runs,
@@ -145,21 +153,22 @@ def export_model_command(
         bool,
         typer.Option(
             "--confirmed",
-            help="Take the winner of `confirm`: the configuration with the best mean on "
-            "validation, and of its runs the best on validation.",
+            help="Export the winner of `confirm`: the best run of the configuration with the best "
+            "mean, both by validation score.",
         ),
     ] = False,
     format_: Annotated[
         str,
         typer.Option(
-            "--format", help="safetensors, onnx (extra 'onnx') or keras (extra 'tensorflow')."
+            "--format",
+            help="safetensors, onnx (needs the extra 'onnx') or keras (needs 'tensorflow').",
         ),
     ] = "safetensors",
     space: SpaceFile = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the network of a trial as a file for `python -m ecg predict` and other programs."""
+    """Write the network of a trial to a file for `python -m ecg predict` and other programs."""
     from study.models.export import export_model
 
     print(
@@ -176,14 +185,12 @@ def clean(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     keep: Annotated[
         str | None,
-        typer.Option(
-            help="best (ten and the baseline) or all.", show_default="as the study was last run"
-        ),
+        typer.Option(help=KEEP_HELP, show_default="as the study was last run"),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Remove the weights of trials that the study does not keep."""
+    """Delete the weights of the trials that the study does not keep."""
     from study.storage.weights import clean_study, say_cleaned
 
     print(say_cleaned(study, clean_study(storage, study, keep)))

@@ -1,4 +1,4 @@
-"""Commands that look at studies and put them in order."""
+"""Commands that show and manage studies."""
 
 import sys
 from pathlib import Path
@@ -15,9 +15,9 @@ from study.commands.base import (
     make_console,
     print_study,
     program,
-    say,
     words_of_storage,
 )
+from study.run.output import print_line
 
 WIDEST = 1000  # characters of a line of `list`
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -31,7 +31,7 @@ def print_to_continue(storage: str, name: str) -> None:
     from study.wording import words_to_continue
 
     words = words_to_continue(name, *read_settings(storage, name), words_of_storage(storage))
-    say(make_console(), f"\nto continue: {program()} {shlex.join(words)}")
+    print_line(make_console(), f"\nto continue: {program()} {shlex.join(words)}")
 
 
 @app.command()
@@ -40,22 +40,27 @@ def retry(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Queue the failed trials of a study again; then type its `run` command."""
+    """Requeue the failed trials of a study; its `run` command then trains them again."""
     from study.run.queue import queue_failed
     from study.storage.studies import load_study, open_storage, study_lock
+    from study.wording import counted
 
     opened = open_storage(storage, create=False)
     found = load_study(opened, study)
     with study_lock(opened, study):
         queued = queue_failed(found)
-    print(f"{queued} failed trials of '{study}' are queued again" if queued else "none failed")
+    print(
+        f"requeued {counted(queued, 'failed trial')} of '{study}'"
+        if queued
+        else f"no failed trials in '{study}'"
+    )
 
 
 @app.command("list")
 def list_command(
     storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False, debug: Debug = False
 ) -> None:
-    """List the studies of a storage."""
+    """List the studies in the database."""
     from study.show import terminal
     from study.storage.reading import read_studies
 
@@ -63,10 +68,12 @@ def list_command(
     if as_json:
         print(terminal.as_json([terminal.study_facts(study) for study in studies]))
         return
-    # Names stay whole, to be copied: a terminal wraps long lines, and a pipe has no width.
+    # Names stay whole so that they can be copied: a terminal wraps lines, a pipe has no width.
     console = make_console(width=WIDEST)
     console.print(
-        terminal.list_studies(studies) if studies else "no study yet: python -m study run"
+        terminal.list_studies(studies)
+        if studies
+        else f"no studies yet. Start one with: {program()} run"
     )
     for damage in (study.damage for study in studies if study.damage):
         print(f"warning: {damage}", file=sys.stderr)
@@ -75,12 +82,12 @@ def list_command(
 @app.command()
 def show(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    trials: Annotated[int, typer.Option(help="So many of the best trials.")] = 10,
+    trials: Annotated[int, typer.Option(help="Number of best trials to show.")] = 10,
     storage: Storage = DEFAULT_STORAGE,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show what a study found: the best configuration beside the baseline."""
+    """Show what a study found: the best configuration and the baseline."""
     if not as_json:
         print_study(storage, study, trials=trials)
         print_to_continue(storage, study)
@@ -96,10 +103,10 @@ def show(
 def delete(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     storage: Storage = DEFAULT_STORAGE,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Delete a study, its trials and their files; asks first."""
+    """Delete a study with its trials and their files, after asking."""
     from ecg.errors import UsageError
     from study.storage.deleting import delete_study
     from study.storage.reading import read_study
@@ -111,7 +118,7 @@ def delete(
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
-                f"'{study}' has {trials}. Nothing was deleted. Give --yes to delete it."
+                f"'{study}' has {trials}. Nothing was deleted. Pass --yes to delete it."
             )
         typer.confirm(f"Delete '{study}' with {trials}? This cannot be undone.", abort=True)
     files = delete_study(open_storage(storage, create=False), found)
@@ -126,10 +133,10 @@ def dashboard(
         int | None,
         typer.Option(help="Port to listen on.", show_default="8080, or a free one if it is taken"),
     ] = None,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Open optuna-dashboard on the studies, with their notes, files and figures."""
+    """Serve optuna-dashboard with the studies, their notes, files and plots."""
     from study.show.dashboard import serve_dashboard
 
     def say(line: str) -> None:
@@ -150,13 +157,13 @@ def report(
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write one HTML file with the story, the figures and the trials of studies."""
+    """Write an HTML report of studies: what they found, their plots and their trials."""
     from study.show.report import write_report
     from study.storage.trials_table import load_all_trials, load_trials
 
-    records = [load_trials(storage, name) for name in dict.fromkeys(studies or ())]
-    write_report(records or load_all_trials(storage), output)
-    print(f"the report is in {output}")
+    trials = [load_trials(storage, name) for name in dict.fromkeys(studies or ())]
+    write_report(trials or load_all_trials(storage), output)
+    print(f"wrote {output}")
 
 
 @app.command()
@@ -170,23 +177,22 @@ def plots(
             "-o",
             parser=as_path,
             metavar="PATH",
-            help="Folder.",
+            help="Folder to write to.",
             show_default="results/plots/STUDY",
         ),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a figure; more than once for several.", show_default="all"),
+        typer.Option(help="Name of a plot; repeat it for several.", show_default="all"),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Write the figures of a study as files (needs the extra 'plots' and Chromium)."""
+    """Write the plots of a study to files (needs the extra 'plots' and Chromium)."""
     from study.show.plot_files import write_plots
     from study.storage.files import file_name
     from study.storage.trials_table import load_trials
 
-    records = load_trials(storage, study)
     place = folder or Path("results/plots") / file_name(study)
-    for path in write_plots(records, place, fmt, only or ()):
+    for path in write_plots(load_trials(storage, study), place, fmt, only or ()):
         print(path)

@@ -1,15 +1,17 @@
 """Commands that run studies: parse, call, print."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ecg.console import as_path
 from study.commands.base import (
     DEFAULT_STORAGE,
+    KEEP_HELP,
     Debug,
     SpaceFile,
     Storage,
@@ -19,12 +21,14 @@ from study.commands.base import (
     print_study,
     program,
     retyped,
-    say,
     words_of_storage,
 )
+from study.run.output import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from study.trials.task import Machine
 
 Data = Annotated[
     str,
@@ -52,7 +56,7 @@ def as_jobs(text: str) -> int | None:
     """Return a number of jobs, None for "auto".
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the text is neither.
     """
     from ecg.errors import UsageError
 
@@ -62,33 +66,54 @@ def as_jobs(text: str) -> int | None:
         raise UsageError(f"--jobs must be a whole number or auto, not '{text}'") from None
 
 
+def options_of(kind: type[Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those options of a command that a dataclass has fields for, by name."""
+    return {field.name: typed[field.name] for field in fields(kind) if field.name in typed}
+
+
+def machine_of(typed: Mapping[str, Any]) -> "Machine":
+    """Return the machine that the options of a command describe.
+
+    Args:
+        typed: the options by the names of their arguments.
+
+    Raises:
+        UsageError: an option makes no sense.
+    """
+    from study.trials.task import Machine
+
+    return Machine(
+        **options_of(Machine, typed)
+        | {"jobs": as_jobs(typed["jobs"]), "checkpoint_seconds": typed["checkpoint_every"]}
+    )
+
+
 Jobs = Annotated[
     str,
     typer.Option(
-        help="Worker processes on this machine; auto: one a core, within memory; one on a GPU. "
-        "tpe, gp and pruners look at what has finished: such a search repeats exactly with 1 only."
+        help="Worker processes on this machine; auto: one per core if memory allows, one on a GPU. "
+        "tpe, gp and pruners depend on what has finished, so only 1 repeats such a search exactly."
     ),
 ]
-Threads = Annotated[int, typer.Option(help="CPU threads of each job.")]
+Threads = Annotated[int, typer.Option(help="CPU threads per job.")]
 Keep = Annotated[
-    str,
-    typer.Option(help="Trials whose weights are kept: best (ten and the baseline) or all."),
+    str | None, typer.Option(help=KEEP_HELP, show_default="as the study was last run, else best")
 ]
 CheckpointEvery = Annotated[
-    float, typer.Option(help="Seconds between two checkpoints of a running trial.")
+    float, typer.Option(help="Seconds between checkpoints of a running trial.")
 ]
 
 
 @contextmanager
 def interruptible(console: "Console") -> Iterator[None]:
-    """Say how to go on when Ctrl-C ends a study."""
+    """Say how to continue when Ctrl-C ends a study."""
     try:
         yield
     except KeyboardInterrupt:
-        say(
+        print_line(
             console,
-            "interrupted: finished trials are kept, the running one will be run again; go on "
-            f"with the same command:\n  {retyped()}",
+            "Interrupted. Finished trials are kept, and unfinished ones are requeued. To continue, "
+            f"run the same command again:\n  {retyped()}",
         )
         raise
 
@@ -106,13 +131,13 @@ def print_next(console: "Console", storage: str, name: str, *, is_table: bool) -
     identity = read_identity(storage, name)
     if is_table:
         commands.append(["export-tables", *of_study])
-    elif "replay" not in identity["source"]:  # which nothing was trained for
+    elif "replay" not in identity["source"]:  # a replay trained nothing
         if identity["budget"] != "paper":
             earlier = [f"--from={name}"] if name.startswith("-") else ["--from", name]
             commands.append(["run", *earlier, "--budget", "paper", *at])
         commands.append(["confirm", *of_study])
     lines = (f"  {program()} {shlex.join(command)}" for command in commands)
-    say(console, "\n".join(("\nnext:", *lines)))
+    print_line(console, "\n".join(("\nnext:", *lines)))
 
 
 @app.command()
@@ -120,8 +145,8 @@ def run(
     space: Annotated[
         str | None,
         typer.Option(
-            help="What to search (see `spaces`), the path of a .py file, one of the published "
-            "tables table1 ... table5, or tables for all five.",
+            help="A space to search (see `spaces`), a .py file that defines one, a published table "
+            "(table1 ... table5), or tables for all five.",
             show_default="imbalance",
         ),
     ] = None,
@@ -131,7 +156,7 @@ def run(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Seeds of every configuration of a table.", show_default="1"),
+        typer.Option(help="Seeds per configuration of a table.", show_default="1"),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -140,7 +165,7 @@ def run(
     study: Annotated[
         str | None,
         typer.Option(
-            help="Name of the study. One that exists keeps its settings where none are typed.",
+            help="Name of the study. An existing study keeps the settings that are not typed.",
             show_default="SPACE-SOURCE-SPLIT-BUDGET",
         ),
     ] = None,
@@ -155,12 +180,14 @@ def run(
     ] = None,
     resplit: Annotated[
         bool,
-        typer.Option("--resplit", help="Draw another intra-patient split for every seed (tables)."),
+        typer.Option(
+            "--resplit", help="Draw a new intra-patient split for every seed (tables only)."
+        ),
     ] = False,
     records_file: Annotated[
         Path | None,
         typer.Option(
-            help="TOML file with the records of each part of an inter-patient split.",
+            help="TOML file that lists the records of each part of an inter-patient split.",
             show_default="none",
         ),
     ] = None,
@@ -173,7 +200,8 @@ def run(
     device: Device = "auto",
     precision: Precision = "auto",
     seed: Annotated[
-        int | None, typer.Option(help="Of the study: sampler and trainings.", show_default="0")
+        int | None,
+        typer.Option(help="Seed of the sampler and of all training runs.", show_default="0"),
     ] = None,
     jobs: Jobs = "auto",
     threads: Threads = 1,
@@ -186,114 +214,90 @@ def run(
     prune_patience: Annotated[
         int | None,
         typer.Option(
-            help="Ask the pruner after so many epochs without a better loss; 0: always.",
+            help="Ask the pruner only after this many epochs without a better loss; 0: always.",
             show_default="1 at short and paper, else 0",
         ),
     ] = None,
     prune_warm_up: Annotated[
         int | None,
         typer.Option(
-            help="Epochs of a trial before the pruner is asked.",
+            help="Epochs of a trial before the pruner is first asked.",
             show_default="10 % of the budget's, at least 2",
         ),
     ] = None,
     prune_startup: Annotated[
         int | None,
-        typer.Option(help="Finished trials before the median pruner judges.", show_default="4"),
+        typer.Option(help="Finished trials before the median pruner prunes.", show_default="4"),
     ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
-            help="Train each configuration of a search with so many seeds, and compare means.",
+            help="Train each configuration of a search with this many seeds and compare means.",
             show_default="1",
         ),
     ] = None,
     stop_after: Annotated[
         int | None,
         typer.Option(
-            help="End when so many finished trials in a row brought no gain beyond noise.",
-            show_default="0: do not",
+            help="Stop after this many finished trials in a row without a gain beyond noise.",
+            show_default="0: never",
         ),
     ] = None,
     from_study: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="Train the best of this study and its baseline at a larger --budget.",
+            help="Train the best configurations of this study and its baseline at a larger "
+            "--budget.",
             show_default="none",
         ),
     ] = None,
     warm_start: Annotated[
         str | None,
         typer.Option(
-            help="Try the best of this study of the same space first.", show_default="none"
+            help="First try the best configurations of this study of the same space.",
+            show_default="none",
         ),
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(help="So many of the best, for --from and --warm-start.", show_default="8"),
+        typer.Option(
+            help="Number of best configurations for --from and --warm-start.", show_default="8"
+        ),
     ] = None,
     checkpoint_every: CheckpointEvery = 30.0,
-    keep: Keep = "best",
+    keep: Keep = None,
     with_tf: WithTf = False,
     replay: Annotated[
         Path | None,
         typer.Option(
             parser=as_path,
             metavar="PATH",
-            help="Recorded curves that stand in for training.",
-            show_default="none, it trains",
+            help="Follow recorded curves (see `record`) instead of training.",
+            show_default="none",
         ),
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Search a space, or train the published tables; the same command again continues.
+    """Search a space, or train the published tables. Run the same command again to continue.
 
-    Every trial of a search is a training run on the training part, measured on the validation
-    part; the test part is not touched. Ctrl-C ends cleanly: the running trial is run again.
+    Each trial of a search trains on the training part and is measured on the
+    validation part. The test part is not touched. Ctrl-C is safe: an interrupted
+    trial runs again when the study continues.
     """
+    typed = dict(locals())  # the options by name
     from ecg.record_lists import read_record_lists
     from study.run.command import run_study
+    from study.run.options import RunOptions
     from study.run.output import lasting_output
     from study.run.setting import continue_settings
-    from study.trials.task import Machine
 
-    machine = Machine(
-        storage=storage,
-        data=data,
-        device=device,
-        precision=precision,
-        jobs=as_jobs(jobs),
-        threads=threads,
-        checkpoint_seconds=checkpoint_every,
-        keep=keep,
-        debug=debug,
-    )
-    typed = {
-        "space": space,
-        "trials": trials,
-        "seeds": seeds,
-        "timeout": timeout,
-        "study": study,
-        "split": split,
+    asked = options_of(RunOptions, typed) | {
         "resplit": resplit or None,
-        "budget": budget,
-        "seed": seed,
-        "sampler": sampler,
-        "pruner": pruner,
-        "prune_patience": prune_patience,
-        "prune_warm_up": prune_warm_up,
-        "prune_startup": prune_startup,
-        "repeats": repeats,
-        "stop_after": stop_after,
-        "from_study": from_study,
-        "warm_start": warm_start,
-        "top": top,
-        "replay": replay,
         "with_tf": with_tf or None,
         "records": read_record_lists(records_file) if records_file else None,
     }
-    machine, options = continue_settings(machine, typed)
+    machine, options = continue_settings(machine_of(typed), asked)
     console = make_console()
     with lasting_output():
         with interruptible(console):
@@ -304,7 +308,7 @@ def run(
 
 @app.command()
 def spaces() -> None:
-    """List the spaces: parameters, objective and baseline."""
+    """List the spaces with their parameters, objectives and baselines."""
     from search_spaces import all_spaces
     from search_spaces.tables import TABLES
     from study.show.spaces import list_spaces
@@ -322,14 +326,14 @@ def enqueue(
     parameters: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Values, such as model=coupled ratio=0.1.", show_default="the baseline's"
+            help="Values, such as model=coupled ratio=0.1.", show_default="those of the baseline"
         ),
     ] = None,
     space: SpaceFile = None,
     storage: Storage = DEFAULT_STORAGE,
     debug: Debug = False,
 ) -> None:
-    """Queue a configuration of your own in a search, to be trained next."""
+    """Queue a configuration in a search, to be trained next."""
     import shlex
 
     from study.run.enqueue import enqueue as queue
@@ -338,7 +342,7 @@ def enqueue(
 
     point, trials = queue(storage, study, parameters or (), space)
     words = words_to_continue(study, *read_settings(storage, study), words_of_storage(storage))
-    say(
+    print_line(
         make_console(),
         f"queued in '{study}': {say_parameters(point)}\n"
         f"next: {program()} {shlex.join([*words, '--trials', str(trials)])}",
@@ -348,8 +352,8 @@ def enqueue(
 @app.command()
 def confirm(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    top: Annotated[int, typer.Option(help="So many of the best configurations.")] = 3,
-    seeds: Annotated[int, typer.Option(help="Fresh seeds of each.")] = 10,
+    top: Annotated[int, typer.Option(help="Number of best configurations to confirm.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Fresh seeds per configuration.")] = 10,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -364,35 +368,24 @@ def confirm(
     jobs: Jobs = "auto",
     threads: Threads = 1,
     checkpoint_every: CheckpointEvery = 30.0,
-    keep: Keep = "best",
+    keep: Keep = None,
     space: SpaceFile = None,
     debug: Debug = False,
 ) -> None:
-    """Train the winners and the baseline on fresh seeds and measure them on the test part.
+    """Train the winners and the baseline with fresh seeds and measure them on the test part.
 
-    This is the one place where a search meets the test part: each run reads it once, and
-    every reading is put on record.
+    Only here do results of a search meet the test part. Each run reads it once,
+    and every reading is logged.
     """
+    typed = dict(locals())  # the options by name
     from study.run.confirm import confirm_study
     from study.run.output import lasting_output
     from study.show.confirmation import show_confirmation
-    from study.trials.task import Machine
     from study.wording import caution_of_budget
 
-    console = make_console()
-    machine = Machine(
-        storage=storage,
-        data=data,
-        device=device,
-        precision=precision,
-        jobs=as_jobs(jobs),
-        threads=threads,
-        checkpoint_seconds=checkpoint_every,
-        keep=keep,
-        debug=debug,
-    )
+    console, machine = make_console(), machine_of(typed)
     with lasting_output(), interruptible(console):
         found = confirm_study(machine, study, top, seeds, console, budget, space)
     console.print(show_confirmation(found))
     if caution := caution_of_budget(found.identity.get("budget", "paper")):
-        say(console, caution)
+        print_line(console, caution)

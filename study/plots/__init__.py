@@ -1,4 +1,4 @@
-"""All plots of a study by name: functions from trial records to a Plotly figure.
+"""All plots of a study by name: functions from a table of trials to a Plotly figure.
 
 from study import load_trials
 from study.plots import optimisation_history
@@ -13,13 +13,14 @@ import plotly.graph_objects as go
 
 from study.plots.classes import (
     confusion_matrix,
-    per_class_figures,
+    per_class_scores,
     recall_by_precision,
 )
 from study.plots.curves import learning_curves
 from study.plots.heartbeats import sample_heartbeats
 from study.plots.history import objective_by_epochs, objective_by_time, optimisation_history
 from study.plots.imbalance import imbalance_answers, winners
+from study.plots.mistakes import confident_mistakes
 from study.plots.parameters import (
     contours,
     importances,
@@ -27,6 +28,7 @@ from study.plots.parameters import (
     parameter_importances,
     slices,
 )
+from study.plots.predictions import precision_recall_curves, reliability_diagram
 from study.plots.published import published_table, published_tables
 from study.plots.style import NothingToDrawError
 
@@ -34,6 +36,7 @@ __all__ = [
     "PLOTS",
     "NothingToDrawError",
     "Plot",
+    "confident_mistakes",
     "confusion_matrix",
     "contours",
     "imbalance_answers",
@@ -44,10 +47,12 @@ __all__ = [
     "optimisation_history",
     "parallel_coordinates",
     "parameter_importances",
-    "per_class_figures",
+    "per_class_scores",
+    "precision_recall_curves",
     "published_table",
     "published_tables",
     "recall_by_precision",
+    "reliability_diagram",
     "sample_heartbeats",
     "slices",
     "winners",
@@ -59,13 +64,13 @@ class Plot:
     """One plot of a study.
 
     Attributes:
-        name: of files and anchors.
+        name: of its file, and what `study plots --only` takes.
         title: what a reader sees.
-        draw: from the records to the figure.
-        shows: one sentence on what it shows and what it cannot.
-        part: of a report: "winner", "search" or "more".
-        of_search: it is about sampled parameters, which planned runs do not have.
-        on_dashboard: it is saved for the dashboard, which has the others itself.
+        draw: makes the figure from the trials of a study.
+        shows: a sentence or two on what it shows and what it cannot show.
+        part: of a report: "winner", "mistakes", "search" or "more".
+        of_search: needs sampled parameters, which planned runs do not have.
+        on_dashboard: is saved for the dashboard, which lacks a plot like it.
     """
 
     name: str
@@ -80,86 +85,109 @@ class Plot:
 PLOTS = (
     Plot(
         "winners", "Which one wins, and by how much", winners,
-        "Every mark is a trial; the ringed one is the best of its row, with its difference from "
-        "the baseline. The interval covers the choice of validation beats, not that of the seed.",
+        "Every mark is a trial; a ring marks the best of its row, labelled with its difference "
+        "from the baseline. The interval reflects the choice of validation beats, not the seed.",
         "winner", of_search=True, on_dashboard=True,
     ),
     Plot(
         "curves", "Learning curves", learning_curves,
-        "Thick lines are the best trial and the baseline, thin ones the other trials, each up to "
-        "where it stopped. The loss is unweighted, so all trials share one scale; a lower loss "
-        "need not mean a higher score.",
+        "Thick lines are the best trial and the baseline, thin lines the other trials; each ends "
+        "where its trial stopped. The loss is unweighted, so all trials share one scale; a lower "
+        "loss need not mean a higher score.",
         "winner",
     ),
     Plot(
         "confusion", "Confusion matrix of the best trial", confusion_matrix,
-        "Rows are the true classes, columns the predicted ones, percentages are shares of the "
+        "Rows are true classes, columns are predicted classes, and percentages are shares of the "
         "true class. Shares of a rare class rest on few beats.",
         "winner",
     ),
     Plot(
-        "per-class", "Recall and precision per class", per_class_figures,
-        "A line joins the best trial and the baseline, class by class. A difference in a rare "
-        "class may be a handful of beats.",
+        "per-class", "Recall and precision per class", per_class_scores,
+        "A line joins the best trial and the baseline in each class. A difference in a rare class "
+        "may be a handful of beats.",
         "winner",
     ),
     Plot(
+        "mistakes", "Mistakes made with the most confidence", confident_mistakes,
+        "Each row is a pair, true class first, with its number of mistakes, and shows the three "
+        "of highest probability: record and time (min:s) lead to the place in the recording. A "
+        "confident mistake may also be a wrong label.",
+        "mistakes",
+    ),
+    Plot(
+        "reliability", "Reliability of the probabilities", reliability_diagram,
+        "Confidence is the probability of the predicted class, in 10 bins of equal width. Below "
+        "the diagonal the network is too confident, above it too cautious. ECE, the expected "
+        "calibration error, is the mean gap over all beats. Bars are 95% intervals of single "
+        "bins, wide where a bin has few beats.",
+        "mistakes", on_dashboard=True,
+    ),
+    Plot(
+        "pr-curves", "Precision and recall at every threshold", precision_recall_curves,
+        "Lines follow the threshold on the probability of a class; marks are the predictions as "
+        "made, by the highest probability. AP, average precision, is the area under a line. For "
+        "a rare class it rests on few beats.",
+        "mistakes", on_dashboard=True,
+    ),
+    Plot(
         "history", "Optimisation history", optimisation_history,
-        "The line is the best trial so far. A flat end means that the search found nothing "
+        "The line is the best score so far. A flat end means that the search found nothing "
         "better, not that there is nothing better.",
         of_search=True,
     ),
     Plot(
         "imbalance", "Class weights and sampler", imbalance_answers,
-        "Each panel has only the trials that use its setting. A trend in one panel may come from "
-        "the other setting, as both were varied together.",
+        "Each panel shows only the trials that use its setting. A trend in one panel may come from "
+        "the other setting, because both varied together.",
         of_search=True, on_dashboard=True,
     ),
     Plot(
         "slices", "Objective against each parameter", slices,
-        "Each panel has the trials that use this parameter. The sampler looks longer where "
-        "scores were good, so crowded places are no evidence by themselves.",
+        "Each panel shows the trials that use its parameter. The sampler samples more where scores "
+        "were good, so a crowded region is not evidence in itself.",
         of_search=True,
     ),
     Plot(
         "parallel", "Parallel coordinates", parallel_coordinates,
-        "One line per complete trial, from its parameters down to its objective; the thick one "
+        "Each line is a complete trial, from its parameters down to its objective; the thick line "
         "is the best. Crossing lines hide how often a combination was tried.",
         of_search=True,
     ),
     Plot(
         "importances", "Importances of the parameters", parameter_importances,
-        "How far a parameter sets the better trials apart from the others, with an interval from "
-        "resampling the trials. It says nothing of the direction, nor beyond the ranges searched.",
+        "How strongly a parameter separates the better trials from the others (PED-ANOVA), with "
+        "an interval from resampling the trials. It does not show the direction of an effect, and "
+        "holds only within the ranges searched.",
         of_search=True,
     ),
     Plot(
         "contours", "Contours of the objective", contours,
-        "Colour is interpolated between the marked trials. Where no mark is near, it is a guess.",
+        "Colour is interpolated between the marked trials. Far from every mark it is a guess.",
         of_search=True,
     ),
     Plot(
         "recall-precision", "Recall against precision per class", recall_by_precision,
-        "Up and to the right is better, and a trial may gain in one class what it loses in "
-        "another. Rare classes move in steps of single beats.",
+        "Up and to the right is better. A trial may gain in one class what it loses in another. "
+        "Scores of rare classes move in steps of single beats.",
         "more", on_dashboard=True,
     ),
     Plot(
         "epochs", "Objective against epochs trained", objective_by_epochs,
-        "Trials that stopped early had the chance of fewer epochs, so a rise to the right does "
-        "not mean that longer training helps.",
+        "Trials that stopped early had fewer epochs to improve in, so a rise to the right does not "
+        "mean that longer training helps.",
         "more", on_dashboard=True,
     ),
     Plot(
         "time", "Objective against time", objective_by_time,
-        "Seconds of training and validation. They depend on the machine and what else ran on it.",
+        "Seconds of training and validation. They depend on the machine and on what else it ran.",
         "more",
     ),
     Plot(
-        "heartbeats", "Heartbeats that the best trial predicts rightly and wrongly",
+        "heartbeats", "Heartbeats that the best trial classifies correctly and wrongly",
         sample_heartbeats,
-        "Rows are true classes, and 'as V' means taken for V. The first validation beats of each "
-        "outcome, z-scored as the network sees them: examples, not typical ones.",
+        "Rows are true classes; 'as V' means classified as V. These are the first validation beats "
+        "of each outcome, z-scored as the network sees them: examples, not typical beats.",
         "more",
     ),
 )  # fmt: skip

@@ -15,65 +15,63 @@ from study.plots.style import (
     best_of,
     by_kind,
     colour_of,
-    descriptions,
     finished,
     log_ticks,
     marked,
-    markers,
     objective_of,
     objective_title,
+    points,
     styled,
 )
 
-FALLBACK = "f1_macro"  # drawn where the objective itself was not kept epoch by epoch
+FALLBACK = "f1_macro"  # drawn where the objective was not recorded epoch by epoch
 MANY = 50  # trials, above which their lines are thin
 
 
 @marked
-def learning_curves(records: pd.DataFrame) -> go.Figure:
+def learning_curves(trials: pd.DataFrame) -> go.Figure:
     """Draw validation loss and objective of all trials, epoch by epoch.
 
-    All trials of one kind are one line with gaps: thousands of lines stay quick.
-    The validation loss is unweighted, so the losses of all trials are on one scale.
+    All trials of one kind are one line with gaps, so that thousands of them draw quickly.
+    The validation loss is unweighted, so the losses of all trials share one scale.
 
     Args:
-        records: of one study, curves included.
+        trials: of one study, curves included.
 
     Raises:
         NothingToDrawError: no finished trial has curves.
     """
-    ended = finished(records)
+    ended = finished(trials)
     if "curves" not in ended or (ended := ended[ended["curves"].notna()]).empty:
         raise NothingToDrawError("no finished trial has learning curves")
-    objective = objective_of(records)
+    objective = objective_of(trials)
     if objective not in ended.iloc[0]["curves"]:
         objective = FALLBACK
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     for place, curve in enumerate((objective, "validation_loss"), start=1):
-        for kind, trials in by_kind(records, ended):
-            epochs, values = _joined([record[curve] for record in trials["curves"]])
-            shared = {"legendgroup": kind.title, "row": place, "col": 1}
+        for kind, rows in by_kind(trials, ended):
+            epochs, values = _joined([curves[curve] for curves in rows["curves"]])
             figure.add_scatter(
                 x=epochs, y=values, mode="lines", hoverinfo="skip", showlegend=place == 1,
                 line={"color": kind.colour, "width": 1 if len(ended) <= MANY else 0.5},
-                name=f"{kind.title} ({len(trials)})", **shared,
+                name=f"{kind.title} ({len(rows)})", legendgroup=kind.title, row=place, col=1,
             )  # fmt: skip
             figure.add_scatter(
-                x=[len(record[curve]) for record in trials["curves"]],
-                y=[record[curve][-1] for record in trials["curves"]],
-                mode="markers", showlegend=False, marker=markers(trials, kind.colour, 7),
-                text=descriptions(trials), hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
-                **shared,
+                x=[len(curves[curve]) for curves in rows["curves"]],
+                y=[curves[curve][-1] for curves in rows["curves"]],
+                **points(rows, kind, size=7), showlegend=False, row=place, col=1,
             )  # fmt: skip
-        _add_highlights(figure, records, ended, curve, place)
-    add_stops(figure, ended, row=1, col=1)
-    title = objective_title(records) if objective != FALLBACK else "validation F1(M)"
+        _add_highlights(figure, trials, ended, curve, place)
+    add_stops(figure, ended)
+    title = objective_title(trials) if objective != FALLBACK else "validation F1(M)"
     figure.update_yaxes(title_text=title, row=1, col=1)
-    losses = [loss for record in ended["curves"] for loss in record["validation_loss"]]
+    losses = [loss for curves in ended["curves"] for loss in curves["validation_loss"]]
     figure.update_yaxes(
         title_text="validation loss (cross-entropy)", **log_ticks(losses), row=2, col=1
     )
     figure.update_xaxes(title_text="epoch", row=2, col=1)
+    if ended["last_epoch"].max() <= 10:
+        figure.update_xaxes(dtick=1)  # no half epochs
     return styled(figure, height=720)
 
 
@@ -86,7 +84,7 @@ def _joined(curves: Sequence[Sequence[float]]) -> tuple[NDArray[np.float32], NDA
 
 
 def _add_highlights(
-    figure: go.Figure, records: pd.DataFrame, ended: pd.DataFrame, curve: str, place: int
+    figure: go.Figure, trials: pd.DataFrame, ended: pd.DataFrame, curve: str, place: int
 ) -> None:
     """Draw the curves of the best trial and the baseline again, thick."""
     if (ended["state"] != "complete").all():
@@ -95,10 +93,10 @@ def _add_highlights(
     chosen = [("best", best, "solid")]
     if baseline is not None and baseline["number"] != best["number"]:
         chosen.append(("baseline", baseline, "dash"))
-    for title, record, dash in chosen:
-        values = record["curves"][curve]
+    for title, trial, dash in chosen:
+        values = trial["curves"][curve]
         figure.add_scatter(
             x=list(range(1, len(values) + 1)), y=values, mode="lines", row=place, col=1,
-            line={"color": colour_of(records, record), "width": 4, "dash": dash},
-            legendgroup=title, showlegend=place == 1, name=f"{title} (trial {record['number']})",
+            line={"color": colour_of(trials, trial), "width": 4, "dash": dash},
+            legendgroup=title, showlegend=place == 1, name=f"{title} (trial {trial['number']})",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Planned runs drawn row by row: classes, differences from the baseline, both splits."""
+"""Plots of planned runs, one row per configuration: classes, differences, both splits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,16 +18,16 @@ from study.wording import score_title
 SCORES = ("f1_macro", "f1_weighted")
 
 
-def runs_of_rows(records: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.DataFrame]:
+def runs_of_rows(trials: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.DataFrame]:
     """Return the complete runs of each row of a table by its label, one per seed.
 
     Args:
-        records: of a study of planned runs.
+        trials: of a study of planned runs.
         rows: of `search_spaces.tables`.
     """
-    if PLANNED not in records or "test_f1_macro" not in records:
-        return {row.label: records.iloc[:0] for row in rows}
-    runs = records[(records["state"] == "complete") & records["test_f1_macro"].notna()]
+    if PLANNED not in trials or "test_f1_macro" not in trials:
+        return {row.label: trials.iloc[:0] for row in rows}
+    runs = trials[(trials["state"] == "complete") & trials["test_f1_macro"].notna()]
     runs = runs.assign(repeat=[planned["repeat"] for planned in runs[PLANNED]])
     found = {}
     for row in rows:
@@ -37,16 +37,16 @@ def runs_of_rows(records: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.Dat
 
 
 @marked
-def per_class_of_rows(records: pd.DataFrame) -> go.Figure:
+def per_class_of_rows(trials: pd.DataFrame) -> go.Figure:
     """Draw recall and precision of each class on the test part, one row per configuration.
 
     Args:
-        records: of a study of planned runs.
+        trials: of a study of planned runs.
 
     Raises:
-        NothingToDrawError: no configuration of a published table was measured.
+        NothingToDrawError: no configuration of a published table has been measured.
     """
-    runs = _measured(records)
+    runs = _measured(trials)
     figure = make_subplots(
         rows=2, cols=len(CLASS_TITLES), shared_yaxes=True, shared_xaxes="columns",
         horizontal_spacing=0.02, vertical_spacing=0.08,
@@ -72,11 +72,11 @@ def per_class_of_rows(records: pd.DataFrame) -> go.Figure:
 
 
 @marked
-def differences_from_baseline(records: pd.DataFrame) -> go.Figure:
-    """Draw each configuration less the baseline, paired by seed.
+def differences_from_baseline(trials: pd.DataFrame) -> go.Figure:
+    """Draw the difference of each configuration from the baseline, paired by seed.
 
     Args:
-        records: of a study of planned runs.
+        trials: of a study of planned runs.
 
     Raises:
         NothingToDrawError: no configuration shares a seed with the baseline.
@@ -84,7 +84,7 @@ def differences_from_baseline(records: pd.DataFrame) -> go.Figure:
     from search_spaces.tables import configurations
 
     base = next(row.label for row in configurations() if row.is_baseline)
-    runs = _measured(records)
+    runs = _measured(trials)
     if base not in runs:
         raise NothingToDrawError("needs a run of the baseline")
     pairs = {}
@@ -100,14 +100,14 @@ def differences_from_baseline(records: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     for column, score in enumerate(SCORES, start=1):
         name = f"test_{score}"
-        less = {k: (a[name] - b[name]).to_numpy(dtype=float) for k, (a, b) in pairs.items()}
-        means = [float(values.mean()) for values in less.values()]
+        gains = {k: (a[name] - b[name]).to_numpy(dtype=float) for k, (a, b) in pairs.items()}
+        means = [float(values.mean()) for values in gains.values()]
         bounds = [
             interval_of_mean(values) if len(values) > 1 else (float(values[0]),) * 2
-            for values in less.values()
+            for values in gains.values()
         ]
         figure.add_scatter(
-            x=means, y=[f"{label} (n={len(values)})" for label, values in less.items()],
+            x=means, y=[f"{label} (n={len(values)})" for label, values in gains.items()],
             mode="markers", marker={"color": BLUE, "size": 9}, showlegend=False,
             error_x={"type": "data", "symmetric": False, "color": BLUE,
                      "array": [b[1] - m for b, m in zip(bounds, means, strict=True)],
@@ -122,20 +122,20 @@ def differences_from_baseline(records: pd.DataFrame) -> go.Figure:
 
 
 @marked
-def both_splits(records: pd.DataFrame, other: pd.DataFrame) -> go.Figure:
+def both_splits(trials: pd.DataFrame, other: pd.DataFrame) -> go.Figure:
     """Draw the configurations of two studies that differ in their split.
 
     Args:
-        records: of a study of planned runs.
-        other: of one on the other split.
+        trials: of a study of planned runs.
+        other: trials of a study of the same configurations on the other split.
 
     Raises:
-        NothingToDrawError: no configuration was measured on both.
+        NothingToDrawError: no configuration has been measured on both.
     """
-    sides = {str(r.attrs["identity"]["split"]): _measured(r) for r in (records, other)}
-    labels = [label for label in _measured(records) if all(label in s for s in sides.values())]
+    sides = {str(r.attrs["identity"]["split"]): _measured(r) for r in (trials, other)}
+    labels = [label for label in _measured(trials) if all(label in s for s in sides.values())]
     if not labels:
-        raise NothingToDrawError("no configuration was measured on both splits")
+        raise NothingToDrawError("no configuration has been measured on both splits")
     figure = make_subplots(
         rows=1, cols=len(SCORES), shared_yaxes=True, horizontal_spacing=0.04,
         subplot_titles=[score_title(score) for score in SCORES],
@@ -164,10 +164,10 @@ def both_splits(records: pd.DataFrame, other: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def _measured(records: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
+def _measured(trials: pd.DataFrame) -> Mapping[str, pd.DataFrame]:
     from search_spaces.tables import configurations
 
-    runs = {k: rows for k, rows in runs_of_rows(records, configurations()).items() if len(rows)}
+    runs = {k: rows for k, rows in runs_of_rows(trials, configurations()).items() if len(rows)}
     if not runs:
         raise NothingToDrawError("needs a run of a published table")
     return runs

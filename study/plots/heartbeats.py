@@ -1,4 +1,4 @@
-"""Heartbeats that the best model predicted rightly and wrongly."""
+"""Heartbeats that the best model classified correctly and wrongly."""
 
 import numpy as np
 import pandas as pd
@@ -15,27 +15,27 @@ from study.plots.style import (
     styled,
 )
 
-COLUMNS = 2 * EXAMPLES  # predicted rightly, then wrongly
+COLUMNS = 2 * EXAMPLES  # classified correctly, then wrongly
 ROW_HEIGHT = 150  # pixels
 
 
 @marked
-def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
+def sample_heartbeats(trials: pd.DataFrame) -> go.Figure:
     """Draw validation beats of each class by how the best trial predicted them.
 
-    One row a true class; two columns of beats predicted rightly, two of beats predicted
+    One row per true class; two columns of beats classified correctly, two of beats classified
     wrongly. Beats are drawn as the model sees them, z-scored.
 
     Args:
-        records: of one study, curves included.
+        trials: of one study, curves included.
 
     Raises:
-        NothingToDrawError: no trial is complete, or the best one kept no heartbeats.
+        NothingToDrawError: no trial is complete, or the best one has no heartbeats stored.
     """
-    best = best_of(records)
+    best = best_of(trials)
     examples = best.get("examples")
     if not isinstance(examples, list) or not examples:
-        raise NothingToDrawError(f"trial {best['number']} kept no heartbeats")
+        raise NothingToDrawError(f"trial {best['number']} has no heartbeats stored")
     places = [_places(examples, name) for name in CLASSES]
     figure = make_subplots(
         rows=len(CLASSES), cols=COLUMNS, shared_xaxes="all", shared_yaxes="all",
@@ -45,7 +45,7 @@ def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
     seconds = np.round(np.arange(BEAT_LENGTH) / SAMPLING_RATE, 4)
     for row, beats in enumerate(places, start=1):
         for column, beat in enumerate(beats, start=1):
-            # An empty line where there is no beat: else the axes would be left out.
+            # Without a beat an empty line keeps the axes.
             signal = np.full(BEAT_LENGTH, np.nan) if beat is None else np.asarray(beat["signal"])
             figure.add_scatter(
                 x=seconds, y=signal, mode="lines", row=row, col=column,
@@ -63,7 +63,7 @@ def sample_heartbeats(records: pd.DataFrame) -> go.Figure:
 
 
 def _places(examples: list[Example], name: str) -> list[Example | None]:
-    """Return what stands in each column of a class's row."""
+    """Return the beat in each column of a class's row, None for an empty one."""
     mine = [beat for beat in examples if beat["true"] == name]
     places: list[Example | None] = []
     for right in (True, False):

@@ -1,4 +1,4 @@
-"""How a study went: the objective trial by trial, and what it cost."""
+"""How a study went: the objective trial by trial, by epochs and by time."""
 
 import numpy as np
 import pandas as pd
@@ -10,27 +10,26 @@ from study.plots.style import (
     add_stops,
     baseline_of,
     by_kind,
-    descriptions,
     finished,
     marked,
-    markers,
     objective_title,
+    points,
     styled,
 )
 
 
 @marked
-def optimisation_history(records: pd.DataFrame) -> go.Figure:
+def optimisation_history(trials: pd.DataFrame) -> go.Figure:
     """Draw the objective of every finished trial, and the best so far.
 
     Args:
-        records: of one study, see `study.storage.trials_table.study_trials`.
+        trials: of one study, see `study.storage.trials_table.study_trials`.
 
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    ended = finished(records)
-    figure = _objective_by(records, ended, "number")
+    ended = finished(trials)
+    figure = _objective_by(trials, ended, "number")
     whole = ended[ended["state"] == "complete"].sort_values("number")
     if not whole.empty:
         figure.add_scatter(
@@ -40,7 +39,7 @@ def optimisation_history(records: pd.DataFrame) -> go.Figure:
             line={"color": INK, "shape": "hv", "width": 1.5},
             name="best so far",
         )
-    baseline = baseline_of(records)
+    baseline = baseline_of(trials)
     if baseline is not None:
         figure.add_scatter(
             x=[int(ended["number"].min()), int(ended["number"].max())],
@@ -50,60 +49,53 @@ def optimisation_history(records: pd.DataFrame) -> go.Figure:
             name="baseline",
         )
     if len(ended) <= 10:
-        figure.update_xaxes(dtick=1)  # there are no half trials
-    return styled(figure, x="trial number", y=objective_title(records))
+        figure.update_xaxes(dtick=1)  # no half trials
+    return styled(figure, x="trial number", y=objective_title(trials))
 
 
 @marked
-def objective_by_epochs(records: pd.DataFrame) -> go.Figure:
-    """Draw the objective against the epochs a trial was trained.
+def objective_by_epochs(trials: pd.DataFrame) -> go.Figure:
+    """Draw the objective against the number of epochs that each trial was trained.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
-        NothingToDrawError: no trial is finished, or all were trained for as many epochs.
+        NothingToDrawError: no trial is finished, or all were trained for the same number of epochs.
     """
-    ended = finished(records)
+    ended = finished(trials)
     epochs = ended["last_epoch"]
     if epochs.nunique() < 2:
         raise NothingToDrawError(
-            f"needs trials of different length; all have {epochs.iloc[0]:.0f} epochs"
+            f"needs trials of different lengths; all have {epochs.iloc[0]:.0f} epochs"
         )
-    figure = _objective_by(records, ended, "last_epoch")
+    figure = _objective_by(trials, ended, "last_epoch")
     if epochs.max() - epochs.min() < 10:
-        figure.update_xaxes(dtick=1)  # there are no half epochs
-    return styled(figure, x="epochs trained", y=objective_title(records))
+        figure.update_xaxes(dtick=1)  # no half epochs
+    return styled(figure, x="epochs trained", y=objective_title(trials))
 
 
 @marked
-def objective_by_time(records: pd.DataFrame) -> go.Figure:
-    """Draw the objective against the seconds a trial took.
+def objective_by_time(trials: pd.DataFrame) -> go.Figure:
+    """Draw the objective against the seconds that each trial took.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
         NothingToDrawError: no trial is finished.
     """
-    ended = finished(records)
+    ended = finished(trials)
     if "seconds" not in ended:
-        raise NothingToDrawError("needs trials that kept their time")
-    figure = _objective_by(records, ended, "seconds")
-    return styled(figure, x="training and validation (s)", y=objective_title(records))
+        raise NothingToDrawError("needs trials whose time was stored")
+    figure = _objective_by(trials, ended, "seconds")
+    return styled(figure, x="training and validation (s)", y=objective_title(trials))
 
 
-def _objective_by(records: pd.DataFrame, ended: pd.DataFrame, column: str) -> go.Figure:
+def _objective_by(trials: pd.DataFrame, ended: pd.DataFrame, column: str) -> go.Figure:
     figure = go.Figure()
-    for kind, rows in by_kind(records, ended):
-        figure.add_scatter(
-            x=rows[column],
-            y=rows["value"],
-            mode="markers",
-            marker=markers(rows, kind.colour),
-            name=f"{kind.title} ({len(rows)})",
-            text=descriptions(rows),
-            hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
-        )
+    for kind, rows in by_kind(trials, ended):
+        look = points(rows, kind) | {"name": f"{kind.title} ({len(rows)})"}
+        figure.add_scatter(x=rows[column], y=rows["value"], **look)
     add_stops(figure, ended)
     return figure

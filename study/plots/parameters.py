@@ -1,4 +1,4 @@
-"""What the parameters do to the objective: parallel coordinates, importances, slices, contours."""
+"""How parameters affect the objective: parallel coordinates, importances, slices, contours."""
 
 import json
 import warnings
@@ -26,44 +26,43 @@ from study.plots.style import (
     by_kind,
     colour_of,
     complete,
-    descriptions,
     finished,
     log_ticks,
     marked,
-    markers,
     objective_title,
     parameters_of,
     plain,
+    points,
     styled,
     without_tags,
 )
 from study.storage.rows import NONE
 
 MAX_CONTOUR = 3  # parameters, the most important ones
-MIN_TRIALS = 20  # complete ones, below which importances and contours say nothing
-RESAMPLED = 20_000  # trials in all, 20 to 100 times, for the interval of an importance
+MIN_TRIALS = 20  # complete ones; with fewer, importances and contours mean nothing
+RESAMPLED = 20_000  # trials in total, in 20 to 100 samples, for the interval of an importance
 SEED = 20110801
 MISSING = "not used"
-LONGEST = 24  # letters of a category on an axis
+LONGEST = 24  # characters of a category on an axis
 
 
 @marked
-def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
+def parallel_coordinates(trials: pd.DataFrame) -> go.Figure:
     """Draw every complete trial as a line across its parameters, ending at the objective.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or no parameter varies.
     """
-    ended = complete(records).sort_values("value")
+    ended = complete(trials).sort_values("value")
     names = _varied(ended)
     axes = [_Axis(ended[f"param_{name}"], plain(name)) for name in names]
-    axes.append(_Axis(ended["value"], objective_title(records)))
+    axes.append(_Axis(ended["value"], objective_title(trials)))
     places = np.array([axis.places for axis in axes])  # (axes, trials)
     figure = go.Figure()
-    for kind, rows in by_kind(records, ended):
+    for kind, rows in by_kind(trials, ended):
         at = ended.index.get_indexer(rows.index)
         along = np.vstack([places[:, at], np.full(len(at), np.nan)]).T.ravel()
         down = np.tile(np.append(np.arange(len(axes), dtype="float32"), np.nan), len(at))
@@ -75,7 +74,7 @@ def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
     best = best_of(ended)
     figure.add_scatter(
         x=places[:, -1], y=list(range(len(axes))), mode="lines", hoverinfo="skip",
-        line={"width": 4, "color": colour_of(records, best)},
+        line={"width": 4, "color": colour_of(trials, best)},
         name=f"best (trial {best['number']})",
     )  # fmt: skip
     for row, axis in enumerate(axes):
@@ -100,22 +99,22 @@ def parallel_coordinates(records: pd.DataFrame) -> go.Figure:
 
 
 @marked
-def parameter_importances(records: pd.DataFrame) -> go.Figure:
+def parameter_importances(trials: pd.DataFrame) -> go.Figure:
     """Draw Optuna's importances (PED-ANOVA, Watanabe et al. 2023) of the parameters.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
     """
-    found = importances(records)
-    known = _rebuild(complete(records)).get_trials(deepcopy=False)
+    found = importances(trials)
+    known = _rebuild(complete(trials)).get_trials(deepcopy=False)
     rng = np.random.default_rng(SEED)
     drawn: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(max(20, min(100, RESAMPLED // len(known)))):
-        trials = [known[index] for index in rng.integers(len(known), size=len(known))]
-        for name, value in _importances(trials).items():
+        resampled = [known[index] for index in rng.integers(len(known), size=len(known))]
+        for name, value in _importances(resampled).items():
             drawn[name].append(value)
     bounds = {n: np.quantile(v, [0.025, 0.975]) if v else (0.0, 0.0) for n, v in drawn.items()}
     figure = go.Figure(
@@ -133,28 +132,28 @@ def parameter_importances(records: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    figure.update_xaxes(range=[0, 1.02])
-    return styled(figure, x="importance (PED-ANOVA), 95% interval", height=130 + 45 * len(found))
+    figure.update_xaxes(range=[-0.03, 1.03])
+    return styled(figure, x="importance, 95% interval", height=130 + 45 * len(found))
 
 
-def importances(records: pd.DataFrame) -> dict[str, float]:
-    """Return Optuna's importances of the parameters that vary, the greatest first.
+def importances(trials: pd.DataFrame) -> dict[str, float]:
+    """Return Optuna's importances of the parameters that vary, largest first.
 
     Raises:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
     """
-    ended = complete(records)
+    ended = complete(trials)
     _need(len(ended), "complete trials")
     _varied(ended)
     try:
         return _importances(_rebuild(ended).trials)
     except (ValueError, RuntimeError) as error:
-        raise NothingToDrawError(f"importances cannot be worked out: {error}") from None
+        raise NothingToDrawError(f"cannot compute importances: {error}") from None
 
 
 def _importances(trials: list[FrozenTrial]) -> dict[str, float]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # experimental, and few trials of a conditional parameter
+        warnings.simplefilter("ignore")  # experimental; few trials have a conditional parameter
         return optuna.importance.get_param_importances(_study_of(trials))
 
 
@@ -166,50 +165,49 @@ def _need(found: int, noun: str) -> None:
 
 
 @marked
-def slices(records: pd.DataFrame) -> go.Figure:
-    """Draw the objective against each parameter, the trials that use it.
+def slices(trials: pd.DataFrame) -> go.Figure:
+    """Draw the objective against each parameter, for the trials that use it.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
         NothingToDrawError: no trial is finished, or no parameter varies.
     """
-    ended = finished(records)
+    ended = finished(trials)
     names = _varied(ended)
     figure = make_subplots(rows=1, cols=len(names), shared_yaxes=True, horizontal_spacing=0.05)
     for column, name in enumerate(names, start=1):
         used = ended[ended[f"param_{name}"].notna()]
-        for kind, rows in by_kind(records, used):
+        for kind, rows in by_kind(trials, used):
             figure.add_scatter(
-                x=_shown(rows[f"param_{name}"]), y=rows["value"], mode="markers", row=1, col=column,
-                marker=markers(rows, kind.colour, 7), name=kind.title, legendgroup=kind.title,
+                x=_shown(rows[f"param_{name}"]), y=rows["value"], row=1, col=column,
                 showlegend=kind.title not in {trace.name for trace in figure.data},
-                text=descriptions(rows), hovertemplate="%{text}<br>%{y:.4f}<extra></extra>",
+                **points(rows, kind, size=7),
             )  # fmt: skip
         axis = {"title_text": plain(name)}
-        if _is_log(records, name):
+        if _is_log(trials, name):
             axis |= log_ticks(used[f"param_{name}"])
         elif not pd.api.types.is_numeric_dtype(ended[f"param_{name}"]):
             axis |= {"type": "category", "categoryorder": "category ascending"}
         figure.update_xaxes(**axis, row=1, col=column)
-    add_stops(figure, ended, row=1, col=1)
-    figure.update_yaxes(title_text=objective_title(records), row=1, col=1)
+    add_stops(figure, ended)
+    figure.update_yaxes(title_text=objective_title(trials), row=1, col=1)
     return styled(figure, height=380, columns=len(names))
 
 
 @marked
-def contours(records: pd.DataFrame) -> go.Figure:
+def contours(trials: pd.DataFrame) -> go.Figure:
     """Draw Optuna's contours of the objective over pairs of the most important numbers.
 
     Args:
-        records: of one study.
+        trials: of one study.
 
     Raises:
         NothingToDrawError: no two parameters were used together often enough.
     """
-    ended = complete(records)
-    ordered = _by_importance(records, _varied(ended))
+    ended = complete(trials)
+    ordered = _by_importance(trials, _varied(ended))
     numeric = [n for n in ordered if pd.api.types.is_numeric_dtype(ended[f"param_{n}"])]
     if len(numeric) < 2:
         raise NothingToDrawError("needs two numeric parameters that vary")
@@ -228,7 +226,7 @@ def contours(records: pd.DataFrame) -> go.Figure:
             _rebuild(together), params=chosen, target_name="objective"
         )
     for trace in drawn.select_traces(selector={"type": "contour"}):
-        trace.z = np.asarray(trace.z, dtype="float32")  # a grid of all values: megabytes
+        trace.z = np.asarray(trace.z, dtype="float32")  # a grid of all values takes megabytes
     figure = go.Figure(without_tags(drawn.to_plotly_json()))
     figure.update_traces(colorscale=SCALE, reversescale=False, selector={"type": "contour"})
     figure.update_layout(title=None)
@@ -250,7 +248,7 @@ class _Axis:
         used = values.dropna()
         if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
             low, high = float(used.min()), float(used.max())
-            floor = 0.3 if values.isna().any() else 0.0  # before it: trials without the value
+            floor = 0.3 if values.isna().any() else 0.0  # trials without the value are at 0
             span = (high - low) or 1.0
             shares = floor + (1 - floor) * (values.astype(float) - low) / span
             self.places = shares.fillna(0.0).to_numpy()
@@ -268,33 +266,33 @@ class _Axis:
 
 
 def _shown(values: pd.Series) -> list[Any]:
-    """Return values for an axis: numbers as they are, all else as plain text."""
+    """Return values for an axis: numbers as they are, everything else as plain text."""
     if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
         return list(values)
     texts = [MISSING if value is None or pd.isna(value) else str(value) for value in values]
     return [plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…") for text in texts]
 
 
-def _by_importance(records: pd.DataFrame, names: list[str]) -> list[str]:
+def _by_importance(trials: pd.DataFrame, names: list[str]) -> list[str]:
     try:
-        known = importances(records)
+        known = importances(trials)
     except NothingToDrawError:
         return names
     return sorted(names, key=lambda name: -known.get(name, 0.0))
 
 
 def _rebuild(ended: pd.DataFrame) -> optuna.Study:
-    """Return complete trials as a study in memory, which is what Optuna's own plots take."""
+    """Return complete trials as a study in memory, for Optuna's own plots."""
     names = parameters_of(ended)
     distributions = {name: _distribution(ended, name) for name in names}
-    trials = []
+    rebuilt = []
     for row in ended.to_dict("records"):
         params = {
             name: _stored(row[f"param_{name}"], distributions[name])
             for name in names
             if not _missing(row, name)
         }
-        trials.append(
+        rebuilt.append(
             optuna.create_trial(
                 state=TrialState.COMPLETE,
                 value=float(row["value"]),
@@ -302,7 +300,7 @@ def _rebuild(ended: pd.DataFrame) -> optuna.Study:
                 distributions={name: distributions[name] for name in params},
             )
         )
-    return _study_of(trials)
+    return _study_of(rebuilt)
 
 
 def _study_of(trials: list[FrozenTrial]) -> optuna.Study:
@@ -321,15 +319,15 @@ def _missing(row: dict[Any, Any], name: str) -> bool:
 
 
 def _stored(value: Any, distribution: BaseDistribution) -> Any:
-    """Return a value as its trial has it: a choice of None is shown as a text."""
+    """Return a value as its trial stores it: the table shows a choice of None as text."""
     choices = getattr(distribution, "choices", ())
     return None if value == NONE and None in choices and NONE not in choices else value
 
 
-def _distribution(records: pd.DataFrame, name: str) -> BaseDistribution:
-    """Return the distribution of a parameter: the stored one, else what its values need."""
-    values = records[f"param_{name}"].dropna()
-    stored = records.attrs.get("distributions", {}).get(name)
+def _distribution(trials: pd.DataFrame, name: str) -> BaseDistribution:
+    """Return the distribution of a parameter: the stored one, else one that fits its values."""
+    values = trials[f"param_{name}"].dropna()
+    stored = trials.attrs.get("distributions", {}).get(name)
     if stored is not None:
         known = json_to_distribution(stored)
         stored_values = [_stored(value, known) for value in values]
@@ -340,6 +338,6 @@ def _distribution(records: pd.DataFrame, name: str) -> BaseDistribution:
     return CategoricalDistribution(sorted({*values}, key=str))
 
 
-def _is_log(records: pd.DataFrame, name: str) -> bool:
-    stored = records.attrs.get("distributions", {}).get(name)
+def _is_log(trials: pd.DataFrame, name: str) -> bool:
+    stored = trials.attrs.get("distributions", {}).get(name)
     return bool(stored) and bool(json.loads(stored)["attributes"].get("log"))

@@ -1,4 +1,4 @@
-"""The published tables beside the figures measured here."""
+"""The published tables: their scores beside the ones measured here."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,11 @@ GAP = 65  # pixels between two rows of them
 MARGINS = 140  # pixels above and below all of them
 
 
-def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
-    """Draw every published table that has a measured row.
+def published_tables(trials: pd.DataFrame) -> dict[str, go.Figure]:
+    """Draw every published table of which a row has been measured.
 
     Args:
-        records: of a study of planned runs.
+        trials: of a study of planned runs.
 
     Returns:
         Figures by the titles of the tables, none for a study of another kind.
@@ -42,36 +42,36 @@ def published_tables(records: pd.DataFrame) -> dict[str, go.Figure]:
     figures = {}
     for table in TABLES.values():
         try:
-            figures[table.title] = published_table(records, table)
+            figures[table.title] = published_table(trials, table)
         except NothingToDrawError:
             continue
     return figures
 
 
 @marked
-def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
-    """Draw a published table: ours with its 95% interval, and the published figure beside.
+def published_table(trials: pd.DataFrame, table: "Table") -> go.Figure:
+    """Draw a published table: our scores with 95% intervals beside the published ones.
 
-    The interval is over seeds, or over the test beats where there is one seed. Published figures
-    are drawn only beside runs of the full protocol on MIT-BIH; else the plot says why not.
+    The interval is over seeds, or over the test beats of a single seed. Published scores appear
+    only beside runs of the full protocol on MIT-BIH; otherwise the plot says that they are absent.
 
     Args:
-        records: of a study of planned runs.
+        trials: of a study of planned runs.
         table: of `search_spaces.tables.TABLES`.
 
     Raises:
-        NothingToDrawError: none of its rows was measured on the test part.
+        NothingToDrawError: none of its rows has been measured on the test part.
     """
-    runs = runs_of_rows(records, table.rows)
+    runs = runs_of_rows(trials, table.rows)
     if not any(map(len, runs.values())):
-        raise NothingToDrawError(f"no row of '{table.title}' was measured yet")
+        raise NothingToDrawError(f"no row of '{table.title}' has been measured yet")
     rows = -(-len(table.columns) // COLUMNS)
     height = MARGINS + rows * (30 + 30 * len(table.rows)) + (rows - 1) * GAP
     figure = make_subplots(
         rows=rows, cols=COLUMNS, shared_yaxes=True, vertical_spacing=GAP / (height - MARGINS),
         horizontal_spacing=0.04, subplot_titles=[SCORE_TITLES[c] for c in table.columns],
     )  # fmt: skip
-    reasons = differences_from_protocol(records.attrs.get("identity", {}))
+    reasons = differences_from_protocol(trials.attrs.get("identity", {}))
     for index, score in enumerate(table.columns):
         place: dict[str, Any] = {"row": index // COLUMNS + 1, "col": index % COLUMNS + 1}
         means, above, below, seeds = _measured(runs, score)
@@ -100,7 +100,7 @@ def published_table(records: pd.DataFrame, table: "Table") -> go.Figure:
         figure.update_yaxes(title_text=table.header, row=row, col=1)
     figure.update_layout(margin_t=90, legend={"y": 0.99, "yref": "container", "yanchor": "top"})
     if reasons:
-        mark(figure, "not comparable with published figures, which are left out")
+        mark(figure, "not comparable with published scores, which are left out")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What all figures share: colours, titles, and text that is shown as it is."""
+"""What all plots share: which trials they draw, colours, titles, and text shown as it is."""
 
 import itertools
 import json
@@ -17,24 +17,25 @@ from ecg.errors import EcgError
 from study.storage.rows import Row, baseline_row, best_row, finished_rows
 from study.wording import say_limits, score_title
 
-# After Okabe & Ito 2008, "Color Universal Design": told apart with any kind of colour vision. The
-# light ones are darker here, so that each has a contrast of 3:1 or more on white and on near black.
+# After Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. The
+# light ones are darkened here: each has a contrast of 3:1 or more on white and on near black.
 BLUE, VERMILLION, GREEN, PURPLE, OCHRE, GREY = (
     "#0072B2", "#D55E00", "#009E73", "#B8578F", "#A07800", "#808080",
 )  # fmt: skip
-MARK_HEIGHT = 20  # pixels that a mark adds to a figure
+MARK_HEIGHT = 20  # pixels that a mark adds to a plot
 Drawn = TypeVar("Drawn", bound=Callable[..., go.Figure])
 INK = "#222222"  # drawn in the colour of the text, on a dark page too
 SCALE = "Cividis"  # readable with any kind of colour vision, and in print
+BLACK_FROM = 0.47  # of that scale: black text has a contrast of 4.5:1 from here on, white before
 
 
 class NothingToDrawError(EcgError):
-    """The records do not hold what a figure needs; the message says what is missing."""
+    """The trials lack what a plot needs; the message says what is missing."""
 
 
-# What colour means is the first of these that varies, else the first category that does.
+# Colour stands for the first of these that varies, else for the first category that does.
 KINDS = ("strategy", "model", "optimizer")
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE)  # of kinds; that of the baseline is grey
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, OCHRE)  # of kinds; the kind of the baseline is grey
 STOPS = {
     "max-epochs": ("all epochs", "circle"),
     "early-stopping": ("early-stopped", "diamond"),
@@ -44,23 +45,23 @@ STOPS = {
 
 @dataclass(frozen=True)
 class Kind:
-    """Trials that share a strategy or a network, and the colour that means it."""
+    """A strategy or a network that trials share, and its colour."""
 
     title: str
     colour: str
 
 
-DASHBOARD_HEIGHT = 460  # pixels; the dashboard cuts off what is below
+DASHBOARD_HEIGHT = 460  # pixels; the dashboard cuts off anything taller
 _TAG = re.compile(r"<(?!(?:/?(?:b|i|sub|sup)|br|extra|/extra)\s*/?>)")
 
 
 def plain(text: object) -> str:
-    """Return text of a user so that Plotly shows it as it is, tags and all."""
+    """Return a user's text so that Plotly shows it as it is, tags included."""
     return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def without_tags(value: Any) -> Any:
-    """Return a figure's mapping with every foreign tag shown as text; Plotly's few are kept."""
+    """Return a figure's mapping with foreign tags shown as text; the few that Plotly uses stay."""
     if isinstance(value, str):
         return _TAG.sub("&lt;", value)
     if isinstance(value, dict):
@@ -70,95 +71,95 @@ def without_tags(value: Any) -> Any:
     return value
 
 
-def finished(records: pd.DataFrame) -> pd.DataFrame:
+def finished(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the complete and pruned trials that have scores.
 
     Raises:
         NothingToDrawError: there is none.
     """
-    if "stop_reason" in records:
-        numbers = {row["number"] for row in finished_rows(_selected(records))}
-        ended = records[records["number"].isin(numbers) & records["stop_reason"].notna()]
+    if "stop_reason" in trials:
+        numbers = {row["number"] for row in finished_rows(_selected(trials))}
+        ended = trials[trials["number"].isin(numbers) & trials["stop_reason"].notna()]
         if not ended.empty:
             return ended
     raise NothingToDrawError("no trial is finished yet")
 
 
-def complete(records: pd.DataFrame) -> pd.DataFrame:
+def complete(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the complete trials.
 
     Raises:
         NothingToDrawError: there is none.
     """
-    ended = finished(records)
+    ended = finished(trials)
     ended = ended[ended["state"] == "complete"]
     if ended.empty:
         raise NothingToDrawError("no trial is complete yet")
     return ended
 
 
-def best_of(records: pd.DataFrame) -> pd.Series:
+def best_of(trials: pd.DataFrame) -> pd.Series:
     """Return the complete trial with the best objective.
 
     Raises:
         NothingToDrawError: no trial is complete.
     """
-    ended = complete(records)
+    ended = complete(trials)
     best = best_row(_selected(ended))
     assert best is not None
     return _trial(ended, best)
 
 
-def baseline_of(records: pd.DataFrame) -> pd.Series | None:
+def baseline_of(trials: pd.DataFrame) -> pd.Series | None:
     """Return the complete baseline trial, None where there is none."""
-    found = baseline_row(_selected(records))
-    return None if found is None else _trial(records, found)
+    found = baseline_row(_selected(trials))
+    return None if found is None else _trial(trials, found)
 
 
-def _selected(records: pd.DataFrame) -> list[Row]:
-    """Return what trials are selected by, one mapping each; none that somebody added by hand."""
-    if "best_epoch" in records:
-        records = records[records["best_epoch"].notna()]
+def _selected(trials: pd.DataFrame) -> list[Row]:
+    """Return the values that select trials, one mapping each; trials added by hand are left out."""
+    if "best_epoch" in trials:
+        trials = trials[trials["best_epoch"].notna()]
     columns = ("number", "state", "value", "baseline")
-    values = zip(*(records[column].tolist() for column in columns), strict=True)
+    values = zip(*(trials[column].tolist() for column in columns), strict=True)
     return [dict(zip(columns, those, strict=True)) for those in values]
 
 
-def _trial(records: pd.DataFrame, row: Row) -> pd.Series:
-    found: pd.Series = records[records["number"] == row["number"]].iloc[0]
+def _trial(trials: pd.DataFrame, row: Row) -> pd.Series:
+    found: pd.Series = trials[trials["number"] == row["number"]].iloc[0]
     return found
 
 
-def kind_parameter(records: pd.DataFrame) -> str | None:
-    """Return the parameter that colours mean, None where no category varies.
+def kind_parameter(trials: pd.DataFrame) -> str | None:
+    """Return the parameter that colour stands for, None where no category varies.
 
     Args:
-        records: of one study.
+        trials: of one study.
     """
     choices = [
         name
-        for name in parameters_of(records)
-        if not pd.api.types.is_numeric_dtype(values := records[f"param_{name}"])
+        for name in parameters_of(trials)
+        if not pd.api.types.is_numeric_dtype(values := trials[f"param_{name}"])
         and values.nunique() <= len(COLOURS)
     ]
     return next((name for name in KINDS if name in choices), choices[0] if choices else None)
 
 
-def by_kind(records: pd.DataFrame, ended: pd.DataFrame) -> list[tuple[Kind, pd.DataFrame]]:
-    """Return trials by what colours mean; the kind of the baseline comes first, in grey.
+def by_kind(trials: pd.DataFrame, ended: pd.DataFrame) -> list[tuple[Kind, pd.DataFrame]]:
+    """Return trials by kind; the kind of the baseline comes first, in grey.
 
     Args:
-        records: of one study, all of them: they fix the colours, which all plots share.
-        ended: those of them that are drawn.
+        trials: all trials of one study; they fix the colours, so that all plots share them.
+        ended: the trials to draw.
     """
-    name = kind_parameter(records)
+    name = kind_parameter(trials)
     if name is None:
         return [(Kind("trials", BLUE), ended)]
     column = f"param_{name}"
-    stored = records.attrs.get("distributions", {}).get(name)
+    stored = trials.attrs.get("distributions", {}).get(name)
     listed = json.loads(stored)["attributes"].get("choices", ()) if stored else ()
-    order = [*listed, *sorted(set(records[column].dropna()) - {*listed}, key=str)]
-    baseline = records[records["baseline"].astype(bool)]
+    order = [*listed, *sorted(set(trials[column].dropna()) - {*listed}, key=str)]
+    baseline = trials[trials["baseline"].astype(bool)]
     grey = None if baseline.empty else baseline.iloc[0][column]
     others = [value for value in order if value != grey]
     kinds = [(grey, GREY), *zip(others, itertools.cycle(COLOURS), strict=False)]
@@ -167,36 +168,63 @@ def by_kind(records: pd.DataFrame, ended: pd.DataFrame) -> list[tuple[Kind, pd.D
     return [(kind, rows) for kind, rows in found if not rows.empty]
 
 
-def colour_of(records: pd.DataFrame, record: pd.Series) -> str:
+def colour_of(trials: pd.DataFrame, trial: pd.Series) -> str:
     """Return the colour of the kind of one trial."""
-    one = records[records["number"] == record["number"]]
-    found = by_kind(records, one)
+    one = trials[trials["number"] == trial["number"]]
+    found = by_kind(trials, one)
     return found[0][0].colour if found else INK
 
 
 def markers(rows: pd.DataFrame, colour: str, size: int = 8) -> dict[str, Any]:
-    """Return the markers of trials: colour means the kind, shape how the trial ended."""
+    """Return the markers of trials: the colour of their kind, a shape for how each ended."""
     reasons = rows["stop_reason"].where(rows["state"] != "pruned", "pruned")
     symbols = [STOPS.get(reason, ("", "circle"))[1] for reason in reasons]
     return {"color": colour, "symbol": symbols, "size": size}
 
 
-def add_stops(figure: go.Figure, ended: pd.DataFrame, **place: Any) -> None:
-    """Say in the legend what the shapes of markers mean, where there is more than one."""
+def points(
+    rows: pd.DataFrame, kind: Kind, *, size: int = 8, hover: str = "%{y:.4f}"
+) -> dict[str, Any]:
+    """Return how the trials of one kind are drawn as markers, for `add_scatter`.
+
+    Args:
+        rows: the trials, one marker each.
+        kind: that they share.
+        size: of a marker in pixels.
+        hover: template of what a hover label says below the trial's parameters.
+    """
+    return {
+        "mode": "markers", "marker": markers(rows, kind.colour, size),
+        "name": kind.title, "legendgroup": kind.title,
+        "text": descriptions(rows), "hovertemplate": f"%{{text}}<br>{hover}<extra></extra>",
+    }  # fmt: skip
+
+
+def add_stops(figure: go.Figure, ended: pd.DataFrame) -> None:
+    """Explain the shapes of markers in the legend, where there is more than one."""
     reasons = set(ended["stop_reason"].where(ended["state"] != "pruned", "pruned"))
     for reason, (title, symbol) in STOPS.items():
         if reason in reasons and len(reasons) > 1:
-            figure.add_scatter(
-                x=[None], y=[None], mode="markers", name=title, hoverinfo="skip",
-                marker={"symbol": symbol, "color": INK, "size": 8}, **place,
-            )  # fmt: skip
+            add_key(figure, title, marker={"symbol": symbol, "color": INK, "size": 8})
+
+
+def add_key(figure: go.Figure, title: str, **look: Any) -> None:
+    """Add an entry to the legend that no data stand behind.
+
+    Args:
+        figure: is changed.
+        title: of the entry.
+        look: `marker` or `line`, as Plotly takes them.
+    """
+    mode = "lines" if "line" in look else "markers"
+    figure.add_scatter(x=[None], y=[None], mode=mode, name=title, hoverinfo="skip", **look)
 
 
 def log_ticks(values: Iterable[float]) -> dict[str, Any]:
-    """Return a logarithmic axis with numbers at 1, 2 and 5, or at powers of ten where it is long.
+    """Return a logarithmic axis with three labels or more: powers of ten, else steps between them.
 
     Args:
-        values: that the axis shows, positive ones count.
+        values: that the axis shows; only positive ones count.
     """
     known = np.asarray([v for v in values if v is not None and v > 0], dtype=np.float64)
     if not len(known):
@@ -209,46 +237,51 @@ def log_ticks(values: Iterable[float]) -> dict[str, Any]:
             powers = range(math.floor(low) - 1, math.ceil(high) + 1)
             ticks = [step * 10.0**power for power in powers for step in steps]
             shown = [tick for tick in ticks if low - pad <= math.log10(tick) <= high + pad]
+    if len(shown) < 3:  # less than a step between two powers of ten: even steps
+        bottom, top = 10 ** (low - pad), 10 ** (high + pad)
+        power = 10.0 ** math.floor(math.log10((top - bottom) / 3))
+        step = next(power * n for n in (5, 2, 1) if (top - bottom) / (power * n) >= 3)
+        shown = [step * n for n in range(math.ceil(bottom / step), math.floor(top / step) + 1)]
     return {
         "type": "log", "tickvals": shown, "ticktext": [f"{tick:g}" for tick in shown],
         "range": [low - pad, high + pad],
     }  # fmt: skip
 
 
-def objective_of(records: pd.DataFrame) -> str:
+def objective_of(trials: pd.DataFrame) -> str:
     """Return the score that the study maximises."""
-    objective: str = records.attrs.get("identity", {}).get("objective", "f1_macro")
+    objective: str = trials.attrs.get("identity", {}).get("objective", "f1_macro")
     return objective
 
 
-def objective_title(records: pd.DataFrame) -> str:
+def objective_title(trials: pd.DataFrame) -> str:
     """Return the objective as an axis title."""
-    objective = objective_of(records)
+    objective = objective_of(trials)
     return f"validation {plain(score_title(objective))}"
 
 
-def parameters_of(records: pd.DataFrame) -> list[str]:
+def parameters_of(trials: pd.DataFrame) -> list[str]:
     """Return the names of the parameters that take more than one value (or come and go)."""
-    columns = [str(name) for name in records.columns if str(name).startswith("param_")]
+    columns = [str(name) for name in trials.columns if str(name).startswith("param_")]
     return [
-        name.removeprefix("param_") for name in columns if records[name].nunique(dropna=False) > 1
+        name.removeprefix("param_") for name in columns if trials[name].nunique(dropna=False) > 1
     ]
 
 
-def describe(record: Mapping[Any, Any]) -> str:
+def describe(trial: Mapping[Any, Any]) -> str:
     """Return trial number and parameters for a hover label."""
     params = [
         f"{plain(str(name).removeprefix('param_'))}={_shown(value)}"
-        for name, value in record.items()
+        for name, value in trial.items()
         if str(name).startswith("param_") and not pd.isna(value)
     ]
-    return "<br>".join([f"trial {record['number']}", *params])
+    return "<br>".join([f"trial {trial['number']}", *params])
 
 
-def descriptions(records: pd.DataFrame) -> list[str]:
+def descriptions(trials: pd.DataFrame) -> list[str]:
     """Return `describe` of every trial."""
-    columns = ["number", *(name for name in records.columns if str(name).startswith("param_"))]
-    return [describe(row) for row in records[columns].to_dict("records")]
+    columns = ["number", *(name for name in trials.columns if str(name).startswith("param_"))]
+    return [describe(row) for row in trials[columns].to_dict("records")]
 
 
 def _shown(value: object) -> str:
@@ -258,14 +291,14 @@ def _shown(value: object) -> str:
 def styled(
     figure: go.Figure, *, x: str = "", y: str = "", height: int = 420, columns: int = 1
 ) -> go.Figure:
-    """Give a figure the house style: light, without a title (the text around it has one).
+    """Give a figure the house style: light, and without a title, which the text around it has.
 
     Args:
         figure: is changed.
         x: title of the horizontal axis, with its unit.
         y: title of the vertical axis.
         height: in pixels.
-        columns: of small plots side by side, which a narrow page sets below one another.
+        columns: of small plots side by side; a narrow page stacks them.
     """
     axis = {"gridcolor": "#dddddd", "zerolinecolor": "#dddddd", "linecolor": "#888888",
             "automargin": True}  # fmt: skip
@@ -282,6 +315,7 @@ def styled(
             "y": 1.02,
             "x": 0,
             "bgcolor": "rgba(0,0,0,0)",
+            "traceorder": "normal",  # not by group, which would set one entry per line
         },
         hoverlabel={"align": "left"},
         meta={"columns": columns},
@@ -296,12 +330,12 @@ def styled(
 
 
 def marked(draw: Drawn) -> Drawn:
-    """Let a plot of simulated beats or a reduced budget say so in itself, wherever it goes."""
+    """Mark plots of simulated beats or of a reduced budget in themselves, wherever they end up."""
 
     @wraps(draw)
-    def drawn(records: pd.DataFrame, *args: Any, **kwargs: Any) -> go.Figure:
-        figure = draw(records, *args, **kwargs)
-        if limits := say_limits(records.attrs.get("identity", {})):
+    def drawn(trials: pd.DataFrame, *args: Any, **kwargs: Any) -> go.Figure:
+        figure = draw(trials, *args, **kwargs)
+        if limits := say_limits(trials.attrs.get("identity", {})):
             mark(figure, limits)
         return figure
 
@@ -309,11 +343,11 @@ def marked(draw: Drawn) -> Drawn:
 
 
 def mark(figure: go.Figure, text: str) -> None:
-    """Write what a reader must know into the upper edge of a figure.
+    """Write what a reader must know along the upper edge of a figure.
 
     Args:
         figure: styled; is changed.
-        text: one line, any text.
+        text: one line; tags are shown as text.
     """
     if before := figure.layout.title.text:
         figure.update_layout(title_text=f"{before}; {plain(text)}")
@@ -322,7 +356,7 @@ def mark(figure: go.Figure, text: str) -> None:
         title={
             "text": plain(text),
             **{"x": 0.99, "xanchor": "right", "y": 1, "yanchor": "top", "pad": {"t": 6}},
-            **{"xref": "container", "yref": "container", "font": {"size": 12, "color": VERMILLION}},
+            **{"xref": "container", "yref": "container", "font": {"size": 12, "color": INK}},
         },
         height=figure.layout.height + MARK_HEIGHT,
         margin_t=figure.layout.margin.t + MARK_HEIGHT,
@@ -337,7 +371,7 @@ def on_any_background(figure: go.Figure) -> go.Figure:
             figure.to_json().replace(INK, GREY).replace("rgba(255,255,255,0.75)", "rgba(0,0,0,0)")
         )
     )
-    # Below the mode bar and a title of two lines, which the dashboard's card puts above.
+    # The dashboard's card puts the mode bar and a title of two lines above the plot.
     figure.update_layout(
         height=DASHBOARD_HEIGHT, margin={"t": 160, "b": 60},
         legend={"yref": "container", "yanchor": "top", "y": 0.86},

@@ -1,4 +1,4 @@
-"""How many workers are started: a process a core, within the memory and the trials left."""
+"""How many workers to start: one process per core, as memory and the trials left allow."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from ecg.errors import EcgError
 from study.run.resources import free_memory, usable_cores
 
 GIB = 2**30
-# Measured, highest resident memory of a process at the paper budget (all 109,446 beats, the test
-# part with them, batches of 64, one thread, PyTorch 2.13, fp32 and bf16, one run each): Simple 0.56
-# GiB, Coupled 0.63, Four-layer 0.67, Residual 0.88; 0.52 of it before the first step.
+# Measured: highest resident memory of a process at the paper budget (all 109,446 beats including
+# the test part, batches of 64, one thread, PyTorch 2.13, fp32 and bf16, one run each): Simple 0.56
+# GiB, Coupled 0.63, Four-layer 0.67, Residual 0.88, of which 0.52 before the first step.
 CPU_BYTES = GIB
-# An estimate, not measured, and generous: a CUDA context (0.5 GiB), the heartbeats (0.1), and the
-# widest layers of an evaluation batch of 4,096 beats (64 channels x 187 samples x 4 bytes make
-# 0.18 GiB a tensor).
+# A generous estimate, not measured: a CUDA context (0.5 GiB), the heartbeats (0.1), and the widest
+# layers of an evaluation batch of 4,096 beats (64 channels x 187 samples x 4 bytes are 0.18 GiB per
+# tensor).
 CUDA_BYTES = 2 * GIB
 
 
@@ -30,16 +30,16 @@ def count_jobs(
     """Return how many workers to start.
 
     Args:
-        typed: so many were asked for; None for what the machine takes: a process a core, but
-            one alone on a GPU and for a replay, whose trials are over at once.
-        threads: CPU threads of a worker.
-        trials: still to run, at least 1.
+        typed: the number asked for. None for what the machine takes: one process per core, but
+            only one on a GPU and for a replay, whose trials take no time.
+        threads: CPU threads per worker.
+        trials: number of trials left, at least 1.
         device: where trainings run.
-        replay: whether recorded curves stand in for training.
-        say: tells the person that fewer are started than were asked for.
+        replay: whether trials follow recorded curves instead of training.
+        say: prints that fewer workers are started than were asked for.
 
     Raises:
-        EcgError: there is not enough memory free on the GPU for a single one.
+        EcgError: the GPU has too little free memory for a single worker.
     """
     # 60 replayed trials took 32 s with one worker and 33 s with two, 17 and 27 s of CPU (one run).
     alone = replay or device.type == "cuda"
@@ -48,19 +48,20 @@ def count_jobs(
     jobs = min(wanted, trials, fit)
     if typed is not None and jobs < typed:
         left = "one trial is" if trials == 1 else f"{trials} trials are"
-        say(f"--jobs {typed}: starting {jobs}, as {f'{left} left' if jobs == trials else memory}")
+        reason = f"only {left} left" if jobs == trials else memory
+        say(f"--jobs {typed}: starting {jobs}, because {reason}")
     return jobs
 
 
 def _fitting(device: torch.device, wanted: int) -> tuple[int, str]:
-    """Return how many workers of those wanted fit into the free memory, and why not more."""
+    """Return how many of the wanted workers fit into the free memory, and why no more do."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         found = f"{free / GIB:.1f} of {total / GIB:.1f} GiB are free on {device}"
         if free < CUDA_BYTES:
             raise EcgError(
-                f"{found}, and a worker may take {CUDA_BYTES / GIB:g}; end what else uses the "
-                "GPU, or use --device cpu"
+                f"{found}, and a worker may need {CUDA_BYTES / GIB:g} GiB. Stop other programs on "
+                "the GPU, or use --device cpu."
             )
         each = CUDA_BYTES
     else:
@@ -68,4 +69,4 @@ def _fitting(device: torch.device, wanted: int) -> tuple[int, str]:
         free = wanted * CPU_BYTES if known is None else known
         found = f"{free / GIB:.1f} GiB of memory are free"
         each = CPU_BYTES
-    return max(1, int(free // each)), f"{found} and a worker may take {each / GIB:g}"
+    return max(1, int(free // each)), f"{found} and a worker may need {each / GIB:g} GiB"

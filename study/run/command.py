@@ -1,18 +1,20 @@
-"""`study run`: from what a person typed to a study that is made or continued, and worked on."""
+"""`study run`: create or continue a study as typed, and work on it."""
 
 import math
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 
-from ecg.budget import find_budget
+from ecg.budget import Budget, find_budget
 from ecg.errors import EcgError
 from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
@@ -23,6 +25,7 @@ from study.run.capacity import count_jobs
 from study.run.estimate import estimate
 from study.run.gain import has_stalled
 from study.run.options import RunOptions
+from study.run.output import print_line
 from study.run.planned_runs import (
     TABLES_REASON,
     PlannedRun,
@@ -40,28 +43,30 @@ from study.storage.attributes import distinct_values
 from study.storage.database import hide_password
 from study.storage.interrupts import taking_interrupts
 from study.storage.studies import keep_settings, open_storage, open_study, study_lock
-from study.storage.weights import remember_keep
+from study.storage.weights import settle_keep
 from study.trials.provenance import versions
 from study.trials.pruning import best_value
 from study.trials.task import Machine, PlannedRuns, Search, Task, point_of
 from study.trials.trial import configure
 from study.wording import counted, format_seconds
 
+Say = Callable[[str], None]
+
 
 def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
-    """Make the study or continue it, until as many trials as asked for are finished.
+    """Create a study or continue it, until enough trials are finished.
 
     Args:
         machine: where it runs, as typed.
-        options: what is asked for.
+        options: the options of `run`.
         console: where to print.
 
     Returns:
         The name of the study.
 
     Raises:
-        EcgError: what was typed cannot be done, or too much failed.
-        KeyboardInterrupt: interrupted; the running trials are queued again.
+        EcgError: an option cannot be satisfied, or too many trials failed.
+        KeyboardInterrupt: interrupted; the running trials are requeued.
     """
     space = None if options.tables else find_space(options.space)
     beats = None
@@ -71,33 +76,35 @@ def run_study(machine: Machine, options: RunOptions, console: Console) -> str:
         machine, name, identity, beats = resolve(machine, options, space, console)
         if space is not None:
             space.check(beats)
-    goal: Search | PlannedRuns
     budget = find_budget(identity.budget)
+    settings = options.settings(machine.data)
+    deadline = None if options.timeout is None else time.monotonic() + options.timeout
+    start = partial(Task, machine=machine, study=name, identity=identity, deadline=deadline)
     if space is None:
         fields = [row.fields for row in configurations(options.tables, with_tf=options.with_tf)]
         runs = plan_runs(fields, options.seeds, budget, options.seed)
         goal = PlannedRuns(keys=frozenset(run.key for run in runs), reason=TABLES_REASON)
+        run_planned(start(goal=goal), runs, beats, settings, console)
     else:
         points = first_points(machine.storage, options, space)
-        are_all = options.sampler == "grid" or options.from_study is not None
-        usual = len(points) if are_all else budget.trials
-        goal = Search(
-            space=options.space,
-            target=usual if options.trials is None else options.trials,
-            sampler=options.sampler,
-            pruning=options.prune_within(budget),
-            replay=options.replay,
-            points=frozenset(map(point_of, points)) if are_all else None,
-            stop_after=options.stop_after,
-        )
-    deadline = None if options.timeout is None else time.monotonic() + options.timeout
-    task = Task(machine=machine, study=name, identity=identity, goal=goal, deadline=deadline)
-    settings = options.settings(machine.data)
-    if space is None:
-        run_planned(task, runs, beats, settings, console)
-    else:
-        _search(task, space, points, beats, settings, console)
+        search = _search_goal(options, budget, points)
+        _search(start(goal=search), space, points, beats, settings, console)
     return name
+
+
+def _search_goal(options: RunOptions, budget: Budget, points: Sequence[Point]) -> Search:
+    """Return the goal of a search that queues the points first."""
+    only_points = options.sampler == "grid" or options.from_study is not None
+    usual = len(points) if only_points else budget.trials
+    return Search(
+        space=options.space,
+        target=usual if options.trials is None else options.trials,
+        sampler=options.sampler,
+        pruning=options.prune_within(budget),
+        replay=options.replay,
+        points=frozenset(map(point_of, points)) if only_points else None,
+        stop_after=options.stop_after,
+    )
 
 
 def run_planned(
@@ -107,31 +114,27 @@ def run_planned(
     settings: Mapping[str, Any],
     console: Console,
 ) -> None:
-    """Train and test planned runs; those that are complete already are not run again.
+    """Train and test the planned runs that are not complete.
 
     Args:
         task: what to work on.
-        runs: what is asked for.
-        beats: of the task.
-        settings: to be kept with the study, see `study.storage.studies.keep_settings`.
+        runs: the planned runs.
+        beats: the heartbeats of the task.
+        settings: stored with the study, see `study.storage.studies.keep_settings`.
         console: where to print.
 
     Raises:
-        EcgError: some failed.
+        EcgError: some runs failed.
     """
-    storage = open_storage(task.machine.storage, lean=True)
-    with study_lock(storage, task.study):
-        study, is_new = open_study(storage, task.study, task.identity)
-        keep_settings(study, settings)
-        remember_keep(study, task.machine.keep)
-        queued = queue_missing(study, runs)
+    with _opening(task, settings) as opened:
+        queued = queue_missing(opened.study, runs)
     header = (
         f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
         "by the protocol, then measured on the test part"
     )
-    ahead = [run.config for run in find_incomplete(study, runs)]
-    _work(task, beats, ahead, study, storage, (_begun(is_new=is_new), header), console)
-    missing = len(find_incomplete(study, runs))
+    ahead = [run.config for run in find_incomplete(opened.study, runs)]
+    _work(opened, beats, ahead, header, console)
+    missing = len(find_incomplete(opened.study, runs))
     if missing and task.deadline is None:
         raise EcgError(
             f"{missing} of {len(runs)} planned runs failed. See why with `python -m study show "
@@ -147,87 +150,84 @@ def _search(
     settings: Mapping[str, Any],
     console: Console,
 ) -> None:
-    storage = open_storage(task.machine.storage, lean=True)
-    with study_lock(storage, task.study):
-        study, is_new = open_study(storage, task.study, task.identity)
-        keep_settings(study, settings)
-        remember_keep(study, task.machine.keep)
-        queue_first_trials(study, points)
-        if isinstance(task.goal, Search) and task.goal.points is not None:
+    with _opening(task, settings) as opened:
+        queue_first_trials(opened.study, points)
+        goal = task.goal
+        if isinstance(goal, Search) and goal.points is not None:
             # A search may have tried a point of the grid twice.
-            alive = [t for t in study.get_trials(deepcopy=False) if t.state != TrialState.FAIL]
-            twice = sum(map(task.goal.accepts, alive)) - len(task.goal.points)
-            goal = replace(task.goal, target=task.goal.target + max(0, twice))
-            task = replace(task, goal=goal)
+            trials = opened.study.get_trials(deepcopy=False)
+            alive = [trial for trial in trials if trial.state != TrialState.FAIL]
+            twice = sum(map(goal.accepts, alive)) - len(goal.points)
+            goal = replace(goal, target=goal.target + max(0, twice))
+    opened = replace(opened, task=replace(opened.task, goal=goal))
     header = (
-        f"searching for the best validation {task.identity.objective} over {task.goal.target} "
+        f"searching for the best validation {task.identity.objective} over {goal.target} "
         "trials; the test part is not touched"
     )
     budget = find_budget(task.identity.budget)
     baseline = configure(space, dict(space.baseline), budget, task.identity.seed)
-    _work(task, beats, [baseline], study, storage, (_begun(is_new=is_new), header), console)
+    _work(opened, beats, [baseline], header, console)
 
 
-def _begun(*, is_new: bool) -> str:
-    return "new study" if is_new else "continuing study"
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A study that is open for work.
+
+    Attributes:
+        task: what to work on.
+        study: the study of the task.
+        storage: the storage of the study.
+        is_new: whether the study has just been created.
+    """
+
+    task: Task
+    study: optuna.Study
+    storage: RDBStorage
+    is_new: bool
 
 
-def _say_other_versions(
-    storage: RDBStorage, study: optuna.Study, say: Callable[[str], None]
-) -> None:
-    """Say so in a line where trials of the study were trained under another PyTorch."""
-    stored = distinct_values(storage, study, "versions")
-    found = {str(those["torch"]) for those in stored if "torch" in those}
-    if others := sorted(found - {versions()["torch"]}):
-        say(
-            f"this study has trials of PyTorch {', '.join(others)}; new ones are trained under "
-            f"PyTorch {versions()['torch']}"
-        )
-
-
-def _work(
-    task: Task,
-    beats: Heartbeats | None,
-    ahead: Sequence[TrainConfig],
-    study: optuna.Study,
-    storage: RDBStorage,
-    told: tuple[str, str],
-    console: Console,
-) -> None:
-    """Announce the study, and work on what is left of it.
+@contextmanager
+def _opening(task: Task, settings: Mapping[str, Any]) -> Iterator[_Opened]:
+    """Open the study of a task, or create it, and hold its lock in this block.
 
     Args:
         task: what to work on.
-        beats: of the task, None for a replay.
-        ahead: what each run left will train; of a search the baseline, for all of them.
-        study: of the task.
-        storage: of the study.
-        told: whether the study is new, and what is done in it.
+        settings: stored with the study.
+    """
+    storage = open_storage(task.machine.storage, lean=True)
+    with study_lock(storage, task.study):
+        study, is_new = open_study(storage, task.study, task.identity)
+        keep_settings(study, settings)
+        machine = replace(task.machine, keep=settle_keep(study, task.machine.keep))
+        yield _Opened(replace(task, machine=machine), study, storage, is_new)
+
+
+def _work(
+    opened: _Opened,
+    beats: Heartbeats | None,
+    ahead: Sequence[TrainConfig],
+    header: str,
+    console: Console,
+) -> None:
+    """Announce the study, and work on the trials that are left.
+
+    Args:
+        opened: the study and its task.
+        beats: the heartbeats of the task, None for a replay.
+        ahead: the configuration of each run left; of a search the baseline, for all of them.
+        header: what the study does.
         console: where to print.
     """
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def say_stalled() -> bool:
-        mine = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
-        if stalled := has_stalled(goal, study, mine, task.identity.objective):
-            say(
-                f"stopped: the last {goal.stop_after} finished trials brought no gain beyond "
-                "noise. To search on, use a larger --stop-after, or 0 for no such end"
-            )
-        return stalled
-
+    say = partial(print_line, console)
+    task, storage = opened.task, opened.storage
     goal, machine = task.goal, task.machine
-    if goal.replay is None:
-        _say_other_versions(storage, study, say)
-    tally = _count(study, task)
-    _announce(task, beats, told, say)
+    tally = _count(opened)
+    _announce(opened, beats, header, say)
     left = goal.target - tally.finished
     if left <= 0:
         say(f"all {goal.target} are finished already")
         return
-    if say_stalled():
+    if _say_stalled(opened, say):
         return
     jobs = count_jobs(
         machine.jobs,
@@ -239,45 +239,60 @@ def _work(
     )
     if isinstance(goal, Search):
         ahead = [*ahead] * left * task.identity.repeats
-    means = f"{counted(jobs, 'job')} of {counted(machine.threads, 'thread')}"
-    say(f"{counted(left, 'run')} left, {means}{_tell_time(task, beats, ahead, jobs, tally)}")
+    workers = f"{counted(jobs, 'job')} of {counted(machine.threads, 'thread')}"
+    say(f"{counted(left, 'run')} left, {workers}{_say_duration(task, beats, ahead, jobs, tally)}")
     if jobs > 1:
         say(f"starting {jobs} workers")
     storage.remove_session()
-    storage.engine.dispose()  # its connections are the workers' meanwhile
+    storage.engine.dispose()  # the workers open their own connections
     with make_view(tally, task.identity.objective, console) as view, taking_interrupts():
         if jobs == 1:
             work(task, view, beats)
         else:
             work_in_processes(task, jobs, view)
-    say_stalled()
+    _say_stalled(opened, say)
     if tally.began is None and task.deadline is not None and time.monotonic() >= task.deadline:
-        say(
-            "The time of --timeout was up before a trial began. Run the same command again with "
-            "more seconds."
-        )
+        say("--timeout ended before a trial began. Run the same command with a larger --timeout.")
 
 
-def _count(study: optuna.Study, task: Task) -> Tally:
-    """Return how the study stands."""
-    mine = [trial for trial in study.get_trials(deepcopy=False) if task.goal.accepts(trial)]
-    best = best_value([trial for trial in mine if trial.state == TrialState.COMPLETE])
-    finished = [trial for trial in mine if trial.state in FINISHED]
+def _counting_trials(opened: _Opened) -> list[FrozenTrial]:
+    """Return the trials that count towards the goal."""
+    trials = opened.study.get_trials(deepcopy=False)
+    return [trial for trial in trials if opened.task.goal.accepts(trial)]
+
+
+def _count(opened: _Opened) -> Tally:
+    """Return the state of the study."""
+    trials = _counting_trials(opened)
+    best = best_value([trial for trial in trials if trial.state == TrialState.COMPLETE])
+    finished = [trial for trial in trials if trial.state in FINISHED]
     return Tally(
-        target=task.goal.target,
+        target=opened.task.goal.target,
         finished=len(finished),
         best=None if math.isinf(best) else best,
         lengths=[t.user_attrs["last_epoch"] for t in finished if "last_epoch" in t.user_attrs],
     )
 
 
-def _announce(
-    task: Task, beats: Heartbeats | None, told: tuple[str, str], say: Callable[[str], None]
-) -> None:
-    """Say what the study is, on which data and means, and what is done in it."""
-    begun, header = told
+def _say_stalled(opened: _Opened, say: Say) -> bool:
+    """Say if a search has stalled; return whether it has."""
+    goal, objective = opened.task.goal, opened.task.identity.objective
+    if stalled := has_stalled(goal, opened.study, _counting_trials(opened), objective):
+        say(
+            f"stopped: the last {goal.stop_after} finished trials brought no gain beyond noise. "
+            "To continue the search, use a larger --stop-after, or 0 to switch it off."
+        )
+    return stalled
+
+
+def _announce(opened: _Opened, beats: Heartbeats | None, header: str, say: Say) -> None:
+    """Say what the study is, its data and settings, and what it does."""
+    task = opened.task
     identity, machine = task.identity, task.machine
+    if task.goal.replay is None:
+        _say_other_versions(opened, say)
     described = "recorded trials, no training" if beats is None else f"{len(beats):,} beats"
+    begun = "new study" if opened.is_new else "continuing study"
     say(f"{begun} '{task.study}' in {hide_password(machine.storage)}")
     say(
         f"data {identity.source} ({described}), split {identity.split}, "
@@ -287,10 +302,21 @@ def _announce(
     say(header)
 
 
-def _tell_time(
+def _say_other_versions(opened: _Opened, say: Say) -> None:
+    """Say if trials of the study were trained with another PyTorch."""
+    stored = distinct_values(opened.storage, opened.study, "versions")
+    found = {str(those["torch"]) for those in stored if "torch" in those}
+    if others := sorted(found - {versions()["torch"]}):
+        say(
+            f"this study has trials trained with PyTorch {', '.join(others)}; new ones are trained "
+            f"with PyTorch {versions()['torch']}"
+        )
+
+
+def _say_duration(
     task: Task, beats: Heartbeats | None, ahead: Sequence[TrainConfig], jobs: int, tally: Tally
 ) -> str:
-    """Say how long the runs ahead will take; nothing where they are short, or on a GPU."""
+    """Say how long the runs ahead will take; "" if they are short, or on a GPU."""
     identity, machine = task.identity, task.machine
     if beats is None or identity.device != "cpu" or identity.budget == "smoke":
         return ""

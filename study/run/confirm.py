@@ -1,4 +1,4 @@
-"""`study confirm`: winners of a search against the baseline, on fresh seeds and the test part."""
+"""`study confirm`: the winners of a search and its baseline with fresh seeds on the test part."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ from study.storage.studies import (
 )
 from study.trials.task import Machine, PlannedRuns, Task, check_range
 
-SEED_SHIFT = 1_000_003  # fresh seeds: none that the search may have derived
+SEED_SHIFT = 1_000_003  # added to the seed of the search, so that all derived seeds are fresh
 
 
 def confirm_study(
@@ -81,7 +81,7 @@ def confirm_study(
     if settings.get("replay"):
         raise UsageError(
             f"the study '{study}' is a replay: its trials were not trained. Confirm the study that "
-            "was recorded"
+            "was recorded."
         )
     check_format(study, stored)
     chosen = choose(read_study(machine.storage, study, {"baseline", "config"}).rows, top)
@@ -97,7 +97,7 @@ def confirm_study(
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
             f"{stored['data'][:12]}) than this ({beats.source}, {beats.fingerprint[:12]})"
-            f"{_last_place(settings)}. Name its data with --data"
+            f"{_last_place(settings)}. Pass its data with --data."
         )
     machine = resolve_means(machine, {}, console)
     identity = _identity(study, stored, machine, budget)
@@ -131,7 +131,7 @@ def confirm_study(
 def _identity(
     study: str, stored: Mapping[str, Any], machine: Machine, budget: str | None
 ) -> Identity:
-    """Return what the study that confirms a search is: its seeds are none of the search's."""
+    """Return the identity of the study that confirms a search; its seeds are fresh."""
     return Identity(
         **{
             **stored,
@@ -149,20 +149,20 @@ def _identity(
 
 
 def _last_place(settings: Mapping[str, Any]) -> str:
-    """Say where the data of a study were."""
-    return f"; its own were in {settings['data']}" if settings.get("data") else ""
+    """Say where the data of a study were, if it is known."""
+    return f". It used {settings['data']}" if settings.get("data") else ""
 
 
 def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]]) -> None:
     """Store which configurations a study confirms, and their ensembles, as its attribute.
 
-    Those of earlier confirmations of the same search are kept: all that was tried is one family
-    of tests.
+    Configurations of earlier confirmations of the search are kept: together they are one family of
+    tests.
 
     Args:
-        url: of the database.
-        name: of the study that confirms; nothing is stored where there is none.
-        chosen: as `choose` returns them.
+        url: URL of the database.
+        name: name of the study that confirms; if it does not exist, nothing is stored.
+        chosen: configurations as returned by `choose`.
     """
     storage = open_storage(url)
     with study_lock(storage, name):
@@ -182,16 +182,16 @@ def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]])
 def find_ensemble(
     study: optuna.Study, fields: Mapping[str, Any], folder: Path
 ) -> dict[str, Any] | None:
-    """Return what the mean of the seeds' probabilities predicts on the test part.
+    """Return what the mean probabilities over the seeds predict on the test part.
 
     Args:
-        study: that confirms.
-        fields: of the configuration, without its seed.
-        folder: of the artifacts.
+        study: the study that confirms.
+        fields: fields of the configuration, without its seed.
+        folder: the folder of the artifacts.
 
     Returns:
-        The number of `runs` and the `confusion` matrix; None for fewer than two runs whose
-        probabilities are kept.
+        The number of `runs` and the `confusion` matrix; None if fewer than two runs have kept
+        their probabilities.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     mine = {
@@ -214,11 +214,11 @@ def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
     """Return the baseline and the `top` best distinct configurations of a search.
 
     Args:
-        rows: trials of the search, with their attribute `config`; those without one are left out.
+        rows: trials of the search with their attribute `config`; others are left out.
         top: number of configurations beside the baseline.
 
     Returns:
-        `TrainConfig` fields, seed left out, by a name such as "trial 7"; "baseline" first.
+        `TrainConfig` fields without the seed, by a label such as "trial 7"; "baseline" first.
 
     Raises:
         UsageError: the baseline is not complete.
@@ -226,7 +226,7 @@ def choose(rows: Sequence[Row], top: int) -> dict[str, dict[str, Any]]:
     trained = [row for row in rows if "config" in row]
     baseline = baseline_row(trained)
     if baseline is None:
-        raise UsageError("the baseline trial of this study is not complete; run the study on")
+        raise UsageError("the baseline trial of this study is not complete. Continue the study.")
     chosen = {BASELINE: without_seed(baseline["config"])}
     complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
     for row in sorted(complete, key=lambda row: -row["value"]):

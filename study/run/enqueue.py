@@ -1,4 +1,4 @@
-"""`study enqueue`: a configuration of one's own as the next trial of a search."""
+"""`study enqueue`: a configuration of your choice as the next trial of a search."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -20,28 +20,28 @@ from study.wording import say_parameters
 def enqueue(
     url: str, name: str, words: Sequence[str], file: str | None = None
 ) -> tuple[Point, int]:
-    """Queue a configuration in a search, before new ones are sampled.
+    """Queue a configuration in a search, to be run before new ones are sampled.
 
     Args:
-        url: of the database.
-        name: of the search.
+        url: URL of the database.
+        name: name of the search.
         words: as for `read_point`.
-        file: of the space, None for the one that the study was run with.
+        file: file of the space, None for the one that the study was run with.
 
     Returns:
-        What was queued, and how many finished trials the study then wants in all.
+        The parameters queued, and the number of finished trials that includes them.
 
     Raises:
-        UsageError: there is no such search, its space is another one now, the configuration is not
-            in the space, or is in the study already.
+        UsageError: the search does not exist, its space has changed, the configuration is not in
+            the space, or the study has it already.
     """
     storage = open_storage(url, create=False)
     study = load_study(storage, name)
     space = find_searched_space(url, name, file)
     if read_settings(url, name)[1].get("sampler") == "grid":
         raise UsageError(
-            f"the study '{name}' trains the points of a grid alone. Start another study with "
-            "--sampler tpe"
+            f"the study '{name}' trains only the points of a grid. Start another study with "
+            "--sampler tpe."
         )
     point = read_point(space, words)
     with study_lock(storage, name):
@@ -51,8 +51,8 @@ def enqueue(
                 "fixed_params", trial.params
             ):
                 raise UsageError(
-                    f"this is trial {trial.number} of '{name}' already "
-                    f"({trial.state.name.lower()}). Name another configuration"
+                    f"this configuration is trial {trial.number} of '{name}' already "
+                    f"({trial.state.name.lower()}). Name another one."
                 )
         study.enqueue_trial(point)
     alive = sum(trial.state != TrialState.FAIL for trial in trials) + 1
@@ -60,14 +60,15 @@ def enqueue(
 
 
 def read_point(space: Space, words: Sequence[str]) -> Point:
-    """Return the parameters that were typed, and the baseline's for the others.
+    """Return the typed parameters, completed by those of the baseline.
 
     Args:
-        space: that has them.
-        words: such as "ratio=0.1". What decides whether it exists need not be named.
+        space: the space of the parameters.
+        words: parameters such as "ratio=0.1". A parameter that follows from them, such as the
+            strategy of this ratio, need not be typed.
 
     Raises:
-        UsageError: one is not known, out of range, or does not exist beside the others.
+        UsageError: a parameter is unknown, out of range, or does not exist with the others.
     """
     typed = _read_words(space, words)
     point: Point = {}
@@ -75,7 +76,7 @@ def read_point(space: Space, words: Sequence[str]) -> Point:
         name = parameter.name
         if not space.applies(parameter, point):
             continue
-        # A strategy that is not named follows from the parameters that exist beside it alone.
+        # A strategy that is not typed follows from parameters that exist only with it.
         asked = [p.when[name] for p in space.parameters if p.name in typed and name in p.when]
         usual = [*([space.baseline[name]] if name in space.baseline else ()), *chain(*asked)]
         fitting = [value for value in usual if all(value in values for values in asked)]
@@ -85,13 +86,13 @@ def read_point(space: Space, words: Sequence[str]) -> Point:
             point[name] = fitting[0]
         else:
             raise UsageError(
-                f"'{name}' ({parameter}) needs a value beside {say_parameters(point)}: the "
-                "baseline has none"
+                f"'{name}' ({parameter}) needs a value with {say_parameters(point)}: the baseline "
+                f"has none. Add {name}=VALUE."
             )
     if unused := sorted(set(typed) - set(point)):
         raise UsageError(
-            f"there is no '{unused[0]}' beside {say_parameters(point)}. Leave it out, or change "
-            "the parameters on which it depends"
+            f"there is no '{unused[0]}' with {say_parameters(point)}. Leave it out, or change the "
+            "parameters that it depends on."
         )
     space.configure(point)
     return point
@@ -103,19 +104,19 @@ def _read_words(space: Space, words: Sequence[str]) -> dict[str, Value]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals:
-            raise UsageError(f"'{word}' must be a parameter and its value, such as ratio=0.1")
+            raise UsageError(f"'{word}' must be a parameter and its value, such as ratio=0.1.")
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
             raise UsageError(f"the space '{space.name}' has no parameter '{name}'. {hint}")
         if name in typed:
-            raise UsageError(f"'{name}' is there twice")
+            raise UsageError(f"'{name}' is there twice. Name it once.")
         typed[name] = _value(known[name], text)
     return typed
 
 
 def _value(parameter: Parameter, text: str) -> Value:
-    """Return a value as the parameter has it."""
+    """Return a typed value as a value of the parameter."""
     if isinstance(parameter, Choice):
         shown = {NONE if one is None else str(one): one for one in parameter.options}
         if text in shown:

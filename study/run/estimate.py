@@ -1,4 +1,4 @@
-"""How long a study will take on this machine, from a few steps timed before its first training."""
+"""How long a study will take on this machine, from steps timed before the first training."""
 
 import heapq
 import time
@@ -15,10 +15,10 @@ from ecg.splits import Split, subsample
 from ecg.training import Epoch, TrainConfig, make_part, measure, train
 from ecg.training.data import TrainingData
 
-TIMED_SECONDS = 0.3  # of the epochs of one network; one at least
+TIMED_SECONDS = 0.3  # per network, at least one epoch
 STEPS_AN_EPOCH = 2
 EVALUATED_BEATS = 128
-# The fields of a configuration that decide the time of a step.
+# The fields of a configuration that determine the time of a step.
 TIMED = (
     *("model", "width_multiplier", "kernel_multiplier", "dropout_multiplier", "batch_size"),
     *("ema", "mixup", "jitter", "logit_adjustment", "rhythm"),
@@ -37,20 +37,20 @@ def estimate(
     precision: str,
     is_tested: bool,
 ) -> tuple[float, float | None]:
-    """Return how long some training runs will take; each different network is timed once.
+    """Return how long training runs will take; each distinct network is timed once.
 
     Args:
-        ahead: the runs, in order.
-        jobs: so many at once.
-        beats: to train on.
-        split: of the beats.
-        budget: limits of a run.
-        epochs: that a run is expected to take, None where nobody knows.
-        precision: in which they compute.
-        is_tested: whether each is measured on the test part.
+        ahead: configurations of the runs, in order.
+        jobs: number of runs at once.
+        beats: the heartbeats to train on.
+        split: the split of the beats.
+        budget: the limits of a run.
+        epochs: epochs that a run is expected to take, None if unknown.
+        precision: the precision of the runs.
+        is_tested: whether each run is measured on the test part.
 
     Returns:
-        Seconds at most, with every epoch of the budget; seconds with the epochs expected.
+        Seconds with every epoch of the budget; seconds with the expected epochs, None if unknown.
     """
     networks = [network_of(config) for config in ahead]
     paces = {n: time_network(n, beats, split, precision) for n in dict.fromkeys(networks)}
@@ -59,7 +59,7 @@ def estimate(
     test = len(split.test) if is_tested else 0
 
     def seconds(each: float) -> float:
-        def of(pace: Pace) -> float:  # the validation part is predicted once more at the end
+        def of(pace: Pace) -> float:  # at the end the validation part is predicted once more
             evaluated = (each + 1) * validation + test
             return each * train * pace.training + evaluated * pace.evaluation
 
@@ -70,24 +70,24 @@ def estimate(
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that a network takes for a beat, in training and in evaluation."""
+    """Seconds that a network takes per beat, in training and in evaluation."""
 
     training: float
     evaluation: float
 
 
 def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision: str) -> Pace:
-    """Time a few steps of a network on a CPU; no random generator is left changed.
+    """Time a few steps of a network on a CPU, without changing the state of random generators.
 
     Args:
-        config: of which the network and the batch size matter.
-        beats: to train on.
-        split: of the beats.
-        precision: in which to compute.
+        config: the configuration; its network and batch size matter.
+        beats: the heartbeats to train on.
+        split: the split of the beats.
+        precision: the precision to compute in.
     """
     rows = subsample(split.train, beats.labels, STEPS_AN_EPOCH * config.batch_size)
     measured = make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU)
-    # Validated on next to nothing, so that an epoch is its steps; no step leads anywhere.
+    # A validation part of one beat, so that an epoch is its training steps.
     data = TrainingData(make_part(beats, rows, CPU), make_part(beats, split.validation[:1], CPU))
     timed = network_of(config).replace(learning_rate=1e-6, max_epochs=1000, patience=1000)
     ends: list[float] = []
@@ -100,18 +100,18 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
     began = time.perf_counter()
     measure(timed, weights, measured, precision)
     evaluation = (time.perf_counter() - began) / len(measured)
-    # The first epoch is left out: it prepares the kernels.
+    # The first epoch does not count: it prepares the kernels.
     epoch = median(end - before for before, end in pairwise(ends))
     return Pace(epoch / len(rows), evaluation)
 
 
 def network_of(config: TrainConfig) -> TrainConfig:
-    """Return a configuration with all that decides the time of a step, and nothing else of it."""
+    """Return a configuration reduced to the fields that determine the time of a step."""
     return TrainConfig(**{name: getattr(config, name) for name in TIMED})
 
 
 def time_of_all(seconds: Sequence[float], jobs: int) -> float:
-    """Return when the last of some runs ends, each begun by the first job that is free."""
+    """Return when the last run ends, if the first free job always takes the next run."""
     free = [0.0] * jobs
     for run in seconds:
         heapq.heapreplace(free, free[0] + run)

@@ -1,4 +1,4 @@
-"""When a search has stopped to gain: the last finished trials brought nothing beyond noise."""
+"""When a search has stalled: its last finished trials brought no gain beyond noise."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from study.storage.attributes import get_attribute
 from study.trials.pruning import best_value
 from study.trials.task import PlannedRuns, Search
 
-NORMAL = 1.959964  # standard errors in half of a 95 % interval
+NORMAL = 1.959964  # standard errors in half a 95 % interval
 
 
 def has_stalled(
@@ -22,13 +22,13 @@ def has_stalled(
     """Whether the last `goal.stop_after` finished trials brought no gain beyond noise.
 
     Noise is one standard error of the best trial's objective on the validation beats, by
-    bootstrap. How much a score differs by seed is not in it.
+    bootstrap. It does not include the variation between seeds.
 
     Args:
-        goal: of the study.
-        study: of the trials.
-        trials: that count towards the goal.
-        objective: of the study.
+        goal: the goal of the study.
+        study: the study of the trials.
+        trials: the trials that count towards the goal.
+        objective: the study's objective.
     """
     if not goal.stop_after:
         return False
@@ -41,12 +41,12 @@ def has_stalled(
 
 
 def since_gain(values: Iterable[float | None], noise: float) -> int:
-    """Return how many of the last values are no gain.
+    """Return how many values have followed the last gain.
 
     Args:
-        values: of finished trials in their order, None for a pruned one.
-        noise: a value is a gain if it is larger by more than this than the gain before it; the
-            first value is one.
+        values: values of the finished trials in order, None for a pruned one.
+        noise: a value is a gain if it exceeds the previous gain by more than this; the first
+            value is a gain.
     """
     best, since = -float("inf"), 0
     for value in values:
@@ -58,7 +58,7 @@ def since_gain(values: Iterable[float | None], noise: float) -> int:
 
 
 def _noise(study: optuna.Study, finished: Iterable[FrozenTrial], objective: str) -> float:
-    """Return the standard error of the best value; 0 where its confusion matrix is not known."""
+    """Return the standard error of the best value; 0 if its confusion matrix is unknown."""
     complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
     best = best_value(complete)
     for trial in complete:

@@ -1,4 +1,4 @@
-"""`import-results`: runs of results files are taken into a study, which then goes on from them."""
+"""`import-results`: take runs from results files into a study, which then continues from them."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +54,7 @@ from study.storage.studies import (
 )
 from study.trials.replay import follow
 from study.trials.trial import describe_result
+from study.wording import counted
 
 KNOWN = {"space": (ALL_TABLES,), "split": tuple(SPLITS), "budget": tuple(BUDGETS),
          "device": ("cpu", "cuda"), "precision": PRECISIONS}  # fmt: skip
@@ -62,12 +63,12 @@ ENDED = {"complete": TrialState.COMPLETE, "fail": TrialState.FAIL}
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a file.
+    """One run of a results file.
 
     Attributes:
-        planned: configuration and seed.
+        planned: its configuration and seed.
         state: complete or failed.
-        attributes: of its trial.
+        attributes: the attributes of its trial.
         result: its epochs, None without curves.
     """
 
@@ -79,14 +80,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """What a results file holds for a study.
+    """The content of a results file, checked.
 
     Attributes:
-        path: of the file.
-        study: name of the study it goes to.
-        identity: what that study must be.
-        runs: that have ended.
-        unfinished: number of runs of the file that have not.
+        path: path of the file.
+        study: name of the study that it goes into.
+        identity: the identity that the study must have.
+        runs: the runs that have ended.
+        unfinished: the number of runs that have not ended.
     """
 
     path: Path
@@ -97,26 +98,27 @@ class Results:
 
 
 def import_files(files: Sequence[Path], storage: str, study: str | None) -> Iterator[str]:
-    """Take the runs of results files into studies; all files are checked before any is taken.
+    """Import the runs of results files into studies, after all files have been checked.
 
-    Killed halfway, the same command does the rest: a run that the study has is not taken again.
+    If the command is killed halfway, the same command does the rest: it skips runs that the study
+    has.
 
     Args:
         files: see `study.storage.results.write_results`.
-        storage: URL.
-        study: name; None for the one that `run` would give it.
+        storage: URL of the database.
+        study: name of the study; None for the name that `run` would choose.
 
     Yields:
-        What was taken, a line per fact.
+        What was imported, one line per fact.
 
     Raises:
-        UsageError: a file is not what it should be, or does not fit its study; nothing was taken.
+        UsageError: a file is invalid, or does not fit its study; nothing was imported.
         StorageError: the database cannot be read or written.
     """
     try:
         checked = [_check_file(file, study) for file in files]
     except DataError as error:
-        raise UsageError(f"{error}. Nothing was imported") from None
+        raise UsageError(f"{str(error).removesuffix('.')}. Nothing was imported.") from None
     for results in checked:
         if stored := read_identity(storage, results.study):
             check_identity(results.study, stored, results.identity)
@@ -124,8 +126,8 @@ def import_files(files: Sequence[Path], storage: str, study: str | None) -> Iter
         if differences := results.identity.differences(vars(first.identity)):
             raise UsageError(
                 f"{first.path} and {results.path} cannot go into one study: "
-                f"{'; '.join(differences)}. Nothing was imported. Import them one by one, each "
-                "with its own --study"
+                f"{'; '.join(differences)}. Nothing was imported. Import them one by one, with "
+                "different --study names."
             )
     opened = open_storage(storage)
     for results in checked:
@@ -138,7 +140,7 @@ def import_files(files: Sequence[Path], storage: str, study: str | None) -> Iter
 def _check_file(path: Path, study: str | None) -> Results:
     table = read_results(path)
     if table.empty:
-        raise DataError(f"{path} holds no run")
+        raise DataError(f"{path} has no runs")
     shared = {name: shared_value(table, name) for name in SHARED}
     if missing := [name for name, value in shared.items() if value is None]:
         raise DataError(f"{path} has no value in the columns {', '.join(missing)}")
@@ -146,15 +148,16 @@ def _check_file(path: Path, study: str | None) -> Results:
     protocol = protocol_of(values["split"])
     if values["protocol"] != str(protocol):
         raise DataError(
-            f"{path} holds runs of protocol {values['protocol']}, and this version trains by "
-            f"protocol {protocol}: they cannot stand in one study. Render them with export-tables "
+            f"{path} has runs of protocol {values['protocol']}, and this version trains by "
+            f"protocol {protocol}, so they cannot be in one study. Render them with export-tables "
             "--results, or train them again"
         )
     for name, known in KNOWN.items():
         is_listed = name == "split" and LISTED.fullmatch(values[name])
         if values[name] not in known and not is_listed:
             raise DataError(
-                f"{path}: {name} is '{values[name]}', and only {', '.join(known)} can be imported"
+                f"{path}: {name} is '{values[name]}'. Only these can be imported: "
+                f"{', '.join(known)}"
             )
     identity = Identity(
         space=ALL_TABLES,
@@ -178,7 +181,7 @@ def _check_file(path: Path, study: str | None) -> Results:
 
 
 def _read_curves(path: Path, identity: Identity) -> dict[tuple[str, int], RecordedTrial]:
-    """Return the curves beside a results file by configuration and repeat; empty without a file."""
+    """Return the curves beside a results file by configuration and repeat, if there are any."""
     beside = path.with_name(CURVES_FILE)
     if not beside.exists():
         return {}
@@ -188,8 +191,8 @@ def _read_curves(path: Path, identity: Identity) -> dict[tuple[str, int], Record
         raise DataError(str(error)) from None
     if differences := identity.differences(recording.identity):
         raise DataError(
-            f"{beside} is not of the runs in {path.name}: {'; '.join(differences)}. Export both "
-            "again, or import without the curves"
+            f"{beside} does not belong to the runs in {path.name}: {'; '.join(differences)}. "
+            "Export both again, or import without the curves"
         )
     return {trial.run: trial for trial in recording.trials if trial.run is not None}
 
@@ -200,7 +203,11 @@ def _check_run(
     identity: Identity,
     curves: Mapping[tuple[str, int], RecordedTrial],
 ) -> Run:
-    """Return a row as a run of the study, whose plan it must fit."""
+    """Return a row as a run of the study.
+
+    Raises:
+        DataError: the row is not a run that the study would train, or contradicts its curves.
+    """
     where = f"{path}: planned run {row['configuration']}, repeat {row['repeat']}"
     fields = {k.removeprefix("config_"): v for k, v in row.items() if k.startswith("config_")}
     try:
@@ -214,8 +221,8 @@ def _check_run(
         planned.configuration,
     ):
         raise DataError(
-            f"{where}: configuration and seed are not those that the study would train; one of "
-            "them was changed"
+            f"{where}: the configuration or the seed was changed; the study would not train this "
+            "run"
         )
     if row["state"] == "complete":
         for name in ("best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at"):
@@ -237,7 +244,7 @@ def _check_run(
 
 
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return what a row tells, as the attributes that a trained run has."""
+    """Return the attributes of a trained run from a row."""
     figures = {*VALIDATION_FIGURES, *TEST_FIGURES, "space", "study_seed"}
     names = [name for name in (*LAST, *OPTIONAL) if name not in figures]
     found = {name: row[name] for name in names if row.get(name) is not None}
@@ -246,7 +253,7 @@ def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
         stored = {score: row[f"{part}_{score}"] for score in SCORES}
         if any(value is not None for value in stored.values()):
             found[part] = stored
-            if (confusion := row[MATRICES[part]]) is not None:  # which has what a file has not
+            if (confusion := row[MATRICES[part]]) is not None:  # it gives scores not in the file
                 found[part] = scores(confusion) | stored
     if "confusion" in found:
         found["per_class"] = {k: v.tolist() for k, v in per_class(found["confusion"]).items()}
@@ -256,10 +263,10 @@ def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
-    """Add a run to its study, unless it is there; call it under the lock.
+    """Add a run to its study unless the study has it; call this under the lock.
 
     Returns:
-        "taken", or in which state the study has it.
+        "taken", or the state in which the study has the run.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if key_of(t) == run.planned.key]
     states = {trial.state for trial in trials}
@@ -298,7 +305,7 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
         system_attrs={} if run.result is None else entries_on_demand(),
         intermediate_values=_reported(run),
     )
-    with suppress(ValueError, TypeError):  # of a run that does not say when it ended
+    with suppress(ValueError, TypeError):  # a run may not say when it ended
         ended = datetime.fromisoformat(run.attributes.get("finished_at", "")).astimezone()
         trial.datetime_complete = ended.replace(tzinfo=None)
         trial.datetime_start = trial.datetime_complete - timedelta(
@@ -312,7 +319,7 @@ def _objective(run: Run) -> str:
 
 
 def _reported(run: Run) -> dict[int, float]:
-    """Return what a trained run reports to Optuna, see `study.trials.pruning.MonitoredCurve`."""
+    """Return the values that a trained run reports to Optuna, by epoch; see `MonitoredCurve`."""
     if run.result is None:
         return {}
     epochs = run.result.epochs
@@ -321,22 +328,24 @@ def _reported(run: Run) -> dict[int, float]:
     return dict(enumerate(best, start=1))
 
 
-def _say(results: Results, counts: Mapping[str, int], *, is_new: bool) -> Iterator[str]:
+def _say(results: Results, counts: Counter[str], *, is_new: bool) -> Iterator[str]:
     yield (
-        f"{'new study' if is_new else 'study'} '{results.study}': {counts.get('taken', 0)} runs "
-        f"taken from {results.path}"
+        f"{'new study' if is_new else 'study'} '{results.study}': imported "
+        f"{counted(counts.get('taken', 0), 'run')} from {results.path}"
     )
-    told = {
+    skipped = {
         "complete": "already complete in the study",
-        "running": "being trained right now, left to its worker",
-        "known": "failed, and already known to the study",
+        "running": "being trained now",
+        "known": "failed, and already in the study",
     }
-    yield from (f"{counts[state]} {text}" for state, text in told.items() if counts.get(state))
+    yield from (
+        f"skipped {counts[state]}: {reason}" for state, reason in skipped.items() if counts[state]
+    )
     if results.unfinished:
-        yield f"{results.unfinished} not finished in the file, left out"
+        yield f"skipped {results.unfinished}: not finished in the file"
     without = sum(r.result is None for r in results.runs if r.state == TrialState.COMPLETE)
     if without:
         yield (
-            f"{without} without learning curves: {results.path.with_name(CURVES_FILE)} has none of "
-            "them. Their scores are whole; their curves cannot be drawn or replayed"
+            f"{without} without learning curves, which {results.path.with_name(CURVES_FILE)} does "
+            "not have. Their scores are complete, but their curves cannot be plotted or replayed."
         )

@@ -1,4 +1,4 @@
-"""The options of `study run` that say what to do, as typed or as the study was made with."""
+"""The options of `study run` that say what to do, as typed or as stored with the study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -15,17 +15,17 @@ from study.storage.studies import check_name
 from study.trials.pruning import PruningPolicy
 from study.trials.task import SAMPLERS, check_range
 
-MOST_SEEDS = 1000  # more is a slip of the finger
-PASSING = ("study", "timeout", "records")  # options that are no settings of the study
+MOST_SEEDS = 1000  # more is a typing mistake
+PASSING = ("study", "timeout", "records")  # options that a study does not store as settings
 PATHS = ("space", "replay")  # settings that may name a file
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What `study run` is asked for; None where a default depends on other things.
+    """The options of `study run`; None where the default depends on other things.
 
     Raises:
-        UsageError: a number or name makes no sense; names the option.
+        UsageError: a value is invalid; names the option.
     """
 
     space: str = "imbalance"
@@ -52,7 +52,7 @@ class RunOptions:
     with_tf: bool = False
 
     def __post_init__(self) -> None:
-        """Check what a person may have mistyped."""
+        """Check what may have been mistyped."""
         if self.study is not None:
             check_name(self.study)
         check_range("trials", self.trials, 1)
@@ -63,42 +63,45 @@ class RunOptions:
         check_range("top", self.top, 1)
         if self.from_study and (self.warm_start or self.trials):
             raise UsageError(
-                "--from trains the winners of a study and its baseline, no other trial. Use --top "
-                "to say how many, or --warm-start to search on from them"
+                "--from trains only the winners of a study and its baseline. Use --top to say how "
+                "many, or --warm-start to continue the search from them."
             )
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
             raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
-            raise UsageError("--replay is for searches: the runs of a table cannot be replayed")
+            raise UsageError(
+                "--replay is for searches. The runs of a published table cannot be replayed."
+            )
         if self.repeats > 1 and (self.tables or self.replay is not None):
             raise UsageError(
-                "--repeats is for searches that train. Use --seeds for the runs of a table"
+                "--repeats is for searches that train. Use --seeds for the runs of a table."
             )
         if self.resplit and self.split != "intra-patient":
             raise UsageError(
-                "--resplit draws the split intra-patient anew. Use --split intra-patient"
+                "--resplit draws the intra-patient split anew for every seed. Use it with --split "
+                "intra-patient."
             )
         if self.resplit and not self.tables:
             raise UsageError(
-                "--resplit draws another split for every seed, so it is for the published tables. "
-                "A search compares its trials on one split"
+                "--resplit draws a new split for every seed, and a search compares its trials on "
+                "one split. Use --resplit with a published table."
             )
         if self.split == REDRAWN:
-            raise UsageError("Use --split intra-patient --resplit to draw a split for every seed")
-        self.prune_within(find_budget("paper"))  # checks itself
+            raise UsageError("Use --split intra-patient --resplit to draw a split for every seed.")
+        self.prune_within(find_budget("paper"))  # the policy checks itself
 
     @classmethod
     def continuing(cls, typed: Mapping[str, Any], stored: Mapping[str, Any]) -> "RunOptions":
-        """Return the options: as typed, else the study's own, else the default.
+        """Return the options: each as typed, else as stored with the study, else the default.
 
         Args:
-            typed: values by field, None for what is not typed.
-            stored: the settings of a study, see `settings`; what does not fit a field is left out.
+            typed: values by field, None if not typed.
+            stored: the settings of a study, see `settings`; values that fit no field are ignored.
 
         Raises:
-            UsageError: a number or name makes no sense.
+            UsageError: a value is invalid.
         """
         kept = dict(stored)
         if isinstance(kept.get("replay"), str):
@@ -112,10 +115,10 @@ class RunOptions:
         return cls(**kept | {name: value for name, value in typed.items() if value is not None})
 
     def settings(self, data: str) -> dict[str, Any]:
-        """Return what a study keeps of its command, as JSON values; paths are absolute.
+        """Return the options that a study stores, as JSON values with absolute paths.
 
         Args:
-            data: where the heartbeats are, empty for a replay.
+            data: location of the heartbeats, empty for a replay.
         """
         kept = {name: value for name, value in vars(self).items() if name not in PASSING}
         for name in PATHS:
@@ -125,18 +128,18 @@ class RunOptions:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The published tables that the space stands for, none for a search."""
+        """The published tables that the space stands for; none for a search."""
         if self.space == ALL_TABLES:
             return tuple(TABLES)
         return (self.space,) if self.space in TABLES else ()
 
     @property
     def split_name(self) -> str:
-        """The name of the split that the study has."""
+        """The name of the study's split."""
         return REDRAWN if self.resplit else self.split
 
     def prune_within(self, budget: Budget) -> PruningPolicy:
-        """Return when trials of a budget are pruned."""
+        """Return when trials are pruned at a budget."""
         return PruningPolicy.within(
             budget,
             pruner=self.pruner,
@@ -147,5 +150,5 @@ class RunOptions:
 
 
 def absolute_data(data: str) -> str:
-    """Return where heartbeats are, whatever the working directory."""
+    """Return the location of heartbeats as an absolute path."""
     return data if data in ("", SYNTHETIC) else str(Path(data).expanduser().absolute())

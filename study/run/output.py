@@ -1,21 +1,32 @@
-"""Output that fails while a study runs: its reader has gone, a disk is full. The study runs on."""
+"""Printing while a study runs; it continues where the output fails: no reader, a full disk."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CAUTION = "yellow"  # styles of `print_line`
+WARNING = "bold black on yellow"
+
+
+def print_line(console: "Console", text: str, style: str | None = None) -> None:
+    """Print text as it is, without markup; the terminal wraps it."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
-    """Let standard and error output fall silent in this block, rather than raise, when they fail.
+    """In this block, let standard output and standard error fall silent when they fail.
 
-    That the standard output did is said once, on the error output.
+    A failure of the standard output is reported once, on standard error.
     """
     before = sys.stdout, sys.stderr
     sys.stderr = cast(TextIO, _Lasting(sys.stderr))
-    sys.stdout = cast(TextIO, _Lasting(sys.stdout, tell=sys.stderr))
+    sys.stdout = cast(TextIO, _Lasting(sys.stdout, report_to=sys.stderr))
     try:
         yield
     finally:
@@ -23,18 +34,18 @@ def lasting_output() -> Iterator[None]:
 
 
 class _Lasting:
-    """A stream that is silent from its first failure on.
+    """A stream that falls silent at its first failure.
 
     Args:
-        stream: that may fail.
-        tell: where to say that it did; None for nowhere.
+        stream: the stream to write to.
+        report_to: where to report the failure; None for nowhere.
     """
 
-    def __init__(self, stream: TextIO, tell: TextIO | None = None) -> None:
-        self.stream, self.tell = stream, tell
+    def __init__(self, stream: TextIO, report_to: TextIO | None = None) -> None:
+        self.stream, self.report_to = stream, report_to
 
     def write(self, text: str) -> int:
-        """Write a text; return its length."""
+        """Write text; return its length."""
         try:
             self.stream.write(text)
         except OSError as error:
@@ -52,11 +63,11 @@ class _Lasting:
         return getattr(self.stream, name)
 
     def _fall_silent(self, error: OSError) -> None:
-        # What is buffered goes the same way, or it would fail again at the end of the program.
+        # Drops what is buffered too, or it would fail again when the program ends.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
-        if self.tell is not None:
-            self.tell.write(
-                f"warning: the output cannot be written ({error.strerror}); "
-                "the study runs on without it\n"
+        if self.report_to is not None:
+            self.report_to.write(
+                f"warning: cannot write to standard output ({error.strerror}). The study continues "
+                "without it.\n"
             )

@@ -1,7 +1,7 @@
-"""Planned runs (configuration x seed): what is done, what is left, what to queue.
+"""Planned runs (configuration x seed): which are done, which are left, which to queue.
 
-A planned run fixes its whole configuration, so nothing is sampled and nothing is selected: it may
-measure the test part. The published tables and the confirmation of a winner are made of them.
+A planned run fixes its whole configuration. Nothing is sampled or selected, so it may be measured
+on the test part. The published tables and the confirmation of winners consist of planned runs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ from ecg.training.config import OPTIMIZERS
 from ecg.training.order import derive_seed
 from study.storage.attributes import PLANNED, key_of
 
-TABLES_REASON = "a published table"  # why they read the test part
-RUNS_OBJECTIVE = "f1_macro"  # planned runs select nothing; this is what dashboards draw
-# What a planned run shows as parameters, where its value is a number or a known name.
+TABLES_REASON = "a published table"  # why their runs read the test part
+RUNS_OBJECTIVE = "f1_macro"  # planned runs select nothing; dashboards draw this
+# The parameters that a planned run shows, where the value is a number or a known name.
 SHOWN: dict[str, BaseDistribution] = {
     "model": CategoricalDistribution(MODELS),
     "optimizer": CategoricalDistribution(OPTIMIZERS),
@@ -43,9 +43,9 @@ class PlannedRun:
     """One configuration with one seed.
 
     Attributes:
-        config: with the budget's limits and the repeat's seed.
-        repeat: counted from 0. All configurations share the seed of a repeat, so that they
-            can be compared in pairs.
+        config: the configuration, with the limits of the budget and the seed of the repeat.
+        repeat: number of the repeat, from 0. All configurations share the seed of a repeat, so
+            that they can be compared in pairs.
     """
 
     config: TrainConfig
@@ -53,25 +53,25 @@ class PlannedRun:
 
     @property
     def configuration(self) -> str:
-        """The digest of the configuration whatever its seed."""
+        """The digest of the configuration without its seed."""
         return self.config.replace(seed=0).digest
 
     @property
     def key(self) -> tuple[str, int]:
-        """What makes two planned runs the same."""
+        """The key of the planned run, equal for equal runs."""
         return self.configuration, self.repeat
 
 
 def plan_runs(
     configurations: Iterable[Mapping[str, Any]], repeats: int, budget: Budget, seed: int
 ) -> list[PlannedRun]:
-    """Return every planned run once, all configurations of a repeat together.
+    """Return every planned run once, ordered by repeat.
 
     Args:
         configurations: `TrainConfig` fields that differ from the baseline.
-        repeats: seeds of each.
-        budget: limits of a training run.
-        seed: of the study.
+        repeats: seeds per configuration.
+        budget: the limits of a training run.
+        seed: the study's seed.
     """
     runs: dict[tuple[str, int], PlannedRun] = {}
     known = [TrainConfig.from_fields(fields) for fields in configurations]
@@ -83,20 +83,20 @@ def plan_runs(
 
 
 def plan_run(config: TrainConfig, repeat: int, budget: Budget, seed: int) -> PlannedRun:
-    """Return a configuration, whatever its seed and limits, as a planned run of a study.
+    """Return a configuration as a planned run of a study, which sets its seed and limits.
 
     Args:
-        config: to be trained.
-        repeat: counted from 0.
-        budget: limits of a training run.
-        seed: of the study.
+        config: the configuration to train.
+        repeat: number of the repeat, from 0.
+        budget: the limits of a training run.
+        seed: the study's seed.
     """
     derived = derive_seed("repeat", seed, repeat) % 2**31
     return PlannedRun(config.within(budget).replace(seed=derived), repeat)
 
 
 def queue_missing(study: optuna.Study, runs: Sequence[PlannedRun]) -> int:
-    """Queue the planned runs that are neither complete, running nor queued; call it under the lock.
+    """Queue the planned runs that are not complete, running or queued; call this under the lock.
 
     Returns:
         The number of runs queued.
@@ -120,14 +120,14 @@ def find_incomplete(study: optuna.Study, runs: Iterable[PlannedRun]) -> list[Pla
 
 
 def shown_parameters(study: optuna.Study) -> dict[str, BaseDistribution]:
-    """Return how planned runs show their parameters: as those before, which Optuna insists on."""
+    """Return how planned runs show their parameters: like earlier ones, as Optuna requires."""
     trials = study.get_trials(deepcopy=False)
     before = next((trial.distributions for trial in trials if key_of(trial) is not None), {})
     return {name: before.get(name, distribution) for name, distribution in SHOWN.items()}
 
 
 def _can_show(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether the value is there, and not a name newer than the study."""
+    """Whether there is a value, and not a name that is newer than the study."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     return value is not None
@@ -136,12 +136,12 @@ def _can_show(distribution: BaseDistribution, value: Any) -> bool:
 def planned_trial(
     run: PlannedRun, shown_as: Mapping[str, BaseDistribution], failure: int | None
 ) -> FrozenTrial:
-    """Return a queued trial of the planned run, in the place of a failed one where there is one.
+    """Return a queued trial of a planned run.
 
     Args:
-        run: to be trained.
+        run: the planned run.
         shown_as: see `shown_parameters`.
-        failure: number of the failed trial.
+        failure: number of the failed trial that it replaces, None if there is none.
     """
     again = {"again": {"trial": failure, "reason": "queued again after it failed"}}
     fields = run.config.to_fields()

@@ -1,4 +1,4 @@
-"""Points that are queued before any is sampled: the baseline, a grid, winners of another study."""
+"""Points to queue before any is sampled: the baseline, a grid, winners of another study."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,20 @@ from search_spaces import Space
 from study.run.options import RunOptions
 from study.storage.studies import find_identity, load_study, open_storage
 
-GRID_POINTS = 5  # of a number in `--sampler grid`
+GRID_POINTS = 5  # per numeric parameter in `--sampler grid`
 Point = dict[str, Any]
 
 
 def first_points(url: str, options: RunOptions, space: Space) -> list[Point]:
-    """Return the points of a search that are queued first, its baseline at the front.
+    """Return the points that a search queues first, beginning with its baseline.
 
     Args:
-        url: of the database.
-        options: what is asked for.
-        space: what is searched.
+        url: URL of the database.
+        options: the options of `run`.
+        space: the space to search.
 
     Raises:
-        UsageError: the study to begin with is not there, or is of another space.
+        UsageError: the study to take winners from does not exist, or searched another space.
     """
     baseline = dict(space.baseline)
     points: list[Point] = []
@@ -38,27 +38,27 @@ def first_points(url: str, options: RunOptions, space: Space) -> list[Point]:
 
 
 def find_winners(url: str, name: str, space: Space, top: int) -> list[Point]:
-    """Return the parameters of the best complete trials of a study, its baseline left out.
+    """Return the parameters of the best complete trials of a study, without its baseline.
 
     Args:
-        url: of the database.
-        name: of the study.
-        space: that it must have searched.
-        top: so many at most.
+        url: URL of the database.
+        name: name of the study.
+        space: the space that it must have searched.
+        top: the most trials to return.
 
     Raises:
-        UsageError: there is no such study, it is of another space, or has no complete trial.
+        UsageError: the study does not exist, searched another space, or has no complete trial.
     """
     study = load_study(open_storage(url, create=False, lean=True), name)
     identity = find_identity(study)
     if identity.get("space_digest") != space.digest:
         raise UsageError(
-            f"the study '{name}' searched the space '{identity.get('space')}', which is not the "
-            f"space '{space.name}' as it is defined now. Its winners cannot be taken over"
+            f"the study '{name}' searched the space '{identity.get('space')}', which differs from "
+            f"the space '{space.name}' as it is defined now. Name a study of this space."
         )
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
-        raise UsageError(f"the study '{name}' has no complete trial. Run it first")
+        raise UsageError(f"the study '{name}' has no complete trial. Run it first.")
     winners: list[Point] = []
     for trial in sorted(complete, key=lambda one: -(one.value or 0.0)):
         if trial.params not in (dict(space.baseline), *winners) and len(winners) < top:
@@ -67,11 +67,11 @@ def find_winners(url: str, name: str, space: Space, top: int) -> list[Point]:
 
 
 def queue_first_trials(study: optuna.Study, points: Sequence[Point]) -> None:
-    """Queue the baseline in a new study, and all other points that did not run or failed.
+    """Queue the baseline in a new study, and the other points unless the study has them.
 
     Args:
-        study: whose lock is held.
-        points: the baseline first.
+        study: the study; call this under its lock.
+        points: the points, baseline first. One that failed is queued again.
     """
     trials = study.get_trials(deepcopy=False)
     if not trials:
@@ -87,19 +87,19 @@ def queue_first_trials(study: optuna.Study, points: Sequence[Point]) -> None:
 
 
 def check_larger(name: str, stored: str | None, wanted: str | None) -> None:
-    """Refuse a second stage that is no larger than the first.
+    """Refuse a second stage whose budget is not larger than that of the first.
 
     Args:
-        name: of the study of the first stage.
-        stored: its budget.
-        wanted: budget of the second, None where none is typed.
+        name: name of the study of the first stage.
+        stored: budget of the first stage.
+        wanted: budget of the second stage, None if none is typed.
 
     Raises:
-        UsageError: says which budget to name.
+        UsageError: lists the budgets in order.
     """
     order = list(BUDGETS)
     if stored in order and (wanted not in order or order.index(wanted) <= order.index(stored)):
         raise UsageError(
-            f"--from {name} needs a larger --budget than its own, which is '{stored}'. The budgets "
-            f"in order are: {', '.join(order)}"
+            f"--from {name} needs a larger budget than '{stored}', that of the study. Choose a "
+            f"larger --budget from: {', '.join(order)}."
         )

@@ -1,4 +1,4 @@
-"""Several workers on this machine, and how they end; others join from elsewhere."""
+"""Several workers on this machine, and how they end; other machines may add theirs."""
 
 import multiprocessing
 import os
@@ -21,9 +21,9 @@ from study.trials.task import Task
 
 
 def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
-    """Run `work` in several processes of this machine and pass their news on.
+    """Run `work` in several processes of this machine and pass on their news.
 
-    Whatever ends this function ends the workers too, each after it has queued its trial again.
+    Whatever ends this function also ends the workers, each after it has requeued its trial.
 
     Raises:
         KeyboardInterrupt: interrupted.
@@ -40,16 +40,16 @@ def work_in_processes(task: Task, jobs: int, emit: Emit) -> None:
             crew.dismiss()
             raise
         except BaseException:
-            crew.emit = lambda _: None  # that is perhaps what failed
+            crew.emit = lambda _: None  # printing may be what failed
             crew.dismiss()
             raise
     crew.check()
 
 
 class _Crew:
-    """The workers of this process, each with a pipe of its own for its news.
+    """The workers of this process, each with a separate pipe for its news.
 
-    One that is killed can thus not take a lock with it that the others need to tell theirs.
+    A worker that is killed thus cannot hold a lock that the others need.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -69,10 +69,10 @@ class _Crew:
             worker.start()
         except OSError as error:
             raise EcgError(
-                f"worker {number + 1} of {jobs} cannot be started ({error.strerror or error}); "
-                "the others end. Give the same command fewer --jobs"
+                f"worker {number + 1} of {jobs} cannot be started ({error.strerror or error}). "
+                "The others were stopped. Run the same command again with fewer --jobs."
             ) from error
-        theirs.close()  # so that the pipe ends with the worker
+        theirs.close()  # so that the pipe closes when the worker ends
         self.workers.append(worker)
         self.pipes[ours] = worker
 
@@ -86,7 +86,7 @@ class _Crew:
                 try:
                     item = pipe.recv()
                 except (EOFError, OSError):
-                    self.pipes.pop(pipe).join()  # buried: only then others see that it is dead
+                    self.pipes.pop(pipe).join()  # only then do others see that it is dead
                     continue
                 if isinstance(item, str):
                     self.errors.append(item)
@@ -94,8 +94,8 @@ class _Crew:
                     self.emit(item)
 
     def dismiss(self) -> None:
-        """End the workers and wait for them; a second Ctrl-C does not wait."""
-        # A scheduler may send its SIGTERM twice; a person who presses Ctrl-C twice means it.
+        """Stop the workers and wait for them; a second Ctrl-C kills them."""
+        # A scheduler may send SIGTERM twice; a person who presses Ctrl-C twice means it.
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
         try:
             for worker in self.pipes.values():
@@ -109,7 +109,7 @@ class _Crew:
             signal.signal(signal.SIGTERM, before)
 
     def check(self) -> None:
-        """Raise an error where a worker did not end well."""
+        """Raise an error if a worker did not end well."""
         if self.errors:
             raise EcgError(self.errors[0])
         if died := [worker for worker in self.workers if worker.exitcode]:
@@ -121,7 +121,7 @@ class _Crew:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait; processes started meanwhile never see it, however early it comes."""
+    """Hold Ctrl-C back in this block; processes started meanwhile never see it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -131,28 +131,28 @@ def _deferred_interrupt() -> Iterator[None]:
 
 def _work_for_parent(task: Task, news: Connection) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent passes it on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent passes Ctrl-C on
 
-    def tell(item: object) -> None:
+    def send(item: object) -> None:
         with suppress(OSError):  # the parent is gone, see `_end_with_parent`
             news.send(item)
 
     with lasting_output(), taking_interrupts():
         _end_with_parent()
         try:
-            work(task, tell)
+            work(task, send)
         except KeyboardInterrupt:
             pass
         except EcgError as error:
-            tell(str(error))
+            send(str(error))
         except Exception as error:
             if task.machine.debug:
                 traceback.print_exc()
-            tell(f"a worker stopped: {type(error).__name__}: {error}")
+            send(f"a worker stopped: {type(error).__name__}: {error}")
 
 
 def _end_with_parent() -> None:
-    """Interrupt this worker when its parent is gone, as Ctrl-C would have."""
+    """Interrupt this worker, as Ctrl-C does, when its parent is gone."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

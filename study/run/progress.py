@@ -1,4 +1,4 @@
-"""What a person sees while a study runs: a live view, or plain lines where that cannot be."""
+"""What is printed while a study runs: a live view on a terminal, plain lines elsewhere."""
 
 import time
 from abc import ABC, abstractmethod
@@ -11,11 +11,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from study.run.output import print_line
 from study.trials.messages import Notice, Progress
 from study.wording import format_seconds
 
-SOON_SECONDS = 90.0  # left, from which on the clock time of the end is said
-QUIET_SECONDS = 60.0  # after which a log gets a line of a trial that runs
+SOON_SECONDS = 90.0  # with less time left, the clock time of the end is not printed
+QUIET_SECONDS = 60.0  # after this silence, a log gets a line about a running trial
 
 
 @dataclass
@@ -23,26 +24,26 @@ class Running:
     """A trial in training.
 
     Attributes:
-        news: the latest of it.
-        began: when this command first heard of it, by `time.monotonic()`.
-        heard: when the latest news came.
-        told: when a line last told of it, see `PlainView`.
-        parameters: in words, "" where none vary.
+        news: its latest news.
+        began: when its first news came, by `time.monotonic()`.
+        heard: when its latest news came.
+        printed: when a line about it was last printed, see `PlainView`.
+        parameters: its parameters as text, "" if none vary.
     """
 
     news: Progress
     began: float
     heard: float
-    told: float
+    printed: float
     parameters: str = ""
 
     @property
     def trained(self) -> int:
-        """Epochs trained since it began, those of a checkpoint left out."""
+        """Epochs trained since it began, without those of a checkpoint."""
         return max(0, self.news.epoch - self.news.resumed)
 
     def seconds_left(self, epochs: float) -> float | None:
-        """Return the time of so many more epochs, by the pace of those before."""
+        """Return the time that more epochs take, at the pace of those before; None at first."""
         if not self.trained:
             return None
         pace = (self.heard - self.began) / self.trained
@@ -51,17 +52,17 @@ class Running:
 
 @dataclass
 class Tally:
-    """The state of a study as far as this command has heard.
+    """The state of a study as far as this command knows it.
 
     Attributes:
-        target: finished trials asked for.
-        finished: finished trials when the command began, and since.
+        target: number of finished trials to reach.
+        finished: number of finished trials, including those before the command began.
         best: the best objective so far, None before the first.
-        lengths: epochs of every finished trial, those of before as far as they are known.
-        counts: ended trials by state since the command began.
-        running: the trials in training by their number.
+        lengths: epochs of each finished trial, where known.
+        counts: trials that ended since the command began, by state.
+        running: trials in training, by number.
         trained: epochs of the trials that ended since the command began.
-        max_epochs: the most that a trial may take, 0 before the first.
+        max_epochs: the most epochs that a trial may take, 0 before the first.
         began: when the first news came, by `time.monotonic()`.
     """
 
@@ -98,15 +99,15 @@ class Tally:
 
     @property
     def mean_length(self) -> float | None:
-        """The mean number of epochs of the finished trials, None where none is known."""
+        """The mean number of epochs of the finished trials, None if none is known."""
         return sum(self.lengths) / len(self.lengths) if self.lengths else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate by the epochs trained so far: all jobs together set the pace.
+        """The time left, estimated at the pace of all jobs together; None at first.
 
-        A trial is expected to take as many epochs as those before it on average; one that is
-        beyond that, or the first, as many as it may.
+        A trial is expected to take the mean number of epochs of those before it. The first trial,
+        and one that has passed the mean, is expected to take the most epochs allowed.
         """
         trained = self.trained + sum(running.trained for running in self.running.values())
         if self.began is None or not trained:
@@ -125,16 +126,16 @@ class Tally:
 
 
 class ProgressView(ABC):
-    """Shows the news of the trials; a context manager.
+    """Shows the news of trials; a context manager.
 
     Args:
-        tally: to keep up to date.
-        objective: what the values are called.
+        tally: the tally to keep up to date.
+        objective: name of the values.
         console: where to print.
     """
 
     def __init__(self, tally: Tally, objective: str, console: Console) -> None:
-        """Remember where to print."""
+        """Prepare to print."""
         self.tally = tally
         self.objective = objective
         self.console = console
@@ -144,11 +145,11 @@ class ProgressView(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it is."""
+        """Do nothing; the live view restores the terminal."""
         return
 
     def __call__(self, news: Progress | Notice) -> None:
-        """Take and show the news of one trial, or a notice: one until a trial ends well again."""
+        """Take in and show news of a trial, or a notice unless one was shown since a good end."""
         if isinstance(news, Notice):
             if not self._noticed:
                 self.say(news.text)
@@ -160,11 +161,11 @@ class ProgressView(ABC):
 
     def say(self, line: str) -> None:
         """Print one line of any text."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(self.console, line)
 
     @abstractmethod
     def show(self, news: Progress) -> None:
-        """Show the news that the tally has just taken."""
+        """Show news that the tally has just taken in."""
 
     def sentence(self, news: Progress) -> str:
         """Return one line about a trial that ended."""
@@ -173,7 +174,7 @@ class ProgressView(ABC):
         return f"trial {news.trial} {news.state}{value}{message} ({self.standing()})"
 
     def standing(self) -> str:
-        """Return how the whole study stands."""
+        """Return the state of the whole study."""
         total = f"{self.tally.finished}/{self.tally.target} finished"
         best = "" if self.tally.best is None else f", best {self.tally.best:.4f}"
         left = self.tally.seconds_left
@@ -183,32 +184,32 @@ class ProgressView(ABC):
 
 
 class PlainView(ProgressView):
-    """One line a trial that ends, and one a minute of a trial that lasts: for logs and pipes."""
+    """A line per trial that ends, and one per minute without any: for logs and pipes."""
 
     def __init__(self, tally: Tally, objective: str, console: Console) -> None:
         """Begin the first minute."""
         super().__init__(tally, objective, console)
-        self.said = time.monotonic()
+        self.printed = time.monotonic()
 
     def say(self, line: str) -> None:
         """Print one line of any text."""
         super().say(line)
-        self.said = time.monotonic()
+        self.printed = time.monotonic()
 
     def show(self, news: Progress) -> None:
-        """Print the trials that ended; where nothing was said for a minute, one that runs."""
+        """Print a trial that ended; after a minute of silence, one that runs."""
         if news.state != "running":
             self.say(self.sentence(news))
-        elif time.monotonic() - self.said >= QUIET_SECONDS:
-            self.tell_running()
+        elif time.monotonic() - self.printed >= QUIET_SECONDS:
+            self.say_running()
 
-    def tell_running(self) -> None:
-        """Print how a running trial stands: the one that was not told of for longest."""
+    def say_running(self) -> None:
+        """Print the state of a running trial, beginning with the one printed longest ago."""
         begun = [running for running in self.tally.running.values() if running.trained]
         if not begun:
             return
-        running = min(begun, key=lambda one: one.told)
-        running.told = time.monotonic()
+        running = min(begun, key=lambda one: one.printed)
+        running.printed = time.monotonic()
         news = running.news
         value = "" if news.value is None else f", {self.objective} {news.value:.4f} so far"
         left = running.seconds_left(news.max_epochs - news.epoch)
@@ -235,7 +236,7 @@ class LiveView(ProgressView):
         self.live.__exit__(None, None, None)
 
     def show(self, news: Progress) -> None:
-        """Print the trials that ended above the live lines."""
+        """Print a trial that ended above the live lines."""
         if news.state != "running":
             self.console.print(Text(self.sentence(news)))
 
@@ -262,12 +263,12 @@ class LiveView(ProgressView):
                 f"epoch {news.epoch}/{news.max_epochs}",
                 "" if news.value is None else f"{self.objective} {news.value:.4f}",
             )
-            means = f", {running.parameters}" if running.parameters else ""
+            parameters = f", {running.parameters}" if running.parameters else ""
             lasted = format_seconds(now - running.began)
-            settings.append(_line(f"  trial {number}: running for {lasted}{means}"))
-        said = [] if left is None or left < SOON_SECONDS else [_end(left)]
-        said += [counts] if counts else []
-        ended = [_line("; ".join(said))] if said else []
+            settings.append(_line(f"  trial {number}: running for {lasted}{parameters}"))
+        facts = [] if left is None or left < SOON_SECONDS else [_end(left)]
+        facts += [counts] if counts else []
+        ended = [_line("; ".join(facts))] if facts else []
         return Group(head, *ended, rows, *settings)
 
 
@@ -278,19 +279,19 @@ def make_view(tally: Tally, objective: str, console: Console) -> ProgressView:
 
 
 def _end(seconds_left: float) -> str:
-    """Return the clock time of the end, with the day of the week where it is another day."""
+    """Return the clock time of the end, with the date if it is another day."""
     now = datetime.now()
     end = now + timedelta(seconds=seconds_left)
     return f"{end:ends %H:%M}" if end.date() == now.date() else f"{end:ends %a %d %b %H:%M}"
 
 
 def _line(text: str) -> Text:
-    """Return dim text that stays a line, cut where the terminal is too narrow."""
+    """Return dim text of one line, cut if the terminal is too narrow."""
     return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _line_grid(columns: int) -> Table:
-    """Return a grid whose rows stay lines, cut where the terminal is too narrow."""
+    """Return a grid whose rows are one line each, cut if the terminal is too narrow."""
     grid = Table.grid(padding=(0, 2))
     for _ in range(columns):
         grid.add_column(no_wrap=True, overflow="ellipsis")

@@ -1,8 +1,8 @@
-"""Which trial to run next: claimed one at a time, under the study's lock.
+"""Which trial to run next. Trials are claimed one at a time under the study's lock.
 
-`--trials` counts finished trials (complete or pruned), whatever the number of workers, so a
-worker begins a new trial only while finished and running ones together are fewer. A trial
-that was interrupted, or whose worker died, is queued again with its parameters.
+`--trials` counts finished trials (complete or pruned) of all workers together, so a worker begins
+a new trial only while finished and running ones together are fewer. A trial that was interrupted,
+or whose worker died, is requeued with its parameters.
 """
 
 import time
@@ -31,8 +31,8 @@ from study.trials.task import SAMPLERS, PlannedRuns, Search, Task
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
 LEAST_STARTUP = 4
-KEPT = ("baseline", PLANNED)  # attributes that a trial hands to the one in its place
-FIXED = ("fixed_params",)  # Optuna's own: the values a trial was queued with
+KEPT = ("baseline", PLANNED)  # attributes that a trial passes to the one in its place
+FIXED = ("fixed_params",)  # Optuna's: the values that a trial was queued with
 
 
 class TooManyFailuresError(EcgError):
@@ -40,22 +40,23 @@ class TooManyFailuresError(EcgError):
 
 
 class Watch:
-    """Which running trials are silent: their heartbeats stand still by this process's own clock.
+    """Finds silent trials: running ones whose heartbeat no longer changes.
 
-    The time of a heartbeat is compared with nothing but an earlier look at it, so a clock that
-    is set, here or on the server, makes no living trial look dead, nor a dead one alive.
+    The time of a heartbeat is compared only with its earlier value, by the clock of this process.
+    Clocks that are changed, here or on the server, thus make no living trial look dead, nor a dead
+    one alive.
     """
 
     def __init__(self) -> None:
-        """Begin with no trial seen."""
+        """Begin without any trial."""
         self._seen: dict[int, tuple[object, float]] = {}
 
     def silent(self, storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
-        """Return those of the running trials whose heartbeat did not change for long.
+        """Return the IDs of the running trials whose heartbeat has not changed for too long.
 
         Args:
-            storage: of the trials.
-            trial_ids: of all running trials; others are forgotten.
+            storage: the storage of the trials.
+            trial_ids: the IDs of all running trials; others are forgotten.
         """
         query = sqlalchemy.text(
             "SELECT trial_id, heartbeat FROM trial_heartbeats WHERE trial_id IN :ids"
@@ -71,9 +72,9 @@ class Watch:
 
 
 def startup_trials(sampler: str, target: int) -> int:
-    """Return how many trials of a search are drawn at random before the sampler models them.
+    """Return how many trials of a search are drawn at random before the sampler uses its model.
 
-    Optuna's 10 would be most of a short search. Replayed: results/search/README.md.
+    Optuna's 10 would be most of a short search. Chosen by replay: results/search/README.md.
     """
     return LEAST_STARTUP if sampler == "gp" else min(10, max(LEAST_STARTUP, target // 3))
 
@@ -81,23 +82,23 @@ def startup_trials(sampler: str, target: int) -> int:
 def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> BaseSampler:
     """Return the sampler of one trial.
 
-    Its seed depends on the study's seed and the trial's number, not on which worker asks.
+    Its seed depends on the study's seed and the trial's number, not on the worker.
 
     Args:
         name: "tpe" (with groups, for conditional parameters), "random", "gp" or "grid".
-        seed: of the study.
-        trial_number: of the trial it samples.
-        startup: trials drawn at random before "tpe" and "gp" model what was found.
+        seed: the study's seed.
+        trial_number: number of the trial to sample.
+        startup: trials drawn at random before "tpe" and "gp" use their model.
 
     Raises:
-        UsageError: the name is not known.
+        UsageError: the name is unknown.
     """
     derived = derive_seed("sampler", seed, trial_number) % 2**32
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if name == "tpe":
             return TPESampler(seed=derived, group=True, n_startup_trials=startup)
-        if name in ("random", "grid"):  # a grid's trials are queued, nothing is sampled
+        if name in ("random", "grid"):  # the trials of a grid are queued, not sampled
             return RandomSampler(seed=derived)
         if name == "gp":
             return GPSampler(seed=derived, n_startup_trials=startup)
@@ -107,23 +108,23 @@ def make_sampler(name: str, seed: int, trial_number: int, startup: int = 10) -> 
 def claim(
     task: Task, study: optuna.Study, storage: RDBStorage, watch: Watch
 ) -> optuna.Trial | None:
-    """Take the next trial to run: a queued one first, else a new one.
+    """Take the next trial to run: a queued one if there is any, else a new one.
 
     Args:
-        task: says which trials count, how many, and how new ones are sampled.
-        study: of the task; its sampler is set to the trial's.
-        storage: of the study.
-        watch: of this process, which has seen the earlier claims.
+        task: decides which trials count, how many, and how new ones are sampled.
+        study: the study of the task; its sampler is set to that of the trial.
+        storage: the storage of the study.
+        watch: the watch of this process, which has seen earlier claims.
 
     Returns:
-        The trial, running; None when all that are asked for are finished or running.
+        The trial, now running; None if enough trials are finished or running.
     """
     goal = task.goal
     with study_lock(storage, study.study_name), warnings.catch_warnings():
-        # Optuna wants its heartbeat used with `optimize`; `heartbeat` in worker.py beats.
+        # Optuna warns that its heartbeat needs `optimize`; `heartbeat` in worker.py replaces that.
         warnings.simplefilter("ignore")
         trials = study.get_trials(deepcopy=False)
-        if _queue_lost_trials(study, storage, watch, trials):
+        if _requeue_lost_trials(study, storage, watch, trials):
             trials = study.get_trials(deepcopy=False)
         mine = [trial for trial in trials if goal.accepts(trial)]
         counts = Counter(trial.state for trial in mine)
@@ -135,19 +136,19 @@ def claim(
         if not waiting and goal.only_queued:
             return None
         chosen = next((one for one in waiting if _set_running(storage, one)), None)
-        if waiting and chosen is None:  # another program takes trials of this study
+        if waiting and chosen is None:  # another program is taking trials of this study
             return None
         number = chosen.number if chosen else len(trials)
         startup = startup_trials(goal.sampler, goal.target)
         study.sampler = make_sampler(goal.sampler, task.identity.seed, number, startup)
         trial = optuna.Trial(study, trial_id(chosen)) if chosen else study.ask()
         storage.record_heartbeat(trial_id(trial))
-        trial.set_user_attr("worker", worker_name())  # last, see _queue_lost_trials
+        trial.set_user_attr("worker", worker_name())  # last, see _requeue_lost_trials
         return trial
 
 
 def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
-    """Take a queued trial; return whether it was still there to take."""
+    """Take a queued trial; return whether it was still queued."""
     try:
         return storage.set_trial_state_values(trial_id(trial), TrialState.RUNNING)
     except optuna.exceptions.UpdateFinishedTrialError:
@@ -157,7 +158,7 @@ def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
 def is_exhausted(
     goal: Search | PlannedRuns, study: optuna.Study, objective: str = "f1_macro"
 ) -> bool:
-    """Whether nothing is left to do or to wait for."""
+    """Whether there is no trial left to run or to wait for."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
     if sum(trial.state in FINISHED for trial in trials) >= goal.target:
         return True
@@ -168,16 +169,16 @@ def is_exhausted(
 
 
 def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
-    """Queue a trial that did not finish, with the parameters it had.
+    """Queue a trial that did not finish again, with its parameters.
 
     Args:
-        study: of the trial.
+        study: the study of the trial.
         trial: the trial that did not finish.
-        reason: for whoever looks at the new trial.
+        reason: why, for whoever looks at the new trial.
     """
     kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
     again: dict[str, Any] = {**kept, "again": {"trial": trial.number, "reason": reason}}
-    # A trial that was stopped while it asked for its parameters has only some of them.
+    # A trial that was stopped while its parameters were sampled has only some of them.
     fixed = {name: trial.system_attrs[name] for name in FIXED if name in trial.system_attrs}
     distributions: dict[str, BaseDistribution] = trial.distributions
     study.add_trial(
@@ -192,26 +193,26 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, reason: str) -> None:
 
 
 def interrupt(study: optuna.Study, trial: optuna.Trial, reason: str = "interrupted") -> None:
-    """Mark a running trial as interrupted and queue it again.
+    """Requeue a running trial and mark it as interrupted.
 
-    It is queued first: dying in between costs nothing, see `_queue_lost_trials`. A trial that
-    is not running any more, because another worker took it for lost, is left alone.
+    It is requeued first, so that nothing is lost if this process dies in between, see
+    `_requeue_lost_trials`. A trial that another worker has requeued meanwhile is left alone.
     """
     trials = study.get_trials(deepcopy=False)
     frozen = next(t for t in trials if t.number == trial.number)
     if frozen.state != TrialState.RUNNING:
         return
-    if trial.number not in _find_replaced(trials):  # by an attempt that the database cut short
+    if trial.number not in _find_replaced(trials):  # an earlier attempt may have got this far
         queue_again(study, frozen, reason)
     trial.set_user_attr("failure", reason)
     study.tell(trial, state=TrialState.FAIL)
 
 
 def queue_failed(study: optuna.Study) -> int:
-    """Queue every failed trial that no later trial has replaced; call it under the lock.
+    """Requeue every failed trial that no later trial has replaced; call this under the lock.
 
     Returns:
-        The number of trials queued.
+        The number of trials requeued.
     """
     trials = study.get_trials(deepcopy=False)
     replaced = _find_replaced(trials)
@@ -222,12 +223,12 @@ def queue_failed(study: optuna.Study) -> int:
 
 
 def check_failures(study: optuna.Study) -> None:
-    """Stop a study whose latest trials all failed by an exception.
+    """Stop a study whose latest trials all failed with an error.
 
     Raises:
-        TooManyFailuresError: the newest three of the ended trials failed; names the last reason.
+        TooManyFailuresError: the latest three trials that ended failed; quotes the last error.
     """
-    # By number, not by time: a clock that was set back would hide them.
+    # By number, not by time, which a change of the clock would falsify.
     ended = [t for t in study.get_trials(deepcopy=False) if t.state.is_finished()]
     last = sorted(ended, key=lambda t: t.number)[-MAX_FAILURES:]
     if len(last) == MAX_FAILURES and all(t.user_attrs.get("failed") for t in last):
@@ -239,20 +240,23 @@ def check_failures(study: optuna.Study) -> None:
 
 
 def is_deleted(study: optuna.Study) -> bool:
-    """Whether the study is no longer in its storage, as after a click in the dashboard."""
+    """Whether the study is no longer in the database, as after a click in the dashboard."""
     try:
         return storage_of(study).get_study_id_from_name(study.study_name) != study_id(study)
     except KeyError:
         return True
 
 
-def _queue_lost_trials(
+def _requeue_lost_trials(
     study: optuna.Study, storage: RDBStorage, watch: Watch, trials: Sequence[FrozenTrial]
 ) -> bool:
-    """Queue trials whose worker is gone; call it under the lock. Return whether there were any.
+    """Requeue trials whose worker is lost; call this under the lock.
 
-    It was silent for long enough, or is dead on this host, or died while it claimed the trial:
-    whoever holds the lock sees no living claimer, and a claim ends with the worker's name.
+    A worker is lost if it was silent for too long, is dead on this host, or died while claiming
+    the trial: a claim happens under the lock and ends with storing the worker's name.
+
+    Returns:
+        Whether there were any.
     """
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
     if not running:
@@ -270,12 +274,12 @@ def _queue_lost_trials(
         # A silent worker may end its trial at this very moment: then nothing was lost.
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
             storage.set_trial_user_attr(trial_id(trial), "failure", "its worker was lost")
-            if trial.number not in replaced:  # queued first: who dies in between loses nothing
+            if trial.number not in replaced:  # requeued first: dying in between loses nothing
                 queue_again(study, trial, "its worker was lost")
             storage.set_trial_state_values(trial_id(trial), TrialState.FAIL)
     return bool(lost)
 
 
 def _find_replaced(trials: Sequence[FrozenTrial]) -> set[int]:
-    """Return the numbers of the trials that another one was queued for."""
+    """Return the numbers of the trials that were requeued as other trials."""
     return {trial.user_attrs["again"]["trial"] for trial in trials if "again" in trial.user_attrs}

@@ -1,4 +1,4 @@
-"""Data and means of a run, resolved from what was typed to what the study is."""
+"""Data, device and identity of a study, resolved from what was typed."""
 
 import os
 import shlex
@@ -22,6 +22,7 @@ from ecg.training.precision import bf16_gain, is_bf16_fast
 from search_spaces import Space, all_spaces
 from search_spaces.tables import ALL_TABLES
 from study.run.options import RunOptions
+from study.run.output import CAUTION, WARNING, print_line
 from study.run.planned_runs import RUNS_OBJECTIVE
 from study.run.points import check_larger
 from study.storage.confirmation import confirming_space, is_confirming
@@ -30,19 +31,19 @@ from study.storage.recordings import read_recording
 from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
 
-# What a second stage takes over from the study of the first.
+# Settings that a second stage takes from the study of the first stage.
 FROM_EARLIER = ("space", "data", "split", "seed")
 
 
 def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machine, RunOptions]:
-    """Complete what was typed: a study that is named and exists has its own settings.
+    """Complete what was typed by the settings of the named study, if it exists.
 
     Args:
         machine: as typed.
-        typed: options of `run` by field of `RunOptions`, None for those not typed.
+        typed: options of `run` by field of `RunOptions`, None if not typed.
 
     Raises:
-        UsageError: an option makes no sense, or the study is continued by another command.
+        UsageError: an option is invalid, or another command continues the study.
     """
     typed = dict(typed)
     stored = {} if typed["study"] is None else _stored_settings(machine.storage, typed["study"])
@@ -61,19 +62,20 @@ def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machi
 
 
 def _stored_settings(url: str, name: str) -> dict[str, Any]:
-    """Return what a study keeps of its options, by field of `RunOptions`, and its data.
+    """Return the stored options of a study by field of `RunOptions`, and its data.
 
     Raises:
-        UsageError: the study is continued by another command.
+        UsageError: another command continues the study.
     """
     identity, settings = read_settings(url, name)
     if is_confirming(kind := str(identity.get("space", ""))):
         command = shlex.join(["confirm", kind.removeprefix(confirming_space(""))])
         raise UsageError(
-            f"the study '{name}' confirms another one. Continue it with: python -m study {command}"
+            f"the study '{name}' confirms another study. Continue it with: python -m study "
+            f"{command}"
         )
     stored: dict[str, Any] = {}
-    if kind == ALL_TABLES or kind in all_spaces():  # a file is not known by its space's name
+    if kind == ALL_TABLES or kind in all_spaces():  # the name of a file's space is not enough
         stored["space"] = kind
     stored |= settings
     kept = ("split", "budget", "seed", "repeats")
@@ -84,30 +86,30 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
 
 
 def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
-    """Return the machine with a study's data, where none is typed and they are still there."""
+    """Return the machine with the data of a study, if none is typed and they still exist."""
     data = str(settings.get("data", ""))
-    is_there = data == sources.SYNTHETIC or os.path.exists(data)
-    return replace(machine, data=data) if machine.data == "auto" and is_there else machine
+    exists = data == sources.SYNTHETIC or os.path.exists(data)
+    return replace(machine, data=data) if machine.data == "auto" and exists else machine
 
 
 def resolve(
     machine: Machine, options: RunOptions, space: Space | None, console: Console
 ) -> tuple[Machine, str, Identity, Heartbeats]:
-    """Find data, budget and device of a run that trains.
+    """Find the data, budget and device of a study that trains.
 
-    A study that exists keeps its own device and precision where none is typed.
+    An existing study keeps its device and precision unless others are typed.
 
     Args:
         machine: as typed.
-        options: what is asked for.
-        space: what is searched, None for the published tables.
+        options: the options of `run`.
+        space: the space to search, None for the published tables.
         console: where to print.
 
     Returns:
         The machine without "auto", the study's name and identity, and the heartbeats.
 
     Raises:
-        EcgError: one of them is not to be had, or the split leaks.
+        EcgError: the data, budget or device is not available, or the split leaks.
     """
     device = find_device(machine.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
@@ -140,7 +142,7 @@ def resolve(
 
 
 def _stored_records(stored: Mapping[str, Any], split: str) -> RecordLists | None:
-    """Return the lists of records that a study has kept, if it is of this split."""
+    """Return the lists of records stored with a study, if it has this split."""
     if stored.get("records") and stored.get("split") == split:
         return from_text(stored["records"])
     return None
@@ -150,55 +152,52 @@ def load_data(machine: Machine, console: Console) -> tuple[Machine, Heartbeats]:
     """Find and load the data.
 
     Returns:
-        The machine with the place of the data, and the heartbeats.
+        The machine with the location of the data, and the heartbeats.
 
     Raises:
-        EcgError: the data is not to be had.
+        EcgError: the data is not available.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own lines say it
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # we print our own lines
     device = find_device(machine.device)
     if machine.precision != "auto":
-        find_precision(machine.precision, device)  # a slip is refused before the data is read
+        find_precision(machine.precision, device)  # refuse a mistake before reading the data
     resolved = sources.resolve(machine.data)
-    style = "bold black on yellow" if resolved.fallback else "dim"
-    console.print(resolved.note, style=style, markup=False, highlight=False, soft_wrap=True)
+    print_line(console, resolved.note, WARNING if resolved.fallback else "dim")
     console.print("loading the heartbeats", style="dim")
     beats = sources.load(resolved.location)
     return replace(machine, data=str(resolved.location)), beats
 
 
 def check_split(name: str, beats: Heartbeats, records: RecordLists | None, console: Console) -> str:
-    """Refuse a split that leaks; say what its scores cannot.
+    """Refuse a split that leaks, and print cautions about its scores.
 
     Args:
-        name: of the split.
-        beats: to be split.
-        records: of each part, where a file lists them.
+        name: name of the split.
+        beats: the heartbeats to split.
+        records: the records of each part, if a file lists them.
         console: where to print.
 
     Returns:
-        The name of the split, which is that of the lists where there are any.
+        The name of the split; with lists of records, the name that they give it.
 
     Raises:
-        EcgError: there is no such split of these beats.
+        EcgError: these beats cannot be split so.
     """
     split = make_split(name, beats, records)
     for caution in describe.cautions(beats, split):
-        console.print(
-            f"caution: {caution}", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+        print_line(console, f"caution: {caution}", CAUTION)
     return split.name
 
 
 def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console) -> Machine:
-    """Choose device and precision: as typed, else the study's own, else this machine's.
+    """Choose device and precision: as typed, else as stored, else the best of this machine.
 
-    Where this machine has not what the study needs, it is the study that refuses.
+    If this machine lacks what the study needs, opening the study refuses the difference.
 
     Args:
         machine: as typed.
-        stored: identity of the study, empty for none.
-        console: where to warn of a precision that is slow here.
+        stored: the study's identity, empty for a new one.
+        console: where to warn that a precision is slow here.
     """
     device = find_device(machine.device)
     if machine.device == "auto" and stored.get("device") not in (None, device.type):
@@ -210,17 +209,17 @@ def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console)
             precision = find_precision(stored["precision"], device)
     precision = precision or find_precision(machine.precision, device)
     if precision == "bf16" and device.type == "cpu" and not is_bf16_fast():
-        console.print(
-            f"warning: bf16 is no gain on this CPU: its convolutions take {1 / bf16_gain():.1f} "
-            "times as long as those of fp32. Use --precision fp32 unless the study must stay in "
-            "bf16.",
-            style="bold black on yellow", markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        print_line(
+            console,
+            f"warning: bf16 is slow on this CPU: its convolutions take {1 / bf16_gain():.1f} times "
+            "as long as those of fp32. Use --precision fp32 unless the study must stay in bf16.",
+            WARNING,
+        )
     return replace(machine, device=str(device), precision=precision)
 
 
 def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machine, str, Identity]:
-    """Return the machine, name and identity of a replay: all but the seed is the recording's.
+    """Return the machine, name and identity of a replay; only the seed is not the recording's.
 
     Raises:
         EcgError: the recording cannot be read, or is of another space.
@@ -231,8 +230,8 @@ def replayed(machine: Machine, options: RunOptions, space: Space) -> tuple[Machi
     recorded = recording.identity
     if recorded.get("space") != space.name:
         raise UsageError(
-            f"the recording {options.replay} is of the space '{recorded.get('space')}', "
-            f"not '{space.name}'"
+            f"the recording {options.replay} is of the space '{recorded.get('space')}', not "
+            f"'{space.name}'. Use --space {recorded.get('space')}."
         )
     recording.check(space)
     identity = Identity(

@@ -1,4 +1,4 @@
-"""One worker: it claims trials of a study and runs them, until enough are finished."""
+"""One worker: it claims trials of a study and runs them until enough are finished."""
 
 import threading
 import time
@@ -35,43 +35,43 @@ from study.trials.trial import Bench, run_trial
 
 T = TypeVar("T")
 
-WAIT_SECONDS = 1.0  # between two looks at trials that others run
+WAIT_SECONDS = 1.0  # between checks of the trials that others run
 
 
 class DeviceError(EcgError):
-    """The GPU failed; no other trial can use it in this process."""
+    """The GPU failed; this process cannot use it for another trial."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a trial ended, and what follows from it.
+    """How a trial ended, and what follows.
 
     Attributes:
-        state: as `Progress` says it.
+        state: the state of its last `Progress`.
         stored: the state to store; None to leave the trial alone.
-        is_queued_again: whether another trial is queued in its place.
+        is_requeued: whether another trial is queued in its place.
         message: why it ended.
         value: the objective of a complete trial.
-        stop: the error that this worker ends with; None to go on to the next trial.
+        stop: the error that this worker ends with; None to continue with the next trial.
     """
 
     state: str
     stored: TrialState | None
     message: str = ""
     value: float | None = None
-    is_queued_again: bool = False
+    is_requeued: bool = False
     stop: BaseException | None = None
 
 
 def decide(  # noqa: PLR0911 - a table has many rows
     outcome: float | BaseException | None, trial: int, study: optuna.Study
 ) -> Ending:
-    """Decide how a trial ended: the one place with the policy.
+    """Decide how a trial ended; the only place with this policy.
 
     Args:
-        outcome: the value that the trial returned, None for a pruned one, or its error.
-        trial: its number.
-        study: of the trial.
+        outcome: the value that the trial returned, None if it was pruned, or the error it raised.
+        trial: number of the trial.
+        study: the study of the trial.
     """
     fail = TrialState.FAIL
     match outcome:
@@ -80,21 +80,21 @@ def decide(  # noqa: PLR0911 - a table has many rows
         case _ if not isinstance(outcome, BaseException):
             return Ending("complete", TrialState.COMPLETE, value=outcome)
         case KeyboardInterrupt():
-            return Ending("interrupted", fail, is_queued_again=True, stop=outcome)
+            return Ending("interrupted", fail, is_requeued=True, stop=outcome)
         case UpdateFinishedTrialError():
-            # This worker was silent for so long (asleep, cut off) that the trial was queued again.
+            # This worker was silent for so long (asleep, cut off) that the trial was requeued.
             return Ending("interrupted", None, "lost contact, requeued")
         case _ if is_outage(outcome):
             reason = f"the database failed ({reason_of(outcome)})"
-            return Ending("interrupted", fail, reason, is_queued_again=True)
+            return Ending("interrupted", fail, reason, is_requeued=True)
         case _ if is_device_failure(outcome):
             stop = DeviceError(
-                f"the GPU failed in trial {trial}: {str(outcome).splitlines()[0]}; the trial is "
-                "queued again. See whether nvidia-smi shows the GPU, then run the same command "
-                "again, here or on another machine, or with --device cpu"
+                f"the GPU failed in trial {trial}: {str(outcome).splitlines()[0]}. The trial is "
+                "requeued. Check that nvidia-smi shows the GPU, then run the same command again "
+                "here, on another machine, or with --device cpu."
             )
             stop.__cause__ = outcome
-            return Ending("interrupted", fail, "the GPU failed", is_queued_again=True, stop=stop)
+            return Ending("interrupted", fail, "the GPU failed", is_requeued=True, stop=stop)
         case _ if is_deleted(study):
             return Ending("interrupted", None, "the study was deleted", stop=outcome)
         case EcgError():
@@ -104,20 +104,20 @@ def decide(  # noqa: PLR0911 - a table has many rows
 
 
 def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
-    """Run trials until as many as asked for are finished, in this process.
+    """Run trials in this process until enough are finished.
 
-    A storage that fails meanwhile is waited for, and the running trial queued again.
+    If the database fails meanwhile, the worker waits for it and requeues the running trial.
 
     Args:
         task: what to work on.
-        emit: where news go.
-        beats: of the task, where this process has loaded them already.
+        emit: takes the news.
+        beats: the heartbeats of the task, if this process has loaded them already.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the running trial is queued again first.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the running trial is requeued first.
         TooManyFailuresError: several trials in a row failed.
-        DeviceError: the GPU failed; the running trial is queued again first.
-        StorageError: the storage failed for long.
+        DeviceError: the GPU failed; the running trial is requeued first.
+        StorageError: the database failed for too long.
         EcgError: the study was deleted.
     """
     storage = open_storage(
@@ -133,11 +133,11 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
 
     def load() -> optuna.Study:
         study = optuna.load_study(storage=storage, study_name=task.study, pruner=pruner)
-        study.get_trials(deepcopy=False)  # seconds, in a large study: not under a claim's lock
+        study.get_trials(deepcopy=False)  # takes seconds in a large study: not under a lock
         return study
 
     def step() -> bool:
-        """Run one trial, or wait a moment; return whether all is done."""
+        """Run one trial, or wait a moment; return whether nothing is left to do."""
         trial = claim(task, study, storage, watch)
         if trial is not None:
             _run(trial, study, storage, bench)
@@ -151,7 +151,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
 
     with interrupts_held(), computing_on(task.machine.threads):
         study = _outlast(load, bench)
-        with _deletion_said(study):
+        with _reporting_deletion(study):
             while task.deadline is None or time.monotonic() < task.deadline:
                 with interrupts_allowed():
                     pass  # between two trials
@@ -161,7 +161,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
 
 @contextmanager
 def computing_on(threads: int) -> Iterator[None]:
-    """Let PyTorch compute on so many CPU threads in this block: how many may round otherwise."""
+    """Let PyTorch use this many CPU threads in the block; the number affects rounding."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -172,7 +172,7 @@ def computing_on(threads: int) -> Iterator[None]:
 
 @contextmanager
 def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
-    """Tell the storage regularly that the worker of a trial is alive."""
+    """In this block, record regularly in the database that the trial's worker is alive."""
     done = threading.Event()
 
     def beat() -> None:
@@ -192,8 +192,8 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
 
 
 @contextmanager
-def _deletion_said(study: optuna.Study) -> Iterator[None]:
-    """Turn whatever fails for want of a deleted study into an error for people.
+def _reporting_deletion(study: optuna.Study) -> Iterator[None]:
+    """Turn any failure after the study was deleted into an error that says so.
 
     Raises:
         EcgError: the study was deleted.
@@ -204,22 +204,25 @@ def _deletion_said(study: optuna.Study) -> Iterator[None]:
         if isinstance(error, EcgError) or not is_deleted(study):
             raise
         raise EcgError(
-            f"the study '{study.study_name}' was deleted while it ran; the same command begins "
-            "it anew"
+            f"the study '{study.study_name}' was deleted while it ran. Run the same command to "
+            "start it again."
         ) from error
 
 
 def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
-    """Load what all trials of this process share."""
+    """Load what the trials of this process share."""
     goal, machine, identity = task.goal, task.machine, task.identity
-    found = None if goal.space is None else find_space(goal.space)  # its networks are known now
+    found = None if goal.space is None else find_space(goal.space)  # registers its networks
     space = found if isinstance(goal, Search) else None
     if goal.replay is not None:
         return Bench(task=task, emit=emit, space=space, recording=read_recording(goal.replay))
     if beats is None:
         beats = sources.load(machine.data)
     if beats.fingerprint != identity.data:
-        raise EcgError(f"the data in {machine.data} changed while the study was being opened")
+        raise EcgError(
+            f"the data in {machine.data} changed while the study was being opened. Run the same "
+            "command again."
+        )
     device, budget = find_device(machine.device), find_budget(identity.budget)
 
     @lru_cache(maxsize=1)  # the runs of one repeat follow one another
@@ -239,7 +242,7 @@ def _outlast(action: Callable[[], T], bench: Bench) -> T:
 
 
 def _run(trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: Bench) -> None:
-    """Run a trial, store how it ended, and say so.
+    """Run a trial, store how it ended, and report it.
 
     Raises:
         KeyboardInterrupt: interrupted.
@@ -261,13 +264,13 @@ def _run(trial: optuna.Trial, study: optuna.Study, storage: RDBStorage, bench: B
             return ending
 
         try:
-            # Stored again after an outage: the training is not done twice for its last word.
+            # Storing is repeated after an outage, so that the training need not be.
             ending = _outlast(end, bench)
         except (UpdateFinishedTrialError, KeyboardInterrupt) as error:
             outcome = error
             ending = end()
     message = ending.message
-    if message and ending.is_queued_again:
+    if message and ending.is_requeued:
         message += ", requeued"
     bench.emit(Progress(trial.number, ending.state, value=ending.value, message=message))
     if ending.stop is not None:
@@ -278,11 +281,11 @@ def _store(ending: Ending, trial: optuna.Trial, study: optuna.Study) -> None:
     """Store how a trial ended.
 
     Raises:
-        UpdateFinishedTrialError: another worker took it for lost meanwhile.
+        UpdateFinishedTrialError: another worker requeued the trial meanwhile.
     """
-    if ending.is_queued_again:
+    if ending.is_requeued:
         ignored = STORAGE_ERRORS if isinstance(ending.stop, KeyboardInterrupt) else ()
-        # Who was interrupted does not wait: the trial is then found as that of a lost worker.
+        # An interrupted worker does not wait: others will requeue the trial of a lost worker.
         with suppress(UpdateFinishedTrialError, *ignored):
             interrupt(study, trial, ending.message or "interrupted")
         return
@@ -291,13 +294,13 @@ def _store(ending: Ending, trial: optuna.Trial, study: optuna.Study) -> None:
     if ending.stored == TrialState.FAIL:
         trial.set_user_attr("failed", True)
         trial.set_user_attr("failure", ending.message)
-    told = study.tell(trial, ending.value, ending.stored, skip_if_finished=True)
-    if told.state != ending.stored:
+    found = study.tell(trial, ending.value, ending.stored, skip_if_finished=True)
+    if found.state != ending.stored:
         raise UpdateFinishedTrialError
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Whether the GPU failed, rather than the trial: a full memory is the trial's own fault."""
+    """Whether the GPU failed rather than the trial; a trial that fills the memory failed itself."""
     return (
         isinstance(error, RuntimeError)
         and not isinstance(error, torch.OutOfMemoryError)

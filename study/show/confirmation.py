@@ -1,4 +1,4 @@
-"""What `confirm` found, for a terminal and for the report."""
+"""The findings of `confirm`, for a terminal and for the report."""
 
 import html
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from study.storage.confirmation import Confirmation
 
 
 def show_confirmation(confirmation: Confirmation) -> RenderableType:
-    """Draw what `confirm` found for a terminal."""
+    """Return the findings of `confirm` for a terminal."""
     parts: list[RenderableType] = [Text(line) for line in describe_chosen(confirmation)]
     title = f"confirmed on the test part (study {confirmation.study})"
     parts.append(_table(title, confirmed_scores(confirmation)))
@@ -30,7 +30,7 @@ def show_confirmation(confirmation: Confirmation) -> RenderableType:
 
 
 def confirmation_section(confirmation: Confirmation) -> str:
-    """Return what `confirm` found as HTML; all text of users is shown as text."""
+    """Return the findings of `confirm` as HTML; every text of a user is escaped."""
     parts = [f"<p>{html.escape(line)}</p>" for line in describe_chosen(confirmation)]
     parts.append(_html_table(confirmed_scores(confirmation)))
     if confirmation.ensembles:

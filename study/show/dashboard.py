@@ -1,4 +1,4 @@
-"""`study dashboard`: optuna-dashboard on a storage, with notes and figures of its studies."""
+"""`study dashboard`: optuna-dashboard on a database, with notes and plots of its studies."""
 
 import errno
 import ipaddress
@@ -21,11 +21,11 @@ from study.plots import PLOTS
 from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
 from study.show.dashboard_hosts import Application, only_for
 from study.show.sentences import (
-    tell_caution,
-    tell_confirmation,
-    tell_test_reads,
-    tell_trials,
-    tell_verdict,
+    say_caution,
+    say_confirmation,
+    say_test_reads,
+    say_trials,
+    say_verdict,
 )
 from study.show.trial_files import make_file
 from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
@@ -54,7 +54,7 @@ DEFAULT_PORT = 8080
 LAST_WRITE_SECONDS = 10.0
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
-SHOWN_AS_OF = "records"  # attribute: what the stored note and figures were made from
+SHOWN_AS_OF = "records"  # attribute: the trials that the stored note and plots were made from
 
 logger = logging.getLogger(__name__)
 
@@ -62,37 +62,37 @@ Say = Callable[[str], None]
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """One thread a request, so that a slow figure does not hold up the page."""
+    """Answers each request in its own thread, so that a slow plot does not block the page."""
 
     daemon_threads = True
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Prints no line for every request; errors are printed still."""
+    """Logs errors, but no line per request."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def address_string(self) -> str:
-        """Return the address as it is: looking up its name can take seconds."""
+        """Return the numeric address: a look-up of its name can take seconds."""
         return str(self.client_address[0])
 
 
 def serve_dashboard(
     storage: str, *, host: str, port: int | None, open_browser: bool, say: Say
 ) -> None:
-    """Show a storage in the browser until Ctrl-C.
+    """Show the studies of a database in the browser until Ctrl-C.
 
     Args:
         storage: URL.
         host: address to listen on.
-        port: None for 8080, or a free one where that is taken.
+        port: None for 8080, or for a free one if 8080 is taken.
         open_browser: open the page.
         say: prints a line.
 
     Raises:
-        UsageError: there is no such storage, or host or port cannot be listened on.
-        StorageError: the storage cannot be read.
+        UsageError: there is no such database, or host or port are not available.
+        StorageError: the database cannot be read.
     """
     opened = open_storage(storage, create=False, write=False)
     if warning := exposure(host):
@@ -100,11 +100,11 @@ def serve_dashboard(
     server = make_dashboard(opened, host=host, port=port)
     is_shown_only = not is_writable(opened)
     if is_shown_only:
-        say("warning: the database can only be read. Notes and figures are shown as stored.")
+        say("warning: the database is read-only. Notes and plots are shown as stored.")
     else:
         refresh_all(opened)
     address = f"http://{_in_url(host)}:{server.server_port}/"
-    say(f"dashboard of {hide_password(storage)}: {address}\nCtrl-C ends it")
+    say(f"dashboard of {hide_password(storage)}: {address}\nPress Ctrl-C to stop it.")
     if open_browser:
         webbrowser.open(address)
     ended = threading.Event()
@@ -118,19 +118,19 @@ def serve_dashboard(
     finally:
         ended.set()
         server.server_close()
-        if refreshing.is_alive():  # what it is writing is written first
+        if refreshing.is_alive():  # let it finish what it is writing
             refreshing.join(LAST_WRITE_SECONDS)
 
 
 def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIServer:
-    """Return the server of the dashboard, listening; see `serve_dashboard`."""
+    """Return the server of the dashboard, already listening; see `serve_dashboard`."""
     from optuna_dashboard import wsgi
 
     folder = artifact_folder(storage.url)
     if is_writable(storage):
         folder.mkdir(parents=True, exist_ok=True)
-    # Without the rules of `open_storage`: a page that is being read must not hold the lock
-    # that the workers write under.
+    # Not `open_storage`: a page that is being read must not hold the lock that workers write
+    # under.
     plain = open_unlocked(storage)
     serialize_each_trial_once()
     list_what_a_study_is()
@@ -139,7 +139,7 @@ def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIS
 
 
 def exposure(host: str) -> str | None:
-    """Return a warning where others can reach the dashboard, which has no password."""
+    """Return a warning if others can reach the dashboard, which has no password."""
     try:
         is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -147,26 +147,29 @@ def exposure(host: str) -> str | None:
     if is_local:
         return None
     return (
-        f"warning: --host {host or '0.0.0.0'} lets everyone who reaches this machine read, rename "
-        "and delete the studies; there is no password. Use an SSH tunnel, or the default 127.0.0.1"
+        f"warning: --host {host or '0.0.0.0'} lets everyone who can reach this machine read, "
+        "rename and delete the studies; there is no password. Use an SSH tunnel, or the default "
+        "127.0.0.1."
     )
 
 
 def refresh_all(storage: RDBStorage) -> None:
-    """Bring notes and figures of every study of this project up to date."""
+    """Update notes and plots of every study of this project."""
     for study in own_studies(storage):
         try:
             refresh(study)
         except (EcgError, *STORAGE_ERRORS) as error:  # such as a role that may only read
-            logger.warning("study '%s' is shown as it was: %s", study.study_name, error)
+            logger.warning(
+                "the study '%s' is shown without its latest trials: %s", study.study_name, error
+            )
 
 
 def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
-    """Bring notes and figures up to date again and again, while trials end.
+    """Keep notes and plots up to date while trials end.
 
     Args:
-        storage: whose studies are shown.
-        ended: when this is set, no more.
+        storage: of the studies.
+        ended: stops the updates when it is set.
     """
     shown: dict[str, dict[str, int]] = {}
     while not ended.wait(REFRESH_SECONDS):
@@ -177,24 +180,24 @@ def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
                 if name in found and found[name] != shown.get(name):
                     refresh(study)
                     shown[name] = found[name]
-        except Exception as error:  # a study deleted meanwhile, a busy storage: next time
-            optuna.logging.get_logger("study").debug("not brought up to date: %s", error)
+        except Exception as error:  # a study was deleted, or the database is busy: try again later
+            optuna.logging.get_logger("study").debug("not updated: %s", error)
 
 
 def refresh(study: optuna.Study) -> None:
-    """Bring the note and the figures of a study up to date; nothing is written if they are.
+    """Update the note and the plots of a study; write nothing if they are current.
 
-    A note that a person has written over is left alone.
+    A note that a person has edited stays as it is.
 
     Args:
-        study: of this project; in a study of another tool nothing is written.
+        study: of this project; a study of another tool is not written to.
     """
     if not find_identity(study):
         return
-    records = study_trials(study, curves=False)
-    as_of: dict[str, Any] = {str(s): int(n) for s, n in records["state"].value_counts().items()}
-    as_of["study"] = study.study_name  # a copy has the note of its original
-    if (confirmation := records.attrs.get("confirmation")) is not None:
+    trials = study_trials(study, curves=False)
+    as_of: dict[str, Any] = {str(s): int(n) for s, n in trials["state"].value_counts().items()}
+    as_of["study"] = study.study_name  # a copy comes with the note of its original
+    if (confirmation := trials.attrs.get("confirmation")) is not None:
         as_of["confirmed"] = sum(map(len, confirmation.runs.values()))
     storage, key = storage_of(study), study_id(study)
     system = storage.get_study_system_attrs(key)
@@ -203,41 +206,41 @@ def refresh(study: optuna.Study) -> None:
     if system.get(f"ecg:{SHOWN_AS_OF}") == as_of:
         return
     if system.get("dashboard:note_ver", OUR_NOTE) == OUR_NOTE:
-        save_note(study, None, describe_study(records))
-    _note_failures(study, records, system)
-    save_figures(study, records)
+        save_note(study, None, describe_study(trials))
+    _note_failures(study, trials, system)
+    save_plots(study, trials)
     storage.set_study_system_attr(key, f"ecg:{SHOWN_AS_OF}", as_of)
 
 
-def describe_study(records: pd.DataFrame) -> str:
+def describe_study(trials: pd.DataFrame) -> str:
     """Return the note of a study."""
     try:
-        best: pd.Series | None = best_of(records)
+        best: pd.Series | None = best_of(trials)
     except NothingToDrawError:
         best = None
     facts = (
-        warn_of_limits(records.attrs["identity"]),
-        tell_verdict(records, best, None if best is None else baseline_of(records)),
-        tell_confirmation(records.attrs.get("confirmation")),
-        tell_trials(records),
-        tell_test_reads(records),
-        tell_caution(records, best),
+        warn_of_limits(trials.attrs["identity"]),
+        say_verdict(trials, best, None if best is None else baseline_of(trials)),
+        say_confirmation(trials.attrs.get("confirmation")),
+        say_trials(trials),
+        say_test_reads(trials),
+        say_caution(trials, best),
     )
-    space = [f"{name}: {text}" for name, text in _ranges(records).items()]
-    identity = records.attrs["identity"]
-    return study_note(records.attrs["study"], identity, [f for f in facts if f], space)
+    space = [f"{name}: {text}" for name, text in _ranges(trials).items()]
+    identity = trials.attrs["identity"]
+    return study_note(trials.attrs["study"], identity, [f for f in facts if f], space)
 
 
-def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
-    """Save the figures that the dashboard has not itself."""
+def save_plots(study: optuna.Study, trials: pd.DataFrame) -> None:
+    """Save the plots that optuna-dashboard lacks."""
     from optuna_dashboard import save_plotly_graph_object
 
-    limits = say_limits(records.attrs["identity"])
+    limits = say_limits(trials.attrs["identity"])
     for plot in PLOTS:
         if not plot.on_dashboard:
             continue
         try:
-            figure = on_any_background(plot.draw(records))
+            figure = on_any_background(plot.draw(trials))
         except NothingToDrawError:
             continue
         title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
@@ -247,11 +250,11 @@ def save_figures(study: optuna.Study, records: pd.DataFrame) -> None:
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 
 
-def _note_failures(study: optuna.Study, records: pd.DataFrame, system: dict[str, Any]) -> None:
-    """Give failed trials a note: notes belong to the study, so a trial may have ended."""
-    if "failure" not in records:
+def _note_failures(study: optuna.Study, trials: pd.DataFrame, system: dict[str, Any]) -> None:
+    """Give failed trials a note; notes belong to the study, so ended trials can have one."""
+    if "failure" not in trials:
         return
-    failed = records[(records["state"] == "fail") & records["failure"].notna()]
+    failed = trials[(trials["state"] == "fail") & trials["failure"].notna()]
     if failed.empty:
         return
     for number, reason in zip(failed["number"], failed["failure"], strict=True):
@@ -259,23 +262,23 @@ def _note_failures(study: optuna.Study, records: pd.DataFrame, system: dict[str,
             save_note(study, int(number), failure_note(reason))
 
 
-def _ranges(records: pd.DataFrame) -> dict[str, str]:
-    """Return what each parameter may be, as far as trials have told."""
+def _ranges(trials: pd.DataFrame) -> dict[str, str]:
+    """Return the values that each parameter can take, as far as trials show them."""
     from optuna.distributions import CategoricalDistribution, json_to_distribution
 
-    told = {}
-    for name, text in records.attrs.get("distributions", {}).items():
+    ranges = {}
+    for name, text in trials.attrs.get("distributions", {}).items():
         known = json_to_distribution(text)
         if isinstance(known, CategoricalDistribution):
-            told[name] = ", ".join("none" if c is None else str(c) for c in known.choices)
+            ranges[name] = ", ".join("none" if c is None else str(c) for c in known.choices)
         else:
             log = " (log)" if getattr(known, "log", False) else ""
-            told[name] = f"{getattr(known, 'low', '')} to {getattr(known, 'high', '')}{log}"
-    return told
+            ranges[name] = f"{getattr(known, 'low', '')} to {getattr(known, 'high', '')}{log}"
+    return ranges
 
 
 def _with_style(app: Application) -> Application:
-    """Add our style sheet to the dashboard's page, which has no setting for it."""
+    """Add our style sheet to the dashboard's page; optuna-dashboard has no option for one."""
     style = (files("study.show") / "page" / "dashboard.css").read_text(encoding="utf-8")
     addition = f"<style>{style}</style></head>".encode()
 
@@ -307,12 +310,12 @@ def _listen(app: Any, host: str, port: int | None) -> WSGIServer:
         raise UsageError(f"--port must be 0 to {MAX_PORT}, not {wanted}")
     try:
         return _bound(app, host, wanted)
-    except (OSError, TypeError, UnicodeError) as error:  # not OSError: a host that is no name
+    except (OSError, TypeError, UnicodeError) as error:  # not OSError: the host is not a valid name
         if port is None and getattr(error, "errno", 0) in (errno.EADDRINUSE, errno.EACCES):
             return _bound(app, host, 0)
         reason = getattr(error, "strerror", None) or error
         raise UsageError(
-            f"cannot listen on {host}, port {wanted} ({reason}); leave --port out for a free one"
+            f"cannot listen on {host}, port {wanted} ({reason}). Omit --port to use a free one."
         ) from None
 
 

@@ -1,8 +1,8 @@
-"""Which requests the dashboard answers: those that were meant for it.
+"""Refusal of requests that were not meant for the dashboard.
 
-It has no password. A page of another site, open in the same browser, could point its own name at
-this machine (DNS rebinding) and rename or delete studies. So a request must name this machine,
-and one that comes from a page must come from a page of ours.
+The dashboard has no password. A page of another site, open in the same browser, could point its
+own name at this machine (DNS rebinding) and rename or delete studies. So a request must name this
+machine, and a request from a page must come from one of our pages.
 """
 
 import ipaddress
@@ -15,11 +15,11 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def only_for(app: Application, host: str) -> Application:
-    """Refuse requests that name another host, or come from a page of another one.
+    """Refuse requests that name another host or come from a page of another host.
 
     Args:
         app: the dashboard.
-        host: address or name it was asked to listen on.
+        host: address or name that it was asked to listen on.
     """
 
     def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -29,9 +29,9 @@ def only_for(app: Application, host: str) -> Application:
             return app(environ, start_response)
         names = ", ".join(sorted(own_names(host)))
         text = (
-            "This dashboard answers only for its own addresses: "
-            f"{names}{' and IP addresses' if is_open(host) else ''}. Open one of them, or start it "
-            "with --host and the name that you use.\n"
+            "This dashboard answers only at its own addresses: "
+            f"{names}{' and IP addresses' if is_open(host) else ''}. Open one of them, or restart "
+            "it with --host and the name that you use.\n"
         ).encode()
         start_response(
             "403 Forbidden",
@@ -43,10 +43,10 @@ def only_for(app: Application, host: str) -> Application:
 
 
 def is_ours(named: str, host: str) -> bool:
-    """Whether a host as a browser names it, with or without port, is this machine.
+    """Return whether a host as a browser names it, with or without port, is this machine.
 
-    An IP address cannot be pointed elsewhere, so where the dashboard listens on all of them, all
-    are its own.
+    Nobody can point an IP address elsewhere, so a dashboard that listens on all addresses accepts
+    any of them.
     """
     try:
         name = (urlsplit(f"//{named}").hostname or "").lower()
@@ -64,7 +64,7 @@ def is_ours(named: str, host: str) -> bool:
 
 
 def own_names(host: str) -> set[str]:
-    """Return the names of this machine for which the dashboard answers, in lower case."""
+    """Return the names of this machine that the dashboard answers to, in lower case."""
     names = {"localhost", "127.0.0.1", "::1"}
     if is_open(host):
         machine = socket.gethostname().lower()
@@ -73,7 +73,7 @@ def own_names(host: str) -> set[str]:
 
 
 def is_open(host: str) -> bool:
-    """Whether an address to listen on stands for all addresses of this machine."""
+    """Return whether an address to listen on means all addresses of this machine."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

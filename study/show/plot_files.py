@@ -1,4 +1,4 @@
-"""`study plots`: figures as SVG or PNG files, for papers and slides."""
+"""`study plots`: plots as SVG or PNG files, for papers and slides."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from study.storage.files import OutputError
 FORMATS = ("svg", "png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH = 900  # pixels
-# Pages with a dark scheme show the same file dark; text inside coloured cells stays as it is.
+# On a page with a dark scheme the same file is dark; text inside coloured cells keeps its colour.
 DARK = """<style>@media (prefers-color-scheme: dark) {
 .main-svg > rect, .bglayer .bg { fill: #17181a !important; }
 .annotation .bg { fill: #17181a !important; fill-opacity: 0.75 !important; }
-text:not(.hm text):not(.heatmap-label text) { fill: #e8e8e6 !important; }
+text:not(.textpoint text) { fill: #e8e8e6 !important; }
 [style*="stroke: rgb(34, 34, 34)"] { stroke: #e8e8e6 !important; }
 [style*="fill: rgb(34, 34, 34)"]:not(text) { fill: #e8e8e6 !important; }
 .gridlayer path, .zerolinelayer path { stroke: #3d4045 !important; }
@@ -31,53 +31,53 @@ PNG_SCALE = 2
 
 
 class NoBrowserError(EcgError):
-    """Static figures are drawn by a browser, and there is none."""
+    """No browser is installed to draw the plots, or it failed."""
 
 
-def figures_of(records: pd.DataFrame) -> dict[str, go.Figure]:
-    """Return every figure that the records hold enough for, by file name."""
+def figures_of(trials: pd.DataFrame) -> dict[str, go.Figure]:
+    """Return every plot that the trials suffice for, by the name of its file."""
     figures = {}
-    is_search = PLANNED not in records or records[PLANNED].isna().all()
+    is_search = PLANNED not in trials or trials[PLANNED].isna().all()
     for plot in PLOTS:
         if plot.of_search and not is_search:
             continue
         try:
-            figures[plot.name] = plot.draw(records)
+            figures[plot.name] = plot.draw(trials)
         except NothingToDrawError:
             continue
     if not is_search:
-        for title, figure in published_tables(records).items():
+        for title, figure in published_tables(trials).items():
             figures[title.split(".")[0].replace(" ", "").lower()] = figure
     return figures
 
 
 def write_plots(
-    records: pd.DataFrame, folder: Path, fmt: str, names: Sequence[str] = ()
+    trials: pd.DataFrame, folder: Path, fmt: str, names: Sequence[str] = ()
 ) -> list[Path]:
-    """Draw the figures of a study into a folder, `history.svg` and so on.
+    """Draw the plots of a study into a folder: `history.svg` and so on.
 
     Args:
-        records: of one study.
-        folder: made where there is none.
+        trials: of one study.
+        folder: created if it does not exist.
         fmt: "svg" or "png".
-        names: of the figures, none for all.
+        names: of the plots, none for all.
 
     Returns:
         The files.
 
     Raises:
-        UsageError: format or name is not known, or kaleido is not installed.
+        UsageError: the format or a name is unknown, or kaleido is not installed.
         NoBrowserError: there is no Chromium, or it does not start.
         NothingToDrawError: no trial is finished.
         OutputError: a file cannot be written.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'; known: {', '.join(FORMATS)}")
-    figures = figures_of(records)
+        raise UsageError(f"unknown format '{fmt}'. Choose one of: {', '.join(FORMATS)}")
+    figures = figures_of(trials)
     if not figures:
-        raise NothingToDrawError(f"the study '{records.attrs['study']}' has no finished trial yet")
+        raise NothingToDrawError(f"the study '{trials.attrs['study']}' has no finished trial yet")
     if unknown := [name for name in names if name not in figures]:
-        raise UsageError(f"no figure is named '{unknown[0]}'; known here: {', '.join(figures)}")
+        raise UsageError(f"no plot is named '{unknown[0]}'. Choose from: {', '.join(figures)}")
     chosen = {name: figures[name] for name in names or figures}
     images = _draw(list(chosen.values()), fmt)
     paths = [folder / f"{name}.{fmt}" for name in chosen]
@@ -91,25 +91,25 @@ def write_plots(
 
 
 def _with_dark_scheme(image: bytes) -> bytes:
-    """Return an SVG that follows the light or dark scheme of the page it stands on."""
+    """Return an SVG that follows the light or dark scheme of its page."""
     start, end, rest = image.partition(b">")
     return start + end + DARK.encode() + rest
 
 
 def _draw(figures: Sequence[go.Figure], fmt: str) -> list[bytes]:
-    """Return the images of some figures, drawn by one browser after another figure."""
+    """Return the images of some figures, drawn one after another by one browser."""
     try:
         import kaleido
     except ImportError:
         raise UsageError(
-            "static figures need kaleido: pip install -e '.[plots]'; the report has all figures "
-            "without it: python -m study report"
+            "kaleido is not installed, and plots as files need it. Install it with `pip install -e "
+            "'.[plots]'`, or see all plots in the report: python -m study report"
         ) from None
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:
         raise NoBrowserError(
-            "static figures are drawn by Chromium or Chrome, and none is installed (Debian: "
-            "apt install chromium); the report has all figures without it: python -m study report"
+            "plots as files need Chromium or Chrome, and none is installed. Install one (Debian: "
+            "apt install chromium), or see all plots in the report: python -m study report"
         )
     options: dict[str, Any] = {"format": fmt, "width": WIDTH}
     if fmt == "png":
@@ -120,8 +120,8 @@ def _draw(figures: Sequence[go.Figure], fmt: str) -> list[bytes]:
             kaleido.calc_fig_sync(figure, opts={**options, "height": figure.layout.height})
             for figure in figures
         ]
-    except Exception as error:  # whatever the browser dies of
+    except Exception as error:  # whatever made the browser fail
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise NoBrowserError(f"{browser} could not draw the figures: {reason}") from error
+        raise NoBrowserError(f"{browser} could not draw the plots: {reason}") from error
     finally:
         kaleido.stop_sync_server(silence_warnings=True)

@@ -1,4 +1,4 @@
-"""`study report`: one HTML file that holds everything, works without a network, and prints."""
+"""`study report`: one self-contained HTML file that needs no network and can be printed."""
 
 import html
 import json
@@ -18,33 +18,38 @@ from study.show.confirmation import confirmation_section
 from study.show.report_grid import grid_sections
 from study.show.report_table import comparison_table, trials_table
 from study.show.sentences import (
-    tell_caution,
-    tell_confirmation,
-    tell_limits,
-    tell_setting,
-    tell_test_reads,
-    tell_trials,
-    tell_verdict,
+    say_basis,
+    say_caution,
+    say_confirmation,
+    say_setting,
+    say_test_reads,
+    say_trials,
+    say_verdict,
 )
 from study.storage.attributes import PLANNED
 from study.storage.files import write_text
 from study.wording import warn_of_limits
 
-# Drawn side by side where there is room, the second right of the first.
+# Drawn side by side where there is room.
 PAIRS = {"confusion": "per-class", "epochs": "time"}
-PARTS = {"winner": "The winner", "search": "The search", "more": "More plots"}
+PARTS = {
+    "winner": "The winner",
+    "mistakes": "What the winner gets wrong",
+    "search": "The search",
+    "more": "More plots",
+}
 
 
 @dataclass
 class Figures:
-    """The figures of a report by the id of their place."""
+    """The figures of a report by the id of their place on the page."""
 
     found: dict[str, Any] = field(default_factory=dict)
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
-        """Keep a figure and return the HTML of its place, with a heading and a sentence."""
+        """Store a figure and return the HTML of its place, with a heading and a sentence."""
         key = f"figure-{len(self.found) + 1}"
-        # `to_json` packs arrays; the rest of a report is made of what it returns.
+        # `to_json` packs arrays.
         content = json.loads(figure.to_json())
         layout = content["layout"]
         layout.pop("template", None)
@@ -61,7 +66,7 @@ def write_report(studies: Sequence[pd.DataFrame], path: Path) -> None:
     """Write the report of some studies as one HTML file.
 
     Args:
-        studies: records of each, curves included; see `study.storage.trials_table.study_trials`.
+        studies: the trials of each, curves included; see `study.storage.trials_table.study_trials`.
         path: of the file.
 
     Raises:
@@ -71,22 +76,22 @@ def write_report(studies: Sequence[pd.DataFrame], path: Path) -> None:
 
 
 def render_report(studies: Sequence[pd.DataFrame]) -> str:
-    """Return the report of some studies; all text of users is shown as text."""
+    """Return the report of some studies; every text of a user is escaped."""
     from plotly.offline import get_plotlyjs
 
     figures = Figures()
-    names = [str(records.attrs["study"]) for records in studies]
+    names = [str(trials.attrs["study"]) for trials in studies]
     body = "\n".join(
         part
-        for index, records in enumerate(studies)
-        for part in _study(records, f"study-{index + 1}", figures, studies)
+        for index, trials in enumerate(studies)
+        for part in _study(trials, f"study-{index + 1}", figures, studies)
     )
     links = "".join(
         f'<li><a href="#study-{i + 1}">{html.escape(name)}</a></li>' for i, name in enumerate(names)
     )
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     page = files("study.show") / "page"
-    # In a script, "<" is written as an escape: no text can end it.
+    # "<" is escaped, so that no text can end the script.
     data = json.dumps(figures.found, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -99,7 +104,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 </head>
 <body>
 <header><h1>Hyperparameter studies of ECG heartbeat classifiers</h1>
-<p class="soft">made {made}</p>
+<p class="soft">generated {made}</p>
 {f'<nav aria-label="studies"><ul>{links}</ul></nav>' if len(names) > 1 else ""}</header>
 <main>
 {body or "<p>The database holds no study.</p>"}
@@ -113,27 +118,27 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 
 
 def _study(
-    records: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
+    trials: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    is_search = PLANNED not in records or bool(records[PLANNED].isna().all())
+    is_search = PLANNED not in trials or bool(trials[PLANNED].isna().all())
     missing: list[str] = []
     parts: dict[str, str] = {}
-    if (confirmation := records.attrs.get("confirmation")) is not None:
+    if (confirmation := trials.attrs.get("confirmation")) is not None:
         title = f"Confirmed on the test part (study {confirmation.study})"
         parts[title] = confirmation_section(confirmation)
-    if not records.empty:
+    if not trials.empty:
         if not is_search:
-            parts |= grid_sections(records, studies, figures)
+            parts |= grid_sections(trials, studies, figures)
         for part, heading in PARTS.items():
             plots = [p for p in PLOTS if p.part == part and (is_search or not p.of_search)]
             title = heading if is_search else heading.replace("winner", "best single run")
-            parts[title] = "".join(_plots(plots, records, figures, missing))
+            parts[title] = "".join(_plots(plots, trials, figures, missing))
         if missing:
             listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)
             parts["Not drawn"] = f"<ul class='soft'>{listed}</ul>"
-        parts[f"All trials ({len(records):,})"] = trials_table(records)
-    yield f'<article id="{anchor}"><h2>{html.escape(records.attrs["study"])}</h2>'
-    yield from _answer(records, is_search)
+        parts[f"All trials ({len(trials):,})"] = trials_table(trials)
+    yield f'<article id="{anchor}"><h2>{html.escape(trials.attrs["study"])}</h2>'
+    yield from _answer(trials, is_search)
     parts = {title: content for title, content in parts.items() if content}
     yield from _contents(parts, anchor)
     folded = {PARTS["more"], "Not drawn"}
@@ -155,47 +160,47 @@ def _contents(parts: dict[str, str], anchor: str) -> Iterator[str]:
         yield f'<nav aria-label="contents"><ul>{"".join(links)}</ul></nav>'
 
 
-def _answer(records: pd.DataFrame, is_search: bool) -> Iterator[str]:
-    """Yield the verdict first, then what it is based on."""
+def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
+    """Yield the verdict, then the facts behind it."""
     try:
-        best: pd.Series | None = best_of(records)
+        best: pd.Series | None = best_of(trials)
     except NothingToDrawError:
         best = None
-    baseline = None if best is None else baseline_of(records)
-    if limits := warn_of_limits(records.attrs["identity"]):
+    baseline = None if best is None else baseline_of(trials)
+    if limits := warn_of_limits(trials.attrs["identity"]):
         yield f'<p class="caution">{html.escape(limits)}</p>'
     if is_search:
-        yield f'<p class="verdict">{html.escape(tell_verdict(records, best, baseline))}</p>'
+        yield f'<p class="verdict">{html.escape(say_verdict(trials, best, baseline))}</p>'
         if best is not None:
-            yield comparison_table(best, baseline, records.attrs["identity"])
-    if found := tell_confirmation(records.attrs.get("confirmation")):
+            yield comparison_table(best, baseline, trials.attrs["identity"])
+    if found := say_confirmation(trials.attrs.get("confirmation")):
         yield f"<p>{html.escape(found)}</p>"
-    if is_search and (caution := tell_caution(records, best)):
+    if is_search and (caution := say_caution(trials, best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'
     facts = (
-        tell_setting(records.attrs["identity"]),
-        tell_trials(records),
-        tell_test_reads(records),
+        say_setting(trials.attrs["identity"]),
+        say_trials(trials),
+        say_test_reads(trials),
     )
     yield from (f"<p>{html.escape(text)}</p>" for text in facts)
-    failed = records[records["state"] == "fail"]
+    failed = trials[trials["state"] == "fail"]
     if "failure" in failed and (reasons := failed["failure"].dropna()).any():
         listed = "; ".join(f"{reason} ({n})" for reason, n in reasons.value_counts().items())
         yield f"<p>Failures: {html.escape(listed)}.</p>"
 
 
 def _plots(
-    plots: Sequence[Plot], records: pd.DataFrame, figures: Figures, missing: list[str]
+    plots: Sequence[Plot], trials: pd.DataFrame, figures: Figures, missing: list[str]
 ) -> Iterator[str]:
-    limits = tell_limits(records)
+    basis = say_basis(trials)
     drawn: dict[str, str] = {}
     for plot in plots:
         try:
-            figure = plot.draw(records)
+            figure = plot.draw(trials)
         except NothingToDrawError as error:
             missing.append(f"{plot.title}: {error}")
             continue
-        drawn[plot.name] = figures.place(figure, plot.title, f"{plot.shows} {limits}")
+        drawn[plot.name] = figures.place(figure, plot.title, f"{plot.shows} {basis}")
     for first, second in PAIRS.items():
         if first in drawn and second in drawn:
             drawn[first] = f'<div class="pair">{drawn[first]}{drawn.pop(second)}</div>'

@@ -1,4 +1,4 @@
-"""The sortable table of trials in a report."""
+"""The tables of a report: the best trial beside the baseline, and all trials."""
 
 import html
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from study.show.scores import compared_scores
 from study.wording import parameters_of as parameters_of_row
 from study.wording import say_parameters, score_title
 
-MAX_PARAMETERS = 5  # columns; more of them share one, so that the table fits its page
+MAX_PARAMETERS = 5  # columns; more parameters share one column, so that the table fits a page
 SCORES = {
     "validation_f1_macro": "F1(M)",
     "validation_f1_weighted": "F1(W)",
@@ -35,10 +35,10 @@ def comparison_table(
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
     heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
-    figures = [compared_scores(record.to_dict(), identity) for record in rows.values()]
+    scores = [compared_scores(trial.to_dict(), identity) for trial in rows.values()]
     body = ""
-    for title in figures[0]:
-        values = [found[title] for found in figures]
+    for title in scores[0]:
+        values = [found[title] for found in scores]
         cells = [f"{value:.4f}" for value in values]
         cells += [f"{values[0] - values[1]:+.4f}"] if len(values) == 2 else []
         body += (
@@ -52,26 +52,26 @@ def comparison_table(
     )
 
 
-def trials_table(records: pd.DataFrame) -> str:
-    """Return the trials as an HTML table whose columns sort; all values are shown as text."""
-    varied = parameters_of(records)
+def trials_table(trials: pd.DataFrame) -> str:
+    """Return the trials as an HTML table with sortable columns; every value is escaped."""
+    varied = parameters_of(trials)
     if len(varied) > MAX_PARAMETERS:
-        said = [_parameters(row, varied) for row in records.to_dict("records")]
-        records = records.assign(parameters=said)
-    columns = _columns(records)
+        said = [_parameters(row, varied) for row in trials.to_dict("records")]
+        trials = trials.assign(parameters=said)
+    columns = _columns(trials)
     head = "".join(
         f'<th class="{"text" if text else ""}">'
         f'<button type="button">{html.escape(title)}</button></th>'
         for _, title, _, text in columns
     )
-    best, baseline = _marked(records)
+    best, baseline = _marked(trials)
     rows = []
-    for record in records.to_dict("records"):
-        kind = {best: "best", baseline: "baseline"}.get(record["number"], "")
-        cells = "".join(_cell(record.get(name), write, text) for name, _, write, text in columns)
+    for trial in trials.to_dict("records"):
+        kind = {best: "best", baseline: "baseline"}.get(trial["number"], "")
+        cells = "".join(_cell(trial.get(name), write, text) for name, _, write, text in columns)
         rows.append(f'<tr class="{kind}">{cells}</tr>')
     return (
-        '<p class="soft">Best trial bold, baseline in italics; a click on a title sorts.</p>'
+        '<p class="soft">Best trial bold, baseline italic. Click a title to sort by it.</p>'
         f'<div class="table"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
@@ -80,33 +80,31 @@ def trials_table(records: pd.DataFrame) -> str:
 Column = tuple[str, str, Callable[[Any], str], bool]
 
 
-def _columns(records: pd.DataFrame) -> list[Column]:
-    """Return name, title, writer and "is text" of the columns that hold anything."""
+def _columns(trials: pd.DataFrame) -> list[Column]:
+    """Return name, title, writer and "is text" of the columns that hold a value."""
     columns: list[Column] = [("number", "trial", str, False), ("state", "state", str, True)]
-    columns.append(("value", score_title(objective_of(records)), _figure, False))
-    params = [f"param_{name}" for name in parameters_of(records)]
+    columns.append(("value", score_title(objective_of(trials)), _score, False))
+    params = [f"param_{name}" for name in parameters_of(trials)]
     if len(params) > MAX_PARAMETERS:
         columns.append(("parameters", "parameters", str, True))
         params = []
     for name in params:
-        number = pd.api.types.is_numeric_dtype(records[name])
+        number = pd.api.types.is_numeric_dtype(trials[name])
         columns.append((name, name.removeprefix("param_"), _short if number else str, not number))
-    objective = f"validation_{objective_of(records)}"
-    columns += [
-        (name, title, _figure, False) for name, title in SCORES.items() if name != objective
-    ]
+    objective = f"validation_{objective_of(trials)}"
+    columns += [(name, title, _score, False) for name, title in SCORES.items() if name != objective]
     columns += [(name, title, _integer, False) for name, title in WHOLE.items()]
     columns += [("stop_reason", "stopped by", str, True), ("seconds", "time (s)", _tenth, False)]
     columns.append(("failure", "failure", str, True))
-    return [c for c in columns if c[0] in records and records[c[0]].notna().any()]
+    return [c for c in columns if c[0] in trials and trials[c[0]].notna().any()]
 
 
-def _marked(records: pd.DataFrame) -> tuple[int | None, int | None]:
+def _marked(trials: pd.DataFrame) -> tuple[int | None, int | None]:
     try:
-        best = int(best_of(records)["number"])
+        best = int(best_of(trials)["number"])
     except NothingToDrawError:
         return None, None
-    baseline = baseline_of(records)
+    baseline = baseline_of(trials)
     return best, None if baseline is None else int(baseline["number"])
 
 
@@ -124,7 +122,7 @@ def _parameters(row: dict[Any, Any], names: list[str]) -> str:
     return say_parameters({name: known[name] for name in names if name in known})
 
 
-def _figure(value: float) -> str:
+def _score(value: float) -> str:
     return f"{value:.4f}"
 
 

@@ -1,4 +1,4 @@
-"""Which scores of a winner are shown, and what its objective can reach."""
+"""The scores that are shown of a winner, and the highest value its objective can reach."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,14 @@ MACRO_SCORES = ("f1_macro", "f1_weighted", "recall_macro", "precision_macro")
 
 
 def say_ceiling(row: Mapping[Any, Any], objective: str) -> str:
-    """Return "No Q beat in validation: F1(M) is at most 0.8000.", "" where it can reach 1.
+    """Return a sentence such as "No Q beat in validation: F1(M) is at most 0.8000."
 
     Args:
         row: of the table of trials, with its confusion matrix.
         objective: of the study.
+
+    Returns:
+        "" if the objective can reach 1.
     """
     counts = np.sum(row["confusion"], axis=1)
     said = say_ceilings(counts, "validation", {objective: score_title(objective)})
@@ -25,10 +28,10 @@ def say_ceiling(row: Mapping[Any, Any], objective: str) -> str:
 
 
 def compared_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> dict[str, float]:
-    """Return the validation scores by which the best trial is set beside the baseline, by title.
+    """Return the validation scores that compare the best trial with the baseline, by title.
 
-    On splits by patient these are the objective and, beside it, F1 of F: class Q is left out, which
-    limits every mean over the classes.
+    Splits by patient have hardly any beat of class Q, which caps every mean over the classes. So
+    there the scores are the objective, F1(W), and F1 of class F.
 
     Args:
         row: of the table of trials.
@@ -37,7 +40,7 @@ def compared_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> dict
     by_patient = identity.get("objective") == F1_NSV
     names = (F1_NSV, "f1_weighted") if by_patient else MACRO_SCORES
     found = {score_title(name): float(row[f"validation_{name}"]) for name in names}
-    # Of several seeds only the first one's scores per class are kept: no mean to set beside.
+    # With several seeds, only those of the first have scores per class, so there is no mean.
     if by_patient and identity.get("repeats", 1) == 1:
         found["F1(F)"] = float(row["per_class"]["f1"][CLASSES.index("F")])
     return found

@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences: for the report and for the study's note."""
+"""The findings of a study in plain sentences, for the report and for the study's note."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,50 +31,50 @@ STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running
           "waiting": "queued"}  # fmt: skip
 
 
-def tell_setting(identity: Mapping[str, Any]) -> str:
+def say_setting(identity: Mapping[str, Any]) -> str:
     """Return data, split, budget, device and objective in one sentence."""
     if not identity:
-        return "This study was not made by this project: what it searched is not on record."
+        return "This study was not made by this project, so what it searched is unknown."
     return (
         f"Space {identity.get('space')}, maximising validation "
         f"{score_title(identity.get('objective'))}; {say_identity(identity)}."
     )
 
 
-def tell_trials(records: pd.DataFrame) -> str:
-    """Return how many trials there are in each state, how they were stopped, and the time."""
-    if records.empty:
+def say_trials(trials: pd.DataFrame) -> str:
+    """Return the number of trials in each state, how they stopped, and the time they took."""
+    if trials.empty:
         return "There is no trial yet."
-    counts = records["state"].value_counts()
+    counts = trials["state"].value_counts()
     states = ", ".join(f"{counts[s]} {word}" for s, word in STATES.items() if s in counts)
-    told = f"{counted(len(records), 'trial')}: {states}."
-    if "stop_reason" in records:
-        reasons = records["stop_reason"].value_counts()
+    said = f"{counted(len(trials), 'trial')}: {states}."
+    if "stop_reason" in trials:
+        reasons = trials["stop_reason"].value_counts()
         if early := int(reasons.get("early-stopping", 0)):
-            told += f" Early stopping ended {early}: the validation loss no longer fell."
-    if "seconds" in records and records["seconds"].notna().any():
-        epochs = int(records["last_epoch"].sum())
-        spent = format_seconds(records["seconds"].sum())
-        told += f" Time spent training: {spent}, {epochs:,} epochs."
-    return told
+            said += f" Early stopping ended {early}, whose validation loss no longer fell."
+    if "seconds" in trials and trials["seconds"].notna().any():
+        epochs = int(trials["last_epoch"].sum())
+        spent = format_seconds(trials["seconds"].sum())
+        said += f" Time spent training: {spent}, {epochs:,} epochs."
+    return said
 
 
-def tell_caution(records: pd.DataFrame, best: pd.Series | None) -> str:
-    """Return what the figures cannot say."""
+def say_caution(trials: pd.DataFrame, best: pd.Series | None) -> str:
+    """Return what the scores do not show."""
     if best is None:
         return ""
     said = (
-        "One run each: the intervals are bootstraps of the validation beats and know nothing of "
-        "how runs differ by seed. The winner was chosen on these very beats, so its figure is "
-        "rather too good; python -m study confirm measures it on the test part over fresh seeds.",
-        say_ceiling(best.to_dict(), objective_of(records)),
+        "One run each: the intervals are bootstraps of the validation beats and do not cover how "
+        "runs differ by seed. The winner was chosen on these same beats, so its score is likely "
+        "too high. To measure it on the test part over fresh seeds: python -m study confirm.",
+        say_ceiling(best.to_dict(), objective_of(trials)),
         caution_of_budget(best.get("budget", "paper")),
     )
     return " ".join(filter(None, said))
 
 
-def tell_confirmation(confirmation: Confirmation | None) -> str:
-    """Return what `confirm` found on the test part, "" for nothing."""
+def say_confirmation(confirmation: Confirmation | None) -> str:
+    """Return the findings of `confirm` on the test part, "" for none."""
     if confirmation is None:
         return ""
     score = compared_scores(confirmation.identity)[0]
@@ -91,36 +91,36 @@ def tell_confirmation(confirmation: Confirmation | None) -> str:
     )
 
 
-def tell_test_reads(records: pd.DataFrame) -> str:
+def say_test_reads(trials: pd.DataFrame) -> str:
     """Return how often the test part was read, and why."""
-    reads = records["test_read"].dropna() if "test_read" in records else pd.Series(dtype=object)
+    reads = trials["test_read"].dropna() if "test_read" in trials else pd.Series(dtype=object)
     if reads.empty:
         return "The test part was never read."
     reasons = ", ".join(sorted({str(read["reason"]) for read in reads}))
     return f"The test part was read {say_times(len(reads))}, at most once per trial: {reasons}."
 
 
-def tell_verdict(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
-    """Return the answer of a search in two sentences: what won by how much, and if that is sure."""
+def say_verdict(trials: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
+    """Return the result of a search in two sentences: what won by how much, and how sure it is."""
     if best is None:
         return "No trial is complete yet, so there is no winner."
-    objective = objective_of(records)
+    objective = objective_of(trials)
     title = score_title(objective)
     chosen = say_parameters(parameters_of(best.items()))
     scored = f"validation {title} {best['value']:.4f}"
     if baseline is None:
         return (
             f"{chosen} is best so far (trial {best['number']}, {scored}). The baseline is not "
-            "complete, so this cannot be compared with anything."
+            "complete, so there is nothing to compare it with."
         )
     if baseline["number"] == best["number"]:
-        return f"The baseline ({chosen}) is best, {scored}. Nothing that was tried is better."
+        return f"The baseline ({chosen}) is best, {scored}. No other trial is better."
     low, high = difference_interval(best["confusion"], baseline["confusion"], objective)
     lead = best["value"] - baseline["value"]
     verdict = (
-        "The interval includes 0, so this may be chance"
+        "The interval includes 0, so the difference may be chance"
         if low <= 0 <= high
-        else "The interval excludes 0 for these two runs, but another seed may differ"
+        else "The interval excludes 0 for these two runs, but other seeds may give another result"
     )
     return (
         f"{chosen} wins: {scored}, {lead:+.4f} against the baseline "
@@ -129,16 +129,16 @@ def tell_verdict(records: pd.DataFrame, best: pd.Series | None, baseline: pd.Ser
     )
 
 
-def tell_limits(records: pd.DataFrame) -> str:
-    """Return what every plot of a study rests on: its trials, one run each, and its budget."""
-    ended = records[records["state"].isin(("complete", "pruned"))]
-    identity = records.attrs.get("identity", {})
-    told = counted(len(ended), "finished trial")
-    if PLANNED not in records or records[PLANNED].isna().all():
-        told += ", one run each"
+def say_basis(trials: pd.DataFrame) -> str:
+    """Return what every plot of a study is based on: its trials, one run each, and its limits."""
+    ended = trials[trials["state"].isin(("complete", "pruned"))]
+    identity = trials.attrs.get("identity", {})
+    said = counted(len(ended), "finished trial")
+    if PLANNED not in trials or trials[PLANNED].isna().all():
+        said += ", one run each"
     if limits := say_limits(identity):
-        told += f", {limits}"
-    return told + "."
+        said += f", {limits}"
+    return said + "."
 
 
 def say_times(number: int) -> str:

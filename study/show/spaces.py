@@ -1,4 +1,4 @@
-"""The search spaces in a terminal: `spaces`, which needs neither PyTorch nor a database."""
+"""`study spaces`: the search spaces in a terminal. Needs neither PyTorch nor a database."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from search_spaces import Space
 
 
 def list_spaces(spaces: Sequence[Space]) -> RenderableType:
-    """Draw a table for every space: its parameters, their ranges and the baseline."""
+    """Return a table of every space: its parameters, their ranges and the baseline."""
     parts: list[RenderableType] = []
     for space in spaces:
         title = f"{space.name}: {space.description}; maximises validation {space.objective}"

@@ -1,4 +1,4 @@
-"""What a study found, in a few lines for a terminal: `list`, `show`, and the end of `run`."""
+"""Studies in a terminal: `list`, `show`, and the end of `run`."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from study.wording import (
     warn_of_limits,
 )
 
-# Attributes of trials that are read for a line a study, and for one study.
+# Attributes of trials to read: for one line per study, and for a single study.
 LISTED = ("baseline", "best_epoch")
 SHOWN = (
     *LISTED, "validation", "per_class", "confusion", "test_read", "stop_reason", "last_epoch",
@@ -35,20 +35,20 @@ SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, i
 
 
 def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
-    """Draw what a study found.
+    """Return the findings of a study.
 
     Args:
         study: with the attributes `SHOWN`.
-        trials: so many of the best trials.
-        readings: of the test part by `ecg evaluate`.
+        trials: number of the best trials to list.
+        readings: how often `ecg evaluate` read the test part.
     """
     identity = study.identity
     parts: list[RenderableType] = [
         Text(f"study {one_line(study.name)}", style="bold"),
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
-        _text(_describe_states(study)),
-        _text(_describe_test_reads(study.rows, readings)),
-        _text(_describe_weights(study.rows)),
+        _text(_say_states(study)),
+        _text(_say_test_reads(study.rows, readings)),
+        _text(_say_weights(study.rows)),
     ]
     if limits := warn_of_limits(identity):
         parts.append(Text(limits))
@@ -63,7 +63,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
         parts.append(_text(caution))
     parts += [_per_class(best), _best_trials(study.rows, trials)]
     if study.confirmation is not None:
-        # Its statistics take longer to import than most studies to read.
+        # Importing its statistics takes longer than reading most studies.
         from study.show.confirmation import show_confirmation
 
         parts.append(show_confirmation(study.confirmation))
@@ -71,7 +71,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
 
 
 def list_studies(studies: Sequence[StudyRows]) -> Table:
-    """Draw one row a study, of which the attributes `LISTED` are needed."""
+    """Return a table with one row per study; the studies have the attributes `LISTED`."""
     table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
     for column in ("study", "state", "last active", "best", "baseline", "finished", "workers",
                    *SETTINGS):  # fmt: skip
@@ -87,14 +87,14 @@ def list_studies(studies: Sequence[StudyRows]) -> Table:
             *(_text(study.identity.get(key, "?")) for key in SETTINGS),
         )
     table.caption = (
-        "interrupted: has trials that are queued, or running without a worker; finished: complete "
-        "or pruned trials; best and baseline on validation"
+        "interrupted: some trials are queued, or running without a worker; finished: complete or "
+        "pruned trials; best and baseline: objective on validation"
     )
     return table
 
 
 def state_of(study: StudyRows) -> str:
-    """Return in a word or two how a study stands."""
+    """Return the state of a study in a word."""
     if study.damage:
         return "damaged"
     if study.workers:
@@ -105,7 +105,7 @@ def state_of(study: StudyRows) -> str:
 
 
 def study_facts(study: StudyRows) -> dict[str, Any]:
-    """Return what `list` says of a study as values that JSON can hold."""
+    """Return what `list` says about a study as values for JSON."""
     return {
         "study": study.name,
         "state": state_of(study),
@@ -122,13 +122,13 @@ def study_facts(study: StudyRows) -> dict[str, Any]:
 
 
 def shown_facts(study: StudyRows, *, trials: int = 10) -> dict[str, Any]:
-    """Return what `show` says of a study as values that JSON can hold, see `show_study`."""
+    """Return what `show` says about a study as values for JSON, see `show_study`."""
     best = [_trial_facts(row) for row in _ended(study.rows)[:trials]]
     return study_facts(study) | {"best_trials": best}
 
 
 def as_json(facts: Any) -> str:
-    """Return facts as JSON that every reader takes: what is not finite is a text."""
+    """Return facts as JSON that every parser accepts: NaN and infinity are strings."""
     return json.dumps(_finite(facts), indent=2, allow_nan=False)
 
 
@@ -141,7 +141,7 @@ def _finite(value: Any) -> Any:
 
 
 def _trial_facts(row: Row | None) -> dict[str, Any] | None:
-    """Return a trial: number, state, value, parameters, and what is known of its training."""
+    """Return a trial: number, state, value, parameters, and facts of its training."""
     if row is None:
         return None
     plain = ("number", "state", "value", "stop_reason", "best_epoch", "last_epoch", "seconds")
@@ -158,48 +158,48 @@ def _count_finished(study: StudyRows) -> int:
 
 
 def _text(text: object) -> Text:
-    """Return text from outside, as it is and in one line."""
+    """Return text of a user unchanged, in one line."""
     return Text(one_line(text))
 
 
-def _describe_states(study: StudyRows) -> str:
+def _say_states(study: StudyRows) -> str:
     """Return "12 trials: 9 complete, 3 pruned; 5 min of training; 2 workers"."""
     rows = study.rows
     counts = Counter(row["state"] for row in rows).most_common()
     states = ", ".join(f"{count} {state}" for state, count in counts)
     spent = sum(row.get("seconds", 0) for row in rows)
-    told = f"{len(rows)} trials: {states or 'none'}; {format_seconds(spent)} of training"
-    return f"{told}; {counted(study.workers, 'worker')} now" if study.workers else told
+    said = f"{counted(len(rows), 'trial')}: {states or 'none'}; {format_seconds(spent)} of training"
+    return f"{said}; {counted(study.workers, 'worker')} now" if study.workers else said
 
 
-def _describe_test_reads(rows: Sequence[Row], readings: int) -> str:
+def _say_test_reads(rows: Sequence[Row], readings: int) -> str:
     """Return how often the test part was read, and why."""
     reasons = [row["test_read"]["reason"] for row in rows if "test_read" in row]
-    told = ", ".join(sorted(set(reasons)))
-    said = [f"{len(reasons)} times, once a trial: {told}"] if reasons else []
+    why = ", ".join(sorted(set(reasons)))
+    said = [f"{counted(len(reasons), 'time')}, once per trial: {why}"] if reasons else []
     said += [f"{counted(readings, 'time')} by `ecg evaluate`"] if readings else []
     return f"the test part was {'read ' + '; '.join(said) if said else 'never read'}"
 
 
-def _describe_weights(rows: Sequence[Row]) -> str:
-    """Return of how many trials the weights are kept."""
+def _say_weights(rows: Sequence[Row]) -> str:
+    """Return how many complete trials have their weights kept."""
     complete = [row for row in rows if row["state"] == "complete"]
     kept = sum(bool(row.get("weights")) for row in complete)
-    return f"weights kept of {kept} of {counted(len(complete), 'complete trial')}"
+    return f"weights kept for {kept} of {counted(len(complete), 'complete trial')}"
 
 
 def _compare(best: Row, baseline: Row | None, identity: Mapping[str, Any]) -> RenderableType:
-    """Draw the best configuration's validation figures beside the baseline's."""
-    table = Table(title="validation figures at the best epoch", title_justify="left")
+    """Return the validation scores of the best configuration beside the baseline's."""
+    table = Table(title="validation scores at the best epoch", title_justify="left")
     chosen = {"best": best} | ({} if baseline is None else {"baseline": baseline})
-    figures = {title: compared_scores(row, identity) for title, row in chosen.items()}
-    for column in ("", *figures["best"]):
+    scores = {title: compared_scores(row, identity) for title, row in chosen.items()}
+    for column in ("", *scores["best"]):
         table.add_column(column)
-    for title, found in figures.items():
+    for title, found in scores.items():
         values = (f"{value:.4f}" for value in found.values())
         table.add_row(f"{title} (trial {chosen[title]['number']})", *values)
     if baseline is not None:
-        pairs = zip(figures["best"].values(), figures["baseline"].values(), strict=True)
+        pairs = zip(scores["best"].values(), scores["baseline"].values(), strict=True)
         table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
     lines = [
         _text(f"{title}: {say_parameters(parameters_of(row.items()))}")
@@ -210,11 +210,11 @@ def _compare(best: Row, baseline: Row | None, identity: Mapping[str, Any]) -> Re
 
 def _per_class(best: Row) -> Table:
     table = Table(title=f"trial {best['number']} per class (validation)", title_justify="left")
-    figures = best["per_class"]
-    for column in ("class", *figures, "beats"):
+    scores = best["per_class"]
+    for column in ("class", *scores, "beats"):
         table.add_column(_text(column))
     for index, title in enumerate(CLASS_TITLES):
-        values = [f"{figures[figure][index]:.4f}" for figure in figures]
+        values = [f"{scores[name][index]:.4f}" for name in scores]
         beats = sum(best["confusion"][index])
         table.add_row(title, *values, f"{beats:,}")
     return table
@@ -242,5 +242,5 @@ def _best_trials(rows: Sequence[Row], number: int) -> Table:
         )
     table.caption = "epochs: best/last"
     if not all(map(is_trained, chosen)):
-        table.caption += "; a trial added by hand was not trained here and is never the winner"
+        table.caption += "; a trial added by hand was not trained here and cannot be the winner"
     return table

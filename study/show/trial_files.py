@@ -1,4 +1,4 @@
-"""The content of the files of a trial that are made when somebody opens one."""
+"""The files of a trial that are made when somebody opens them."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from ecg.heartbeats import CLASS_TITLES, CLASSES
 from ecg.metrics import per_class
 from study.wording import say_limits
 
-_DRAWING = threading.Lock()  # Matplotlib draws one figure at a time
+_DRAWING = threading.Lock()  # Matplotlib can draw one figure at a time
 
 
 def make_file(name: str, facts: Mapping[str, Any], objective: str) -> bytes:
@@ -23,7 +23,7 @@ def make_file(name: str, facts: Mapping[str, Any], objective: str) -> bytes:
     """
     if name == "predictions.csv":
         return predictions_csv(facts["confusion"]).encode()
-    # Matplotlib takes a second to import, so only a process that draws does it.
+    # Matplotlib takes a second to import, so only a process that draws imports it.
     from study.show.trial_images import confusion_image, curves_image
 
     limits = say_limits(facts)
@@ -36,16 +36,16 @@ def make_file(name: str, facts: Mapping[str, Any], objective: str) -> bytes:
 
 
 def predictions_csv(confusion: Sequence[Sequence[int]]) -> str:
-    """Return one row a true class: beats, how they were predicted, and the figures.
+    """Return one row per true class: its beats, how they were classified, and its scores.
 
     Args:
         confusion: (5, 5) counts, rows true, columns predicted.
     """
-    figures = per_class(confusion)
+    scores = per_class(confusion)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["true class", "beats", *(f"predicted {name}" for name in CLASSES), *figures])
+    writer.writerow(["true class", "beats", *(f"predicted {name}" for name in CLASSES), *scores])
     for index, row in enumerate(confusion):
-        shares = [f"{values[index]:.4f}" for values in figures.values()]
+        shares = [f"{values[index]:.4f}" for values in scores.values()]
         writer.writerow([CLASS_TITLES[index], sum(row), *row, *shares])
     return file.getvalue()

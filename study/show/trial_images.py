@@ -1,4 +1,4 @@
-"""Images of one trial, drawn when somebody opens them: quick, without browser or display."""
+"""Images of one trial, drawn when somebody opens them. They need no browser or display."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ecg.heartbeats import CLASS_TITLES, CLASSES
+from study.plots.style import BLACK_FROM
 
-# Figures are made without pyplot: it keeps them all, and wants the main thread.
+# Not with pyplot, which keeps every figure and needs the main thread.
 COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
 LOSSES = {
     "train_loss": "training, with any class weights",
@@ -21,7 +22,7 @@ SIZE = (5.6, 4.8)  # inches
 
 
 def confusion_image(confusion: Sequence[Sequence[int]], limits: str = "") -> bytes:
-    """Draw a confusion matrix: counts, coloured by the share of each true class.
+    """Draw a confusion matrix: counts, coloured by their share of the true class.
 
     Args:
         confusion: (5, 5) counts, rows true, columns predicted.
@@ -39,7 +40,7 @@ def confusion_image(confusion: Sequence[Sequence[int]], limits: str = "") -> byt
         share = shares[row, column]
         axes.text(
             column, row, f"{counts[row, column]:,}\n{share:.1%}", ha="center", va="center",
-            fontsize=8, color="black" if share > 0.55 else "white",
+            fontsize=8, color="black" if share >= BLACK_FROM else "white",
         )  # fmt: skip
     titles = [title.replace(" ", "\n") for title in CLASS_TITLES]
     axes.set_xticks(range(len(CLASSES)), titles, fontsize=7)
@@ -57,11 +58,11 @@ def curves_image(
     stop_reason: str,
     limits: str = "",
 ) -> bytes:
-    """Draw the losses and the objective epoch by epoch, the best epoch marked.
+    """Draw the losses and the objective epoch by epoch, and mark the best epoch.
 
     Args:
-        curves: lists of one value an epoch; see `study.trials.trial.describe_result`.
-        objective: name of the curve that the study maximises; left out where it is not there.
+        curves: lists with one value per epoch; see `study.trials.trial.describe_result`.
+        objective: name of the curve that the study maximises; not drawn if it is missing.
         best_epoch: counted from 1.
         stop_reason: for the title.
         limits: what a reader must know, see `study.wording.say_limits`.
@@ -89,7 +90,7 @@ def curves_image(
 
 
 def _figure(**margins: float) -> Figure:
-    """Return an empty figure with fixed margins: to work them out takes as long as to draw."""
+    """Return an empty figure with fixed margins: computing them takes as long as drawing."""
     figure = Figure(figsize=SIZE, dpi=DPI)
     figure.subplots_adjust(top=0.93, **margins)
     return figure

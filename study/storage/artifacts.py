@@ -14,7 +14,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile
@@ -31,6 +31,7 @@ from optuna.trial import FrozenTrial
 
 from ecg.errors import DataError
 from ecg.files import replacing
+from ecg.heartbeats import CLASSES
 from study.storage.copied_notes import NUMBER
 from study.storage.database import folder_beside
 from study.storage.facts import IDENTITY_KEY
@@ -47,6 +48,21 @@ WEIGHTS = "weights.safetensors"
 VALIDATION_PREDICTIONS = "validation.npz"
 TEST_PREDICTIONS = "test.npz"  # of a run that `confirm` made
 OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The predictions of a trained network on the validation part.
+
+    Attributes:
+        row: (n,) int32, row number of each beat in the heartbeats; -1 where it is not known.
+        label: (n,) int8, the true class.
+        probability: (n, 5) float16.
+    """
+
+    row: NDArray[np.int32]
+    label: NDArray[np.int8]
+    probability: NDArray[np.float16]
 
 
 class WholeFiles(FileSystemArtifactStore):
@@ -172,13 +188,39 @@ def read_test_predictions(
     if name is None or not (path := folder / name).is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return found["probability"], found["label"]
-    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        found = load_predictions(path)
+    except ValueError as error:
         raise DataError(
             f"the predictions of trial {trial.number} in {path} are damaged ({error}). Delete "
             "the file to leave this run out of its ensemble."
         ) from None
+    return found.probability, found.label
+
+
+def load_predictions(path: Path) -> Predictions:
+    """Load the predictions that `study.trials.kept_files` wrote.
+
+    Args:
+        path: of the file, which exists.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = Predictions(arrays["row"], arrays["label"], arrays["probability"])
+    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+    n, label = len(found.label), found.label
+    if (
+        found.probability.shape != (n, len(CLASSES))
+        or (found.row.shape, label.shape) != ((n,), (n,))
+        or not all(array.dtype.kind == "i" for array in (found.row, label))
+        or not np.isfinite(found.probability).all()
+        or (n and (label.min() < 0 or label.max() >= len(CLASSES)))
+    ):
+        raise ValueError("the arrays do not fit each other")
+    return found
 
 
 def entries_on_demand() -> dict[str, str]:

@@ -1,14 +1,29 @@
 """The trials of a study as one tidy table: one row a trial. Plots and reports read only this."""
 
+import logging
+from contextlib import suppress
+
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 
+from ecg.errors import UsageError
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
 from study.storage.confirmation import CONFIRMATION
-from study.storage.reading import read_studies, read_study
-from study.storage.rows import ATTRIBUTES, CURVES, EXAMPLES, StudyRows, make_row, number_of_training
+from study.storage.reading import read_files, read_settings, read_studies, read_study
+from study.storage.rows import (
+    ATTRIBUTES,
+    CURVES,
+    EXAMPLES,
+    StudyRows,
+    is_trained,
+    make_row,
+    number_of_training,
+)
 from study.storage.studies import find_identity
+
+logger = logging.getLogger(__name__)
 
 
 def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFrame:
@@ -26,12 +41,13 @@ def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFram
         UsageError: there is no such storage or study.
         StorageError: the storage cannot be read.
     """
-    return _as_table(read_study(storage, study, _wanted(curves)))
+    return _with_predictions(storage, read_study(storage, study, _wanted(curves)))
 
 
 def load_all_trials(storage: str, *, curves: bool = True) -> list[pd.DataFrame]:
     """Read the trials of every study of this project, sorted by name; see `load_trials`."""
-    return [_as_table(study) for study in read_studies(storage, _wanted(curves), foreign=False)]
+    studies = read_studies(storage, _wanted(curves), foreign=False)
+    return [_with_predictions(storage, study) for study in studies]
 
 
 def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
@@ -47,20 +63,44 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         at the best epoch), `test_*`, and `seed`, `data`, `split`, `budget`, `device` (kind),
         `precision`, `best_epoch`, `last_epoch`, `stop_reason`, `seconds`, `device_name`,
         `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
-        `per_class` (mappings of lists), and `examples` of the best complete trial (see
-        `ecg.examples`). A figure that a trial does not have is missing. `attrs` hold the name
-        of the study, its identity, the distributions of its parameters (JSON), and its
-        confirmation (`study.storage.confirmation.Confirmation`, None for none).
+        `per_class` (mappings of lists), `examples` of the best complete trial (see
+        `ecg.examples`), and `predictions` of the best trial and the baseline
+        (`study.storage.artifacts.Predictions`). A score that a trial does not have is missing.
+        `attrs` hold the name of the study, its identity, the distributions of its parameters
+        (JSON), its confirmation (`study.storage.confirmation.Confirmation`, None for none), and
+        `data_path`, where its data were when it last ran ("" where that is not known).
     """
     backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
     if isinstance(backend, RDBStorage):
-        return _as_table(read_study(backend.url, study.study_name, _wanted(curves), foreign=True))
+        found = read_study(backend.url, study.study_name, _wanted(curves), foreign=True)
+        return _with_predictions(backend.url, found)
     return _as_table(_from_optuna(study, _wanted(curves)))
 
 
 def _wanted(curves: bool) -> frozenset[str]:
     wanted = ATTRIBUTES | {CONFIRMATION}
     return wanted | {EXAMPLES} if curves else wanted - {CURVES}
+
+
+def _with_predictions(url: str, study: StudyRows) -> pd.DataFrame:
+    """Return the table of a study, with the predictions of its best trial and its baseline.
+
+    Predictions that were not kept, are on another machine or are damaged are left out.
+    """
+    chosen = [row for row in (study.best, study.baseline) if row and is_trained(row)]
+    files = read_files(url, study.name, VALIDATION_PREDICTIONS) if chosen else {}
+    for row in chosen:
+        path = artifact_folder(url) / files.get(number_of_training(row), "")
+        if not path.is_file():
+            continue
+        try:
+            row["predictions"] = load_predictions(path)
+        except ValueError as error:
+            logger.warning("the predictions in %s are damaged (%s) and left out", path, error)
+    table = _as_table(study)
+    with suppress(UsageError):  # damaged settings
+        table.attrs["data_path"] = str(read_settings(url, study.name)[1].get("data", ""))
+    return table
 
 
 def _as_table(study: StudyRows) -> pd.DataFrame:
@@ -70,6 +110,7 @@ def _as_table(study: StudyRows) -> pd.DataFrame:
     table.attrs["identity"] = dict(study.identity)
     table.attrs["distributions"] = dict(study.distributions)
     table.attrs["confirmation"] = study.confirmation
+    table.attrs["data_path"] = ""
     return table
 
 

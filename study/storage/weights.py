@@ -41,10 +41,12 @@ def check_keep(keep: str) -> None:
         raise UsageError(f"unknown rule --keep {keep}; known: {', '.join(KEEP)}")
 
 
-def remember_keep(study: optuna.Study, keep: str) -> None:
-    """Store the rule with the study, for `clean_study`."""
-    if study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0]) != keep:
+def settle_keep(study: optuna.Study, keep: str | None) -> str:
+    """Return the rule of a study: the one given, else the stored one; store it with the study."""
+    stored = study.user_attrs.get(KEEP_ATTRIBUTE, KEEP[0])
+    if keep is not None and keep != stored:
         study.set_user_attr(KEEP_ATTRIBUTE, keep)
+    return str(stored if keep is None else keep)
 
 
 def is_kept(keep: str, value: float, others: Iterable[float], *, is_baseline: bool) -> bool:

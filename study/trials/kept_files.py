@@ -1,4 +1,4 @@
-"""The content of the files that a trained trial keeps: its weights, predictions, counts."""
+"""What a trained trial keeps: its weights and predictions as files, and counts by record."""
 
 import io
 
@@ -17,15 +17,15 @@ def weights_file(result: TrainResult) -> bytes:
 
 
 def predictions_file(part: Part, logits: Tensor) -> bytes:
-    """Return what a network makes of a part, as a compressed .npz.
+    """Return a network's predictions on a part, as a compressed .npz file.
 
     Args:
-        part: of which the logits are.
+        part: the beats that were predicted.
         logits: (n, 5) on the CPU.
 
     Returns:
-        The file. Its arrays are `row` (n,) int32, the row number in the heartbeats, -1 where it is
-        not known; `label` (n,) int8, the true class; `probability` (n, 5) float16.
+        The content of the file. Its arrays are `row` (n,) int32, the row number in the heartbeats
+        or -1 if it is unknown; `label` (n,) int8, the true class; `probability` (n, 5) float16.
     """
     rows = np.full(len(part), -1) if part.rows is None else part.rows
     file = io.BytesIO()
@@ -39,10 +39,10 @@ def predictions_file(part: Part, logits: Tensor) -> bytes:
 
 
 def count_by_record(part: Part, logits: Tensor) -> dict[str, list[list[int]]]:
-    """Return the (5, 5) confusion matrix of each record of a part, by the record's number.
+    """Return the (5, 5) confusion matrix of each record of a part, by record number.
 
     Args:
-        part: of a split by patient, so that its records are known.
+        part: a part of a split by patient, whose records are known.
         logits: (n, 5) on the CPU.
     """
     assert part.record is not None

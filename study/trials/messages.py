@@ -1,4 +1,4 @@
-"""What workers tell the person who watches; plain values, so it can cross processes."""
+"""Messages of the workers to whoever watches; plain values that can cross processes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """News of one trial, by its number.
+    """News of one trial.
 
     Attributes:
-        trial: its number.
+        trial: number of the trial.
         state: "running", "complete", "pruned", "failed" or "interrupted".
         epoch: the last finished epoch.
-        max_epochs: at most so many.
-        value: the objective as it stands.
-        message: what else there is to say: the parameters as it begins, why it failed.
-        resumed: epochs that were not trained now: a checkpoint held them.
+        max_epochs: the most epochs that the trial may take.
+        value: the objective so far.
+        message: more about the state: the parameters at the start, the reason of a failure.
+        resumed: epochs that came from a checkpoint and were not trained now.
     """
 
     trial: int
@@ -29,7 +29,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Notice:
-    """News that is of no trial; the first one until a trial ends well is said, whoever has it."""
+    """News of no particular trial; repeated notices are shown once until a trial ends well."""
 
     text: str
 

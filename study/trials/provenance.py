@@ -1,4 +1,4 @@
-"""What a figure depends on besides its configuration: versions, commit, device, host."""
+"""What a score depends on besides its configuration: versions, commit, device, host."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "optuna", "numpy", "wfdb", "ecg-study")
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of Python, of the packages that matter, and the commit."""
+    """Return the commit, and the versions of Python and of the packages that matter."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_device(device: str) -> str:
-    """Return the name of a device as a person knows it, such as "cpu: AMD EPYC, 1 thread"."""
+    """Return the name of a device for people, such as "cpu: AMD EPYC, 1 thread"."""
     import torch
 
     if device.startswith("cuda"):
@@ -36,15 +36,15 @@ def describe_device(device: str) -> str:
 
 
 def worker_name() -> str:
-    """Return machine, PID namespace and process number: who runs a trial."""
+    """Return the name of this worker: machine, PID namespace and process ID."""
     return f"{_host()}:{os.getpid()}"
 
 
 def is_dead(worker: object) -> bool:
-    """Whether a worker is certainly gone: of this machine and namespace, where it runs no more.
+    """Whether a worker of this machine and PID namespace no longer runs.
 
-    A number that another process has by now counts as alive, and so does whoever cannot be seen
-    from here, such as a worker in another container: its heartbeats tell.
+    A worker whose process ID is in use again counts as alive. So does one that cannot be seen from
+    here, such as in another container; it is judged by its heartbeats.
     """
     host, _, pid = str(worker).rpartition(":")
     if host != _host() or not pid.isdecimal():
@@ -60,10 +60,10 @@ def is_dead(worker: object) -> bool:
 
 @cache
 def _host() -> str:
-    """Return a name of this machine since it was started, and of the PID namespace in it.
+    """Return a name for this boot of this machine and for the PID namespace.
 
-    Machines may share a plain name, and containers a machine: a process number means something
-    in its own namespace only. Where neither can be told, the name is this process's alone.
+    Machines may share a host name, and containers a machine, and a process ID has a meaning only
+    in its namespace. Where the namespace is unknown, the name is unique to this process.
     """
     if platform.system() == "Linux":
         try:
@@ -87,7 +87,7 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Return the commit of this checkout, marked where files differ from it."""
+    """Return the commit of this checkout, marked as dirty if files differ from it."""
     folder = Path(__file__).resolve().parent
     try:
         done = subprocess.run(

@@ -1,9 +1,9 @@
-"""Pruning tied to early stopping: one object owns the monitored curve of a trial.
+"""Pruning, tied to early stopping: one object owns the monitored curve of a trial.
 
-Early stopping watches the validation loss, unweighted in every trial. Pruning watches the
-study's objective, because that is what the trials are compared by. What is reported to Optuna at
-an epoch is the value the trial would return if it stopped there: the objective at the epoch of
-the best loss so far.
+Early stopping watches the validation loss, which is unweighted in every trial. Pruning watches
+the study's objective, by which trials are compared. The value reported to Optuna at an epoch is
+the one that the trial would return if it stopped there: the objective at the epoch of the best
+loss so far.
 """
 
 import math
@@ -20,7 +20,7 @@ from ecg.training.result import Epoch
 from study.storage.ids import trial_id
 
 PRUNERS = ("median", "hyperband", "none")
-WARM_UP_SHARE = 0.1  # of the epochs of a budget
+WARM_UP_SHARE = 0.1  # of a budget's epochs
 LEAST_WARM_UP = 2
 BASELINE = "baseline"  # attribute of the trial that is never pruned
 
@@ -31,15 +31,15 @@ class PruningPolicy:
 
     Attributes:
         pruner: "median", "hyperband" or "none".
-        patience: the pruner is asked only when so many epochs in a row brought no better
-            validation loss; 0 asks at every epoch. Chosen by replay: results/search/README.md.
-        warm_up: epochs of a trial before the pruner is asked.
-        startup: finished trials before the median pruner judges.
+        patience: ask the pruner only after this many epochs in a row without a better validation
+            loss; 0 asks at every epoch. Chosen by replay: results/search/README.md.
+        warm_up: epochs of a trial before the pruner is first asked.
+        startup: finished trials before the median pruner prunes.
 
-    The first trial of a space, its baseline, is never pruned: all others are compared with it.
+    The baseline, the first trial of a space, is never pruned: all others are compared with it.
 
     Raises:
-        UsageError: the pruner is not known, or a number is negative.
+        UsageError: the pruner is unknown, or a number is negative.
     """
 
     pruner: str = "median"
@@ -65,10 +65,10 @@ class PruningPolicy:
         warm_up: int | None = None,
         startup: int | None = None,
     ) -> "PruningPolicy":
-        """Return a policy with what is None chosen for a budget.
+        """Return a policy whose missing values are chosen for a budget.
 
-        The warm-up is a tenth of its epochs, at least 2. Where a training sees all beats its early
-        scores rank badly, so the pruner is asked only when the loss stands still.
+        The warm-up is a tenth of the epochs, at least 2. Early scores rank badly where a training
+        sees all beats, so the pruner is then asked only when the loss no longer improves.
         """
         share = max(LEAST_WARM_UP, math.ceil(WARM_UP_SHARE * budget.max_epochs))
         return cls(
@@ -89,13 +89,13 @@ class PruningPolicy:
 
 
 class MonitoredCurve:
-    """The curve of one trial; called after every epoch, it says whether to prune.
+    """The curve of one trial; called after every epoch, it returns whether to prune.
 
     Args:
-        trial: to which values are reported.
-        objective: one of `ecg.metrics.SCORES`.
+        trial: the trial that values are reported to.
+        objective: one of `ecg.metrics.OBJECTIVES`.
         policy: when the pruner is asked.
-        max_epochs: of the trial.
+        max_epochs: the most epochs that the trial may take.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class MonitoredCurve:
         self.values: list[float] = []
 
     def __call__(self, epoch: Epoch) -> bool:
-        """Take one epoch; return True to prune the trial."""
+        """Take in one epoch; return True to prune the trial."""
         self.values.append(epoch.scores[self.objective])
         value = self.values[epoch.best_epoch - 1]
         self.trial.report(value, epoch.number)
@@ -119,29 +119,29 @@ class MonitoredCurve:
             and epoch.number > self.policy.warm_up
             and epoch.epochs_since_best >= self.policy.patience
         )
-        # Who is spared is asked too: hyperband notes its value, to measure the others by it.
+        # Hyperband is asked about a spared trial too: it compares the others with that value.
         return asked and self.trial.should_prune() and not self.is_spared and not self._leads(value)
 
     def carry_forward(self) -> None:
-        """Let a trial that stopped early count at all later epochs with its final value.
+        """Report the final value of a trial that stopped early at all later epochs too.
 
-        Peers that run longer are then compared with it too.
+        Trials that run longer are then compared with it.
         """
         reported = self.trial.storage.get_trial(trial_id(self.trial)).intermediate_values
         last = max(reported)
         for step in range(last + 1, self.max_epochs + 1):
             self.trial.report(reported[last], step)
-            if self.policy.pruner == "hyperband":  # notes a value only when it is asked
+            if self.policy.pruner == "hyperband":  # it stores a value only when asked
                 self.trial.should_prune()
 
     def _leads(self, value: float) -> bool:
-        """Whether no finished trial has a better value: the leader is never pruned."""
+        """Whether no complete trial has a better value; the leader is never pruned."""
         finished = self.trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return value >= best_value(finished)
 
 
 def best_value(finished: Sequence[optuna.trial.FrozenTrial]) -> float:
-    """Return the best value of some finished trials, minus infinity for none."""
+    """Return the best value of finished trials; minus infinity if there is none."""
     return max(
         (trial.value for trial in finished if trial.value is not None), default=-float("inf")
     )

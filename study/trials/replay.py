@@ -1,4 +1,4 @@
-"""Replay: a recorded curve stands in for training, so that a study runs in seconds."""
+"""Replay: a trial follows a recorded curve instead of training, so a study takes seconds."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ OnEpoch = Callable[[Epoch], bool | None]
 
 
 def follow(recorded: RecordedTrial, config: TrainConfig, on_epoch: OnEpoch) -> TrainResult:
-    """Walk a recorded curve in place of training; like `ecg.training.train`, without weights."""
+    """Follow a recorded curve instead of training; like `ecg.training.train`, without weights."""
     began = time.perf_counter()
     seen: list[Epoch] = []
     stop_reason = "max-epochs"

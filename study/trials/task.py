@@ -1,6 +1,6 @@
-"""What a worker is asked to do: where, in which study, and towards which goal.
+"""What a worker is asked to do: where, in which study, and with which goal.
 
-Plain values, so that they can cross processes.
+Plain values that can cross processes.
 """
 
 import json
@@ -15,30 +15,31 @@ from ecg.errors import UsageError
 from study.storage.attributes import key_of
 from study.storage.database import folder_beside, parse_url
 from study.storage.studies import Identity
-from study.storage.weights import KEEP, check_keep
+from study.storage.weights import check_keep
 from study.trials.pruning import PruningPolicy
 
 SAMPLERS = ("tpe", "random", "gp", "grid")
-MOST = 256  # jobs or threads: more is a slip of the finger, and would fill the machine
+MOST = 256  # jobs or threads: more is a typing mistake that would fill the machine
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where a study runs, and how; as typed, then with every "auto" resolved.
+    """Where a study runs and how: as typed at first, later with every "auto" resolved.
 
     Attributes:
         storage: URL of the database.
-        data: where the heartbeats are, as for `ecg.sources.resolve`.
+        data: location of the heartbeats, as for `ecg.sources.resolve`.
         device: as for `ecg.training.find_device`.
         precision: as for `ecg.training.find_precision`.
-        jobs: workers, None for as many as the machine takes.
-        threads: CPU threads of each worker.
-        checkpoint_seconds: so long at least between two checkpoints of a trial.
-        keep: whose weights are kept, one of `study.storage.weights.KEEP`.
+        jobs: number of workers, None for as many as the machine takes.
+        threads: CPU threads per worker.
+        checkpoint_seconds: the least time between two checkpoints of a trial.
+        keep: which weights are kept, one of `study.storage.weights.KEEP`; None for the rule of
+            the study.
         debug: print the traceback of a failed trial.
 
     Raises:
-        UsageError: a number makes no sense, or the URL is none; names the option.
+        UsageError: a number is out of range or the URL is invalid; names the option.
     """
 
     storage: str
@@ -48,21 +49,22 @@ class Machine:
     jobs: int | None = None
     threads: int = 1
     checkpoint_seconds: float = 30.0
-    keep: str = KEEP[0]
+    keep: str | None = None
     debug: bool = False
 
     def __post_init__(self) -> None:
-        """Check what a person may have mistyped."""
+        """Check what may have been mistyped."""
         check_range("jobs", self.jobs, 1, MOST)
         check_range("threads", self.threads, 1, MOST)
         parse_url(self.storage)
-        check_keep(self.keep)
+        if self.keep is not None:
+            check_keep(self.keep)
         if not self.checkpoint_seconds >= 0:
             raise UsageError("--checkpoint-every must be 0 or more seconds")
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the running trials' checkpoints: beside an SQLite file, else results/."""
+        """The folder for checkpoints: beside an SQLite file, else in results/."""
         return folder_beside(self.storage) / "checkpoints"
 
 
@@ -71,14 +73,15 @@ class Search:
     """The goal to find the best configuration of a space.
 
     Attributes:
-        space: its name or file.
-        target: finished trials asked for.
-        sampler: of new trials, one of `SAMPLERS`.
+        space: name or file of the space.
+        target: number of finished trials to reach.
+        sampler: how new trials are sampled, one of `SAMPLERS`.
         pruning: when trials are pruned.
-        replay: recording whose curves stand in for training, None to train.
-        points: of a grid or of an earlier study, see `point_of`; None where all trials count.
-        stop_after: end when so many finished trials in a row brought no gain beyond noise, see
-            `study.run.gain`; 0 for no such end.
+        replay: recording to follow instead of training, None to train.
+        points: the points of a grid or an earlier study, see `point_of`, which alone count; None
+            where all trials count.
+        stop_after: stop after this many finished trials in a row without a gain beyond noise, see
+            `study.run.gain`; 0 never stops early.
     """
 
     space: str
@@ -91,17 +94,17 @@ class Search:
 
     @property
     def only_queued(self) -> bool:
-        """Whether all trials are queued beforehand, none sampled."""
+        """Whether all trials are queued beforehand and none is sampled."""
         return self.sampler == "grid" or self.points is not None
 
     def accepts(self, trial: FrozenTrial) -> bool:
-        """Whether the trial counts towards the goal; of a grid its points do."""
+        """Whether the trial counts towards the goal."""
         fixed = trial.system_attrs.get("fixed_params", trial.params)
         return self.points is None or point_of(fixed) in self.points
 
 
 def point_of(parameters: Mapping[str, Any]) -> str:
-    """Return parameters as one text, equal for equal ones."""
+    """Return parameters as text that is equal for equal parameters."""
     return json.dumps(dict(parameters), sort_keys=True)
 
 
@@ -110,15 +113,15 @@ class PlannedRuns:
     """The goal to train and test configurations that are fixed beforehand.
 
     Attributes:
-        keys: of the runs asked for, see `study.run.planned_runs.PlannedRun`.
+        keys: keys of the planned runs, see `study.run.planned_runs.PlannedRun`.
         reason: why the test part is read.
-        space: file that defines own networks, None where there are none.
+        space: file that defines the user's own networks, None if there are none.
     """
 
     keys: frozenset[tuple[str, int]]
     reason: str
     space: str | None = None
-    sampler = "random"  # never asked
+    sampler = "random"  # never used
     pruning = PruningPolicy(pruner="none")
     only_queued = True
     replay = None
@@ -126,7 +129,7 @@ class PlannedRuns:
 
     @property
     def target(self) -> int:
-        """Finished trials asked for."""
+        """The number of finished trials to reach."""
         return len(self.keys)
 
     def accepts(self, trial: FrozenTrial) -> bool:
@@ -139,11 +142,11 @@ class Task:
     """What a worker needs to know to join a study.
 
     Attributes:
-        machine: with no "auto" left.
-        study: name.
-        identity: of the study.
-        goal: what is asked for.
-        deadline: `time.monotonic()` of this machine after which no trial begins, None for no end.
+        machine: where and how it runs, with no "auto" left.
+        study: name of the study.
+        identity: the study's identity.
+        goal: what to reach.
+        deadline: no trial starts after this `time.monotonic()` of this machine; None for no limit.
     """
 
     machine: Machine
@@ -154,7 +157,7 @@ class Task:
 
 
 def check_range(option: str, value: float | None, least: float, most: float = float("inf")) -> None:
-    """Refuse a number out of its range; None passes.
+    """Refuse a number that is out of range; None is accepted.
 
     Raises:
         UsageError: names the option.

@@ -1,4 +1,4 @@
-"""One Optuna trial = one `TrainConfig` = one training run; the only caller of `ecg.training`."""
+"""One Optuna trial = one `TrainConfig` = one training run; the only caller of the trainer."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.notes import trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
-from study.storage.weights import KEPT_ATTRIBUTE, is_kept
+from study.storage.weights import KEEP, KEPT_ATTRIBUTE, is_kept
 from study.trials.kept_files import count_by_record, predictions_file, weights_file
 from study.trials.messages import Emit, Progress
 from study.trials.provenance import describe_device, versions
@@ -58,16 +58,16 @@ CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bench:
-    """All that the trials of one process share.
+    """What the trials of one process share.
 
     Attributes:
         task: what the process works on.
-        emit: where news go.
-        space: what is searched; None for planned runs.
+        emit: takes the news.
+        space: the space that is searched; None for planned runs.
         data: training and validation parts on the device; None for a replay.
         test: the test part, for planned runs; a search never has it.
-        recording: curves that stand in for training, None to train.
-        redraw: returns `data` and `test` of a repeat, where every repeat draws its own split.
+        recording: curves to follow instead of training, None to train.
+        redraw: returns `data` and `test` of a repeat, where every repeat has its own split.
     """
 
     task: Task
@@ -79,7 +79,7 @@ class Bench:
     redraw: Callable[[int], tuple[TrainingData, Part | None]] | None = None
 
     def of_repeat(self, repeat: int) -> "Bench":
-        """Return this with the data of a repeat of a planned run."""
+        """Return this bench with the data for a repeat of a planned run."""
         if self.redraw is None:
             return self
         data, test = self.redraw(repeat)
@@ -87,27 +87,27 @@ class Bench:
 
     @property
     def identity(self) -> Identity:
-        """What the study is."""
+        """The identity of the study."""
         return self.task.identity
 
     @property
     def precision(self) -> str:
-        """In which the trainings compute."""
+        """The precision of the trainings."""
         return self.task.machine.precision
 
 
 def configure(space: Space, params: dict[str, Any], budget: Budget, seed: int) -> TrainConfig:
-    """Turn a trial's parameters into the whole configuration of its training run.
+    """Turn a trial's parameters into the full configuration of its training run.
 
-    The seed of the run is derived from the study's seed and the configuration, so it does not
-    depend on which worker runs the trial, nor when.
+    The seed of the run is derived from the study's seed and the configuration. It does not depend
+    on which worker runs the trial, or when.
     """
     config = space.configure(params).within(budget).replace(seed=0)
     return config.replace(seed=derive_seed("training", seed, config.digest) % 2**31)
 
 
 def repeat_of(config: TrainConfig, seed: int, repeat: int) -> TrainConfig:
-    """Return a configuration of `configure` with the seed of another repeat; 0 is the first."""
+    """Return a configuration from `configure` with the seed of a repeat; 0 is the first."""
     if repeat == 0:
         return config
     digest = config.replace(seed=0).digest
@@ -115,7 +115,7 @@ def repeat_of(config: TrainConfig, seed: int, repeat: int) -> TrainConfig:
 
 
 def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
-    """Train the configuration of a trial and store everything about it.
+    """Train the configuration of a trial and store what was found.
 
     Returns:
         The objective at the epoch of the best validation loss, or None for a pruned trial.
@@ -127,6 +127,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
     objective = bench.identity.objective
     checkpoint = _checkpoint(config, bench)
     curve = MonitoredCurve(trial, objective, bench.task.goal.pruning, config.max_epochs)
+    most = bench.identity.repeats * config.max_epochs
 
     def on_epoch(epoch: Epoch) -> bool:
         with interrupts_held():
@@ -136,16 +137,15 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
                     trial=trial.number,
                     state="running",
                     epoch=epoch.number,
-                    max_epochs=bench.identity.repeats * config.max_epochs,
+                    max_epochs=most,
                     value=curve.values[epoch.best_epoch - 1],
                     resumed=checkpoint.resumed,
                 )
             )
         return prune
 
-    most = bench.identity.repeats * config.max_epochs
-    said = say_parameters(trial.params) if trial.params else ""
-    bench.emit(Progress(trial.number, "running", max_epochs=most, message=said))
+    parameters = say_parameters(trial.params) if trial.params else ""
+    bench.emit(Progress(trial.number, "running", max_epochs=most, message=parameters))
     result, value = _train(trial, config, bench, on_epoch, checkpoint)
     if result.stop_reason == "pruned":
         return None
@@ -154,7 +154,7 @@ def run_trial(trial: optuna.Trial, bench: Bench) -> float | None:
 
 
 def _configure(trial: optuna.Trial, bench: Bench) -> TrainConfig:
-    """Return the configuration of a planned run, or sample one."""
+    """Return the configuration of a planned run, or sample one of a search."""
     if bench.space is None:
         return TrainConfig.from_fields(trial.user_attrs[PLANNED]["fields"])
     params = bench.space.suggest(trial)
@@ -168,7 +168,7 @@ def _train(
     on_epoch: OnEpoch,
     checkpoint: Checkpoint,
 ) -> tuple[TrainResult, float]:
-    """Train the configuration, or follow a curve that is known, and store what was found.
+    """Train the configuration, or follow its curve if that is known, and store what was found.
 
     Returns:
         The training with the first seed, and the objective, over all seeds.
@@ -199,14 +199,14 @@ def _train(
         again, more = _train_again(trial, config, bench, len(result.epochs))
         checkpoints += more
         found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
-        # Small beside the training: one more pass over the validation part, one transaction.
+        # This costs little beside the training: one pass over the validation part.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
         if _keeps_weights(trial, found["validation"][objective], bench):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)
     _keep(trial, result, found, bench, files)
-    for each in checkpoints:  # kept until all seeds are trained: an interrupted trial goes on
+    for each in checkpoints:  # kept until all seeds are trained, so that the trial can resume
         each.remove()
     return result, found["validation"][objective]
 
@@ -214,13 +214,13 @@ def _train(
 def _train_again(
     trial: optuna.Trial, config: TrainConfig, bench: Bench, epochs: int
 ) -> tuple[list[TrainResult], list[Checkpoint]]:
-    """Train the configuration with the study's other seeds; none of these is pruned.
+    """Train the configuration with the study's other seeds; none of these runs is pruned.
 
     Args:
-        trial: of the configuration.
-        config: with the first seed.
-        bench: of this process.
-        epochs: trained with the first seed.
+        trial: the trial of the configuration.
+        config: the configuration with the first seed.
+        bench: what the trials of this process share.
+        epochs: number of epochs trained with the first seed.
     """
     assert bench.data is not None
     repeats = bench.identity.repeats
@@ -244,10 +244,10 @@ def _train_again(
 
 
 def _keeps_weights(trial: optuna.Trial, value: float, bench: Bench) -> bool:
-    """Whether the trial is among those that keep their weights, as it stands now."""
+    """Whether the trial is at this moment among those that keep their weights."""
     complete = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return is_kept(
-        bench.task.machine.keep,
+        bench.task.machine.keep or KEEP[0],
         value,
         (other.value for other in complete if other.value is not None),
         is_baseline=bool(trial.user_attrs.get("baseline")),
@@ -262,10 +262,10 @@ def _keep(
     files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Store what a training run found: attributes, files by name, and a note."""
-    means = {
+    settings = {
         name: getattr(bench.identity, name) for name in ("source", "budget", "device", "precision")
     }
-    facts = {**found, **means, "config": result.config.to_fields()}
+    facts = {**found, **settings, "config": result.config.to_fields()}
     note = trial_note(facts, trial.params, bench.identity.objective)
     folder = bench.task.machine.checkpoints.parent / FOLDER
     entries, written = keep_files(trial, files, folder)
@@ -280,10 +280,10 @@ def _keep(
 def _known_curve(
     trial: optuna.Trial, config: TrainConfig, bench: Bench
 ) -> tuple[RecordedTrial, list[dict[str, Any]]] | None:
-    """Return the curve this configuration would have and its repeats, where it is not trained.
+    """Return the curve and the repeats of a configuration that need not be trained, else None.
 
-    That is a replay, and a search that samples a configuration a second time: its seed is
-    derived from the configuration, so its training would be the same again.
+    This holds in a replay, and for a configuration that a search samples again: the seed is
+    derived from the configuration, so training would give the same result.
     """
     if bench.space is None:
         return None
@@ -298,7 +298,7 @@ def _known_curve(
 
 
 def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
-    """Return the checkpoint of this configuration in this study, whichever trial runs it."""
+    """Return the checkpoint of a configuration in this study, whichever trial runs it."""
     key = json.dumps([asdict(bench.identity), config.to_fields(), bench.precision], sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     machine = bench.task.machine
@@ -307,7 +307,7 @@ def _checkpoint(config: TrainConfig, bench: Bench) -> Checkpoint:
 
 
 def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
-    """Return what is known of a trial before it is trained."""
+    """Return the attributes of a trial that are known before its training."""
     return {
         "config": config.to_fields(),
         "seed": config.seed,
@@ -325,8 +325,8 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
 
 def describe_result(result: TrainResult) -> dict[str, Any]:
     """Return what a training run found, as attributes of its trial."""
-    figures = [epoch.scores for epoch in result.epochs]
-    curves: dict[str, Any] = {name: [round(f[name], 6) for f in figures] for name in CURVES}
+    each = [epoch.scores for epoch in result.epochs]
+    curves: dict[str, Any] = {name: [round(of[name], 6) for of in each] for name in CURVES}
     curves["confusion"] = [epoch.confusion for epoch in result.epochs]
     curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
     curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]
@@ -348,7 +348,7 @@ def describe_result(result: TrainResult) -> dict[str, Any]:
 
 
 def describe_repeat(result: TrainResult) -> dict[str, Any]:
-    """Return what is kept of the training with one of several seeds."""
+    """Return what a trial keeps of its training with one of several seeds."""
     return {
         "seed": result.config.seed,
         "validation": result.best.scores,
@@ -360,10 +360,10 @@ def describe_repeat(result: TrainResult) -> dict[str, Any]:
 
 
 def describe_repeats(repeats: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the attributes of a trial that was trained with several seeds; none for one.
+    """Return the attributes of a trial that was trained with several seeds; none for one seed.
 
-    The validation scores are means over the seeds. Curves, confusion matrix and weights stay
-    those of the first seed.
+    The validation scores are means over the seeds. Curves, confusion matrix and weights are those
+    of the first seed.
     """
     if len(repeats) < 2:
         return {}
@@ -376,7 +376,7 @@ def describe_repeats(repeats: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def describe_test(result: TrainResult, bench: Bench) -> dict[str, Any]:
-    """Measure the best weights on the test part; the reading itself is put on record."""
+    """Measure the best weights on the test part, and note when and why it was read."""
     assert bench.test is not None
     assert isinstance(bench.task.goal, PlannedRuns)
     confusion = measure(result.config, result.weights, bench.test, bench.precision)

@@ -1,10 +1,10 @@
 "use strict";
 
 const INK = "#222222"; // drawn in the colour of the text
-const NARROW = 620; // pixels, below which plots side by side go below one another
-const PANEL = 230; // pixels that each of them then is high
+const NARROW = 620; // pixels; on a narrower page plots side by side are stacked
+const PANEL = 230; // height of a stacked plot in pixels
 
-// Colours of the page, so that figures follow the light or dark scheme of the reader.
+// Use the page's colours, so that plots follow the reader's light or dark scheme.
 function themed(figure) {
   const css = getComputedStyle(document.documentElement);
   const text = css.getPropertyValue("--text").trim();
@@ -23,12 +23,14 @@ function themed(figure) {
   return { data, layout };
 }
 
-// Small plots side by side cannot be read on a phone: set each on a row.
-function stack(data, layout) {
+// Small plots side by side are unreadable on a phone: give each a row.
+function stack(data, layout, width) {
   const columns = layout.meta?.columns || 1;
-  const named = data.filter((trace) => trace.name && trace.showlegend !== false).length;
-  const legend = named > 1 ? 22 * Math.ceil(named / 2) : 0;
-  layout.legend = { ...layout.legend, font: { size: 11 }, entrywidth: 90 };
+  const named = data.filter((trace) => trace.name && trace.showlegend !== false);
+  const longest = Math.max(0, ...named.map((trace) => trace.name.length));
+  const perRow = Math.max(1, Math.floor((width - 80) / (45 + 6.5 * longest)));
+  const legend = named.length > 1 ? 20 * Math.ceil(named.length / perRow) : 0;
+  layout.legend = { ...layout.legend, font: { size: 11 } };
   if (columns < 2) {
     layout.height += legend;
     return;
@@ -66,7 +68,7 @@ const config = { responsive: true, displaylogo: false, displayModeBar: false };
 async function draw(id) {
   const place = document.getElementById(id);
   const { data, layout } = themed(figures[id]);
-  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout);
+  if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout, place.clientWidth);
   place.style.height = `${layout.height}px`;
   await Plotly.react(place, data, layout, config);
   place.dataset.drawn = "yes";
@@ -74,7 +76,7 @@ async function draw(id) {
 
 async function drawAll() {
   for (const id of Object.keys(figures)) {
-    // What is folded has no width yet; it is drawn when it is opened.
+    // A folded plot has no width yet; it is drawn when it is opened.
     if (document.getElementById(id).closest("details:not([open])")) continue;
     await draw(id);
     await new Promise((done) => setTimeout(done)); // let the page answer in between
@@ -100,7 +102,7 @@ function cellValue(row, column) {
 }
 
 function compare(a, b) {
-  // What is missing comes last, whichever way the rest is sorted.
+  // Missing values are sorted last in `sortBy`.
   if (typeof a === "number" && typeof b === "number") return a - b;
   return String(a).localeCompare(String(b));
 }

@@ -23,26 +23,26 @@ OTHER = next(row for row in configurations() if not row.is_baseline)
 
 def test_a_row_has_one_complete_run_per_seed() -> None:
     # Rule: runs that failed do not count, and of two runs of one seed the later one does.
-    records = fake_runs([(BASE, 0), (BASE, 1), (BASE, 1), (OTHER, 0)])
-    records.loc[0, "state"] = "fail"
-    found = runs_of_rows(records, [BASE, OTHER])
+    trials = fake_runs([(BASE, 0), (BASE, 1), (BASE, 1), (OTHER, 0)])
+    trials.loc[0, "state"] = "fail"
+    found = runs_of_rows(trials, [BASE, OTHER])
     assert list(found[BASE.label]["number"]) == [2]
     assert list(found[OTHER.label].index) == [0]
 
 
 def test_classes_are_means_over_seeds() -> None:
-    records = fake_runs([(BASE, 0), (BASE, 1)])
-    figure = per_class_of_rows(records)
-    recall = np.mean([per_class(m)["recall"] for m in records["test_confusion"]], axis=0)
+    trials = fake_runs([(BASE, 0), (BASE, 1)])
+    figure = per_class_of_rows(trials)
+    recall = np.mean([per_class(m)["recall"] for m in trials["test_confusion"]], axis=0)
     assert [trace.x[0] for trace in figure.data[:5]] == pytest.approx(list(recall))
     assert {trace.y for trace in figure.data} == {(BASE.label,)}
 
 
 def test_differences_are_of_shared_seeds_only() -> None:
     # Rule: seed 2 of the other row has no partner, so its score does not count.
-    records = fake_runs([(BASE, 0), (BASE, 1), (OTHER, 0), (OTHER, 1), (OTHER, 2)])
-    scores = records["test_f1_macro"]
-    figure = differences_from_baseline(records)
+    trials = fake_runs([(BASE, 0), (BASE, 1), (OTHER, 0), (OTHER, 1), (OTHER, 2)])
+    scores = trials["test_f1_macro"]
+    figure = differences_from_baseline(trials)
     assert figure.data[0].x == pytest.approx(((scores[2] + scores[3] - scores[0] - scores[1]) / 2,))
     assert figure.data[0].y == (f"{OTHER.label} (n=2)",)
     assert figure.data[0].error_x.array[0] > 0
@@ -83,5 +83,5 @@ def test_splits_are_joined_row_by_row() -> None:
 
 @pytest.mark.parametrize("draw", [per_class_of_rows, differences_from_baseline])
 def test_reduced_budgets_are_marked(draw: Any) -> None:
-    records: pd.DataFrame = fake_runs([(BASE, 0), (OTHER, 0)], budget="quick")
-    assert "reduced budget 'quick'" in draw(records).layout.title.text
+    trials: pd.DataFrame = fake_runs([(BASE, 0), (OTHER, 0)], budget="quick")
+    assert "reduced budget 'quick'" in draw(trials).layout.title.text

@@ -1,4 +1,4 @@
-"""Nothing dressed up: no output sets anything but the full protocol beside published scores."""
+"""No output sets anything but the full protocol beside published scores."""
 
 import json
 from collections.abc import Callable
@@ -56,10 +56,10 @@ def names(figure: Any) -> set[str]:
 def test_published_scores_are_left_out_beside_anything_else(
     sqlite_url: str, changes: dict[str, Any], space: str
 ) -> None:
-    records = study_trials(tables_study(sqlite_url, space=space, **changes))
-    drawn = published_table(records, TABLES["table2"])
+    trials = study_trials(tables_study(sqlite_url, space=space, **changes))
+    drawn = published_table(trials, TABLES["table2"])
     assert names(drawn) == {"ours, 95% interval"}
-    assert "not comparable with published figures" in drawn.layout.title.text
+    assert "not comparable with published scores" in drawn.layout.title.text
     assert "0.9201" not in json.dumps(drawn.to_plotly_json(), default=list)
 
 
@@ -74,10 +74,10 @@ def test_published_scores_stand_beside_the_full_protocol(sqlite_url: str) -> Non
 def test_a_configuration_that_differs_in_a_field_of_no_table_matches_no_row(
     sqlite_url: str,
 ) -> None:
-    records = study_trials(tables_study(sqlite_url, space="confirm:s"))
-    records["config"] = [{**config, "batch_size": 256} for config in records["config"]]
+    trials = study_trials(tables_study(sqlite_url, space="confirm:s"))
+    trials["config"] = [{**config, "batch_size": 256} for config in trials["config"]]
     with pytest.raises(NothingToDrawError):
-        published_table(records, TABLES["table2"])
+        published_table(trials, TABLES["table2"])
 
 
 def test_a_smoke_study_of_simulated_beats_is_reported_with_the_caution(
@@ -104,12 +104,12 @@ def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
 ) -> None:
     study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(IDENTITY))
-    records = load_trials(sqlite_url, study.study_name)
+    trials = load_trials(sqlite_url, study.study_name)
     for plot in PLOTS:
-        assert MARK in plot.draw(records).layout.title.text, plot.name
+        assert MARK in plot.draw(trials).layout.title.text, plot.name
     sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
-    assert sentence in render_report([records]).replace("&#x27;", "'")
-    assert "imulated beats, reduced budget 'smoke'" in describe_study(records).replace("\\", "")
+    assert sentence in render_report([trials]).replace("&#x27;", "'")
+    assert "imulated beats, reduced budget 'smoke'" in describe_study(trials).replace("\\", "")
     assert sentence in typed("show", study.study_name, "--storage", sqlite_url).out
 
 
@@ -125,5 +125,5 @@ def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(sqlite_url: s
     assert differences_from_protocol(asdict(FULL)) == []
     study = fill(sqlite_url, trials=40)
     study.set_user_attr("identity", asdict(FULL))
-    records = study_trials(study)
-    assert all(plot.draw(records).layout.title.text is None for plot in PLOTS)
+    trials = study_trials(study)
+    assert all(plot.draw(trials).layout.title.text is None for plot in PLOTS)

@@ -1,4 +1,4 @@
-"""A choice of None is a value like others; a parameter that a trial does not have is none."""
+"""A choice of None is a value like any other; a parameter that a trial lacks is not a value."""
 
 from pathlib import Path
 
@@ -61,12 +61,12 @@ def test_none_is_counted_in_importances(decisive: str) -> None:
 
 
 def test_none_is_drawn(decisive: str) -> None:
-    records = load_trials(decisive, "none")
-    with_none = int((records["param_scheduler_factor"] == "none").sum())
+    trials = load_trials(decisive, "none")
+    with_none = int((trials["param_scheduler_factor"] == "none").sum())
     assert with_none == 12
-    assert records["param_scheduler_factor"].isna().sum() == 6
-    drawn = slices(records)
-    axis = list(records.filter(like="param_").columns).index("param_scheduler_factor")
+    assert trials["param_scheduler_factor"].isna().sum() == 6
+    drawn = slices(trials)
+    axis = list(trials.filter(like="param_").columns).index("param_scheduler_factor")
     points = [
         x for trace in drawn.data if trace.xaxis == ("x" if axis == 0 else f"x{axis + 1}")
         for x in trace.x
@@ -74,7 +74,7 @@ def test_none_is_drawn(decisive: str) -> None:
     assert points.count("none") == with_none
     assert len(points) == 30  # nothing of the trials without the parameter
     assert drawn.layout["xaxis" if axis == 0 else f"xaxis{axis + 1}"].type == "category"
-    texts = [note.text for note in parallel_coordinates(records).layout.annotations]
+    texts = [note.text for note in parallel_coordinates(trials).layout.annotations]
     assert {"none", "not used"} <= {*texts}
 
 

@@ -60,18 +60,19 @@ def test_what_was_typed_is_started(free: list[int], device: torch.device) -> Non
 
 
 def test_fewer_than_typed_are_started_and_it_is_said(free: list[int]) -> None:
-    assert count(8, trials=3) == (3, "--jobs 8: starting 3, as 3 trials are left")
-    assert count(8, trials=1) == (1, "--jobs 8: starting 1, as one trial is left")
+    assert count(8, trials=3) == (3, "--jobs 8: starting 3, because only 3 trials are left")
+    assert count(8, trials=1) == (1, "--jobs 8: starting 1, because only one trial is left")
     free[0] = 7 * GIB
     jobs, said = count(8, CUDA)
     assert jobs == 3
     assert said == (
-        "--jobs 8: starting 3, as 7.0 of 80.0 GiB are free on cuda:0 and a worker may take 2"
+        "--jobs 8: starting 3, because 7.0 of 80.0 GiB are free on cuda:0 and a worker may need 2 "
+        "GiB"
     )
     free[0] = 3 * capacity.CPU_BYTES
     jobs, said = count(8)
     assert jobs == 3
-    assert "GiB of memory are free and a worker may take" in said
+    assert "GiB of memory are free and a worker may need" in said
 
 
 def test_a_full_gpu_is_refused_with_what_to_do(free: list[int]) -> None:

@@ -75,7 +75,7 @@ def test_export_and_import_are_inverse(
     # trial that came in holds what the trained one holds.
     taken = typed("import-results", exported, "--storage", sqlite_url)
     assert (taken.code, taken.err) == (0, "")
-    assert taken.out == f"new study '{NAME}': 4 runs taken from {exported}\n"
+    assert taken.out == f"new study '{NAME}': imported 4 runs from {exported}\n"
     typed("export-results", "--storage", sqlite_url, "--output", tmp_path / "again")
     assert contents(tmp_path / "again" / NAME / "results.csv") == contents(exported)
     assert set(contents(exported)) == {"results.csv", "curves.jsonl"}
@@ -120,11 +120,11 @@ def test_a_study_goes_on_from_imported_runs(
 
 def test_nothing_is_taken_twice(typed: Command, exported: Path, sqlite_url: str) -> None:
     # Rule: a run that is complete in the study is counted and left as it is.
-    for expected in ("4 runs taken", "0 runs taken"):
+    for expected in ("imported 4 runs", "imported 0 runs"):
         again = typed("import-results", exported, exported, "--storage", sqlite_url)
         assert again.code == 0
         assert expected in again.out
-    assert "4 already complete in the study" in again.out
+    assert "skipped 4: already complete in the study" in again.out
     assert count_states(load_study(open_storage(sqlite_url), NAME)) == {"complete": 4}
 
 
@@ -136,7 +136,7 @@ def test_a_queued_run_is_not_trained_beside_the_imported_one(
     typed("import-results", exported, "--storage", sqlite_url)
     study = load_study(open_storage(sqlite_url), NAME)
     assert count_states(study) == {"complete": 4, "fail": 1}
-    assert "none failed" in typed("retry", NAME, "--storage", sqlite_url).out
+    assert "no failed trials" in typed("retry", NAME, "--storage", sqlite_url).out
     more = typed("run", *options(small_table, sqlite_url), "--seeds", 2)
     assert "4 planned runs (configuration x seed), 0 newly queued" in more.out
     assert "all 4 are finished already" in more.out
@@ -173,8 +173,8 @@ def test_an_import_that_died_is_finished_by_the_same_command(
         patch.setattr(optuna.Study, "add_trial", dying)
         assert typed("import-results", exported, "--storage", sqlite_url).code == 130
     again = typed("import-results", exported, "--storage", sqlite_url)
-    assert "2 runs taken" in again.out
-    assert "2 already complete" in again.out
+    assert "imported 2 runs" in again.out
+    assert "skipped 2: already complete" in again.out
 
 
 def test_results_without_curves_say_what_is_missing(
@@ -184,7 +184,7 @@ def test_results_without_curves_say_what_is_missing(
     exported.with_name("curves.jsonl").unlink()
     taken = typed("import-results", exported, "--storage", sqlite_url)
     assert taken.code == 0
-    assert f"4 without learning curves: {exported.with_name('curves.jsonl')}" in taken.out
+    assert f"4 without learning curves, which {exported.with_name('curves.jsonl')}" in taken.out
     assert "curves" not in load_trials(sqlite_url, NAME)
     for words in (("show", NAME), ("report", NAME, "-o", tmp_path / "report.html")):
         assert typed(*words, "--storage", sqlite_url).code == 0
@@ -226,18 +226,18 @@ def curves_of_another_precision(path: Path) -> None:
 
 
 BAD = {
-    "another protocol": (lambda p: change(p, "protocol", "1"), "holds runs of protocol 1, and"),
-    "an unknown precision": (lambda p: change(p, "precision", "fp8"), "precision is 'fp8', and"),
+    "another protocol": (lambda p: change(p, "protocol", "1"), "has runs of protocol 1, and"),
+    "an unknown precision": (lambda p: change(p, "precision", "fp8"), "precision is 'fp8'. Only"),
     "two precisions": (lambda p: change(p, "precision", "bf16", 0), "mixes precisions: bf16, fp32"),
-    "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge', and only"),
-    "another budget": (lambda p: alone(p, "budget", "quick"), "not those that the study would"),
-    "another study seed": (lambda p: alone(p, "study_seed", "5"), "not those that the study"),
-    "an edited seed": (lambda p: change(p, "seed", "5", 0), "not those that the study would train"),
+    "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge'. Only these"),
+    "another budget": (lambda p: alone(p, "budget", "quick"), "would not train this run"),
+    "another study seed": (lambda p: alone(p, "study_seed", "5"), "would not train this run"),
+    "an edited seed": (lambda p: change(p, "seed", "5", 0), "the seed was changed"),
     "an edited score": (lambda p: change(p, "test_f1_macro", "0.99", 0), "one of them was changed"),
     "an edited network": (lambda p: change(p, "config_model", "mlp", 0), "unknown model 'mlp'"),
     "an edited epoch": (lambda p: change(p, "last_epoch", "9", 0), "last_epoch differs from what"),
     "no time": (lambda p: change(p, "seconds", "", 0), "complete but has no seconds"),
-    "a confirmation": (lambda p: change(p, "space", "confirm:x"), "space is 'confirm:x', and only"),
+    "a confirmation": (lambda p: change(p, "space", "confirm:x"), "space is 'confirm:x'. Only"),
     "a newer format": (lambda p: change(p, "format", "3"), "newer version .* Update the project"),
     "a cut file": (lambda p: p.write_bytes(p.read_bytes()[:-300]), "values for|not CSV"),
     "no file": (Path.unlink, "cannot read the results"),

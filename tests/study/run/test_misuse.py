@@ -141,7 +141,7 @@ def test_a_study_deleted_in_mid_trial_ends(
         ended = run()
     assert ended.code == 1
     assert ended.err == (
-        "error: the study 's' was deleted while it ran; the same command begins it anew\n"
+        "error: the study 's' was deleted while it ran. Run the same command to start it again.\n"
     )
     others = load_study(open_storage(sqlite_url), "other").trials
     assert [trial.state for trial in others] == [TrialState.COMPLETE] * 2

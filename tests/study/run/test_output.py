@@ -33,7 +33,7 @@ def test_a_study_outlives_the_reader_of_its_output(sqlite_url: str, jobs: int) -
     process.stdout.close()
     errors = process.stderr.read()
     assert process.wait(60) == 0
-    assert errors.count("warning: the output cannot be written (Broken pipe)") == 1
+    assert errors.count("warning: cannot write to standard output (Broken pipe)") == 1
     assert len(errors.splitlines()) <= 2
     storage = open_storage(sqlite_url)
     finished = count_states(load_study(storage, "s"))
@@ -50,7 +50,7 @@ def test_a_study_outlives_the_disk_of_its_log(sqlite_url: str, jobs: int) -> Non
     assert process.stderr is not None
     errors = process.stderr.read()
     assert process.wait(60) == 0
-    assert errors.count("warning: the output cannot be written (No space left on device)") == 1
+    assert errors.count("warning: cannot write to standard output (No space left on device)") == 1
     storage = open_storage(sqlite_url)
     finished = count_states(load_study(storage, "s"))
     storage.engine.dispose()

@@ -53,7 +53,7 @@ def test_every_seed_can_draw_its_own_split(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--resplit",), "it is for the published tables"),
+        (("--resplit",), "Use --resplit with a published table"),
         (("--space", "table2", "--resplit", "--split", "inter-patient"), "Use --split intra-pat"),
         (("--space", "table2", "--split", "intra-patient-resplit"), "--resplit to draw a split"),
     ],

@@ -86,7 +86,7 @@ def test_a_stopped_trial_goes_on_where_it_was(
         assert [trial.state for trial in run.trials()] == [TrialState.RUNNING]
     else:
         assert stopped.code == 130
-        assert "go on with the same command:\n  python -m study run --space" in stopped.out
+        assert "run the same command again:\n  python -m study run --space" in stopped.out
         assert "Traceback" not in stopped.err
         first, queued = run.trials()
         assert (first.state, queued.state) == (TrialState.FAIL, TrialState.WAITING)
@@ -142,7 +142,7 @@ def test_a_scheduler_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
     run = Run(tmp_path)
     stopped = run.stop(signal.SIGTERM)
     assert stopped.code == 130
-    assert "go on with the same command" in stopped.out
+    assert "run the same command again" in stopped.out
     assert [t.state for t in run.trials()] == [TrialState.FAIL, TrialState.WAITING]
     assert len(run.checkpoints()) == 1
 
@@ -153,7 +153,7 @@ def test_ctrl_c_ends_all_workers(tmp_path: Path) -> None:
     run = Run(tmp_path, trials=2, jobs=2)
     stopped = run.stop(signal.SIGINT, group=True)
     assert stopped.code == 130
-    assert "go on with the same command" in stopped.out
+    assert "run the same command again" in stopped.out
     assert stopped.err == ""
     assert len(run.trials(TrialState.WAITING)) == 2
     assert run.trials(TrialState.RUNNING) == []

@@ -102,7 +102,7 @@ FAIL = TrialState.FAIL
 
 
 @pytest.mark.parametrize(
-    ("outcome", "state", "stored", "is_queued_again", "stops"),
+    ("outcome", "state", "stored", "is_requeued", "stops"),
     [
         (0.5, "complete", TrialState.COMPLETE, False, False),
         (None, "pruned", TrialState.PRUNED, False, False),
@@ -119,13 +119,13 @@ def test_every_way_a_trial_can_end_is_decided(
     outcome: float | BaseException | None,
     state: str,
     stored: TrialState | None,
-    is_queued_again: bool,
+    is_requeued: bool,
     stops: bool,
 ) -> None:
     # Rule: what was not the trial's own fault is queued again; what would fail every other trial
     # too ends the worker.
     ending = decide(outcome, 3, optuna.create_study())
-    assert (ending.state, ending.stored, ending.is_queued_again) == (state, stored, is_queued_again)
+    assert (ending.state, ending.stored, ending.is_requeued) == (state, stored, is_requeued)
     assert (ending.stop is not None) == stops
     assert ending.value == (0.5 if state == "complete" else None)
 

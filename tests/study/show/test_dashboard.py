@@ -1,4 +1,4 @@
-"""Rules of the dashboard that need no browser: notes and figures follow the study."""
+"""Rules of the dashboard that need no browser: notes and plots follow the study."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ def study(sqlite_url: str) -> optuna.Study:
 
 @pytest.fixture
 def watched(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RDBStorage]:
-    """A storage that is kept fresh, as by an open dashboard, only quicker."""
+    """A storage that is kept up to date as by an open dashboard, only faster."""
     monkeypatch.setattr(dashboard, "REFRESH_SECONDS", 0.05)
     storage, ended = open_storage(sqlite_url), threading.Event()
     thread = threading.Thread(target=keep_fresh, args=(storage, ended))
@@ -46,21 +46,21 @@ def wait_for(rule: Callable[[], bool]) -> None:
         if rule():
             return
         time.sleep(0.05)
-    pytest.fail("it did not come to be within 20 s")
+    pytest.fail("still false after 20 s")
 
 
 def test_an_open_dashboard_follows_the_trials(study: optuna.Study, watched: RDBStorage) -> None:
-    # Rule: note and figures are of the trials as they stand, though nothing was started again.
+    # Rule: note and plots are of the current trials, without a restart.
     wait_for(lambda: "4 trials" in note(study))
     study.add_trial(fake_trial(4))
     wait_for(lambda: "5 trials" in note(study))
     wait_for(lambda: any(key.startswith("dashboard:plot_data:") for key in shown(study)))
 
 
-def test_a_deleted_study_does_not_end_the_following(
+def test_a_deleted_study_does_not_end_the_updates(
     study: optuna.Study, watched: RDBStorage, sqlite_url: str
 ) -> None:
-    # Rule: what goes wrong once is tried again; other studies are followed all the same.
+    # Rule: an update that fails is tried again; other studies are updated meanwhile.
     wait_for(lambda: "4 trials" in note(study))
     optuna.delete_study(study_name=study.study_name, storage=study._storage)
     other = fill(sqlite_url, name="other", trials=3)
@@ -72,7 +72,7 @@ def test_a_note_that_a_person_wrote_is_left_alone(study: optuna.Study) -> None:
 
     refresh(study)
     assert "4 trials" in note(study)
-    save_note(study, "remember: the lead was turned")
+    save_note(study, "remember: the lead was reversed")
     study.add_trial(fake_trial(4))
     refresh(study)
-    assert note(study) == "remember: the lead was turned"
+    assert note(study) == "remember: the lead was reversed"

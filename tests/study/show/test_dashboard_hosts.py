@@ -1,4 +1,4 @@
-"""Rules of whom the dashboard answers."""
+"""Rules about the requests that the dashboard answers."""
 
 import http.client
 import threading
@@ -34,7 +34,7 @@ def ask(port: int, method: str, path: str, **headers: str) -> int:
 
 
 def test_only_its_own_names_are_answered(port: int) -> None:
-    # Rule: by name or address of this machine; else 403, and nothing is deleted or renamed.
+    # Rule: a request must name this machine; otherwise 403, and nothing is deleted or renamed.
     for host in (
         "evil.example",
         f"evil.example:{port}",
@@ -67,6 +67,6 @@ def test_only_its_own_names_are_answered(port: int) -> None:
     ],
 )
 def test_hosts_as_browsers_name_them(named: str, host: str, answered: bool) -> None:
-    # Rule: the name it was bound to; all addresses where it listens on all, for those cannot be
-    # pointed elsewhere.
+    # Rule: the name that it is bound to; every address where it listens on all of them, because
+    # nobody can point an address elsewhere.
     assert is_ours(named, host) is answered

@@ -42,7 +42,7 @@ def dashboard(
     process.wait(timeout=30)
 
 
-def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard: str) -> None:
+def test_dashboard_shows_studies_notes_files_and_plots(page: Chrome, dashboard: str) -> None:
     page.get(f"{dashboard}dashboard")
     browser.wait_for(page, "document.body.innerText.includes('three')")
     page.get(f"{dashboard}dashboard/studies/1")
@@ -57,7 +57,7 @@ def test_dashboard_shows_studies_notes_files_and_figures(page: Chrome, dashboard
     page.get(f"{dashboard}dashboard/studies/1/note")
     browser.wait_for(page, "document.body.innerText.includes('maximising validation F1(M)')")
     assert browser.errors(page) == []
-    page.get("about:blank")  # the dashboard's page would go on asking a server that has ended
+    page.get("about:blank")  # the dashboard's page would keep asking a server that has stopped
 
 
 def open_report(page: Chrome, report: Path) -> None:
@@ -76,7 +76,7 @@ def report(sqlite_url: str, tmp_path: Path) -> Path:
     return path
 
 
-def test_report_draws_every_figure_and_runs_no_text(page: Chrome, report: Path) -> None:
+def test_report_draws_every_plot_and_runs_no_text(page: Chrome, report: Path) -> None:
     open_report(page, report)
     marks = page.execute_script(
         "return [...document.querySelectorAll('.figure > div')]"

@@ -1,4 +1,4 @@
-"""The report: what it tells, of studies in every state."""
+"""The report of studies in every state."""
 
 import html
 import re
@@ -17,7 +17,7 @@ from study.plots import PLOTS, NothingToDrawError, optimisation_history, publish
 from study.plots.style import BLUE, COLOURS, GREY, log_ticks
 from study.show.dashboard import describe_study, exposure
 from study.show.report import render_report
-from study.show.sentences import tell_caution
+from study.show.sentences import say_caution
 from study.storage.dashboard_speed import index_by_trial, spread
 from study.storage.trials_table import study_trials
 from tests.support.fake_results import fake_confusion
@@ -60,8 +60,8 @@ def test_no_name_adds_a_tag(sqlite_url: str) -> None:
     assert html.escape(name) in report
     assert Tags(report).found == Tags(render_report([plain])).found
     notes = [
-        MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(describe_study(records))
-        for records in (plain, named)
+        MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(describe_study(trials))
+        for trials in (plain, named)
     ]
     assert Tags(notes[1]).found == Tags(notes[0]).found
 
@@ -87,7 +87,7 @@ def test_study_of_another_tool_is_reported(sqlite_url: str) -> None:
 
 
 def test_report_answers_before_it_draws(sqlite_url: str) -> None:
-    # Rule: verdict, comparison, contents; then plots, each with what it shows and on how much.
+    # Rule: verdict, comparison, contents; then plots, each with a sentence and its basis.
     page = render_report([study_trials(fill(sqlite_url))])
     places = [
         page.index(text)
@@ -100,20 +100,19 @@ def test_report_answers_before_it_draws(sqlite_url: str) -> None:
 
 
 def test_what_the_objective_can_reach_is_said() -> None:
-    # Rule: where a class has no beat in validation, under the winner; Q limits no F1 of N, S, V.
+    # Rule: a class without a validation beat caps the objective; Q does not cap F1(N, S, V).
     best = pd.Series({"budget": "paper", "confusion": np.diag([90, 0, 5, 2, 0]).tolist()})
     for objective, said in {
         "f1_macro": "No S, Q beat in validation: F1(M) is at most 0.6000.",
         "f1_nsv": "No S, Q beat in validation: F1(N, S, V) is at most 0.6667.",
         "f1_weighted": "",
     }.items():
-        records = pd.DataFrame()
-        records.attrs["identity"] = {"objective": objective}
-        told = tell_caution(records, best)
-        assert told.endswith(said or "over fresh seeds.")
+        trials = pd.DataFrame()
+        trials.attrs["identity"] = {"objective": objective}
+        assert say_caution(trials, best).endswith(said or "python -m study confirm.")
     best["confusion"] = np.diag([90, 9, 5, 2, 0]).tolist()
-    records.attrs["identity"] = {"objective": "f1_nsv"}
-    assert "at most" not in tell_caution(records, best)
+    trials.attrs["identity"] = {"objective": "f1_nsv"}
+    assert "at most" not in say_caution(trials, best)
 
 
 def test_plots_that_need_more_trials_say_how_many(sqlite_url: str) -> None:
@@ -131,17 +130,17 @@ def test_nothing_is_counted_in_the_wrong_number(sqlite_url: str) -> None:
 
 
 def test_colour_is_the_strategy_in_every_plot(sqlite_url: str) -> None:
-    # Rule: one kind, one colour; the end of a trial is a shape; all have a contrast of 3:1.
-    records = study_trials(fill(sqlite_url))
+    # Rule: each kind has one colour, each end of a trial a shape, and contrasts are at least 3:1.
+    trials = study_trials(fill(sqlite_url))
     for plot in PLOTS:
         try:
-            figure = plot.draw(records)
+            figure = plot.draw(trials)
         except NothingToDrawError:
             continue
         for trace in figure.data:
             if str(trace.name).startswith("class weights"):
                 assert (trace.line.color or trace.marker.color) == BLUE, plot.name
-    symbols = {s for t in optimisation_history(records).data for s in t.marker.symbol or ()}
+    symbols = {s for t in optimisation_history(trials).data for s in t.marker.symbol or ()}
     assert symbols >= {"x", "diamond"}
     for colour in (*COLOURS, GREY):
         for page in ("#ffffff", "#17181a"):
@@ -173,7 +172,9 @@ def test_interval_of_a_difference_holds_it() -> None:
     assert low < 0 < high
 
 
-def test_bad_names_are_told(typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path) -> None:
+def test_bad_names_are_reported(
+    typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path
+) -> None:
     missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
     assert (missing.code, "there is no storage" in missing.err) == (2, True)
     fill(sqlite_url, "heartbeats")
@@ -183,7 +184,7 @@ def test_bad_names_are_told(typed: Callable[..., Typed], sqlite_url: str, tmp_pa
     assert done.code == 0
     assert (tmp_path / "r.html").stat().st_size < 20e6
     wrong = typed("plots", "heartbeats", "--storage", sqlite_url, "--format", "gif")
-    assert (wrong.code, "known: svg, png" in wrong.err) == (2, True)
+    assert (wrong.code, "Choose one of: svg, png" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize("opens", [(), ("--open",)])
@@ -193,16 +194,16 @@ def test_the_page_is_opened_on_demand(
     monkeypatch: pytest.MonkeyPatch,
     opens: tuple[str, ...],
 ) -> None:
-    # Rule: --open opens the address that is told, which is of this machine only.
+    # Rule: --open opens the printed address, which is of this machine only.
     fill(sqlite_url, trials=1)
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr("study.show.dashboard._Server.serve_forever", lambda _: None)
     ended = typed("dashboard", "--storage", sqlite_url, "--port", 0, *opens)
     assert ended.code == 0
-    told = re.findall(r"http://127\.0\.0\.1:\d+/", ended.out)
-    assert opened == (told if opens else [])
-    assert len(told) == 1
+    printed = re.findall(r"http://127\.0\.0\.1:\d+/", ended.out)
+    assert opened == (printed if opens else [])
+    assert len(printed) == 1
 
 
 def test_public_hosts_are_warned_about() -> None:

@@ -1,4 +1,4 @@
-"""Rules of what a report says of planned runs."""
+"""Rules of the sections of a report on planned runs."""
 
 import plotly.graph_objects as go
 
@@ -10,10 +10,10 @@ ALL = [(row, seed) for row in configurations() for seed in range(2)]
 
 
 class Places:
-    """Keeps titles and sentences of the figures it is handed."""
+    """Keeps titles and sentences of the figures that it is given."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with none."""
         self.says: dict[str, str] = {}
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
@@ -24,8 +24,8 @@ class Places:
 
 def test_all_runs_draw_every_table_and_miss_nothing() -> None:
     places = Places()
-    records = fake_runs(ALL)
-    sections = grid_sections(records, [records], places)
+    trials = fake_runs(ALL)
+    sections = grid_sections(trials, [trials], places)
     assert list(sections) == ["The published tables", "Classes and differences"]
     assert {table.title for table in TABLES.values()} < set(places.says)
     assert "no run yet" not in sections["The published tables"]
@@ -35,9 +35,9 @@ def test_all_runs_draw_every_table_and_miss_nothing() -> None:
 def test_a_row_without_a_run_is_named_with_its_time() -> None:
     # Rule: the estimate is the mean of the complete runs, times the rows that are missing.
     table = TABLES["table2"]
-    records = fake_runs([(table.rows[0], 0)])
-    records["seconds"] = 600.0
-    text = grid_sections(records, [records], Places())["The published tables"]
+    trials = fake_runs([(table.rows[0], 0)])
+    trials["seconds"] = 600.0
+    text = grid_sections(trials, [trials], Places())["The published tables"]
     absent = [row.label for row in table.rows[1:]]
     assert f"{table.title}: no run yet of {', '.join(absent)}." in text
     assert f"about {10 * len(absent)} min in one worker" in text
@@ -45,16 +45,16 @@ def test_a_row_without_a_run_is_named_with_its_time() -> None:
 
 
 def test_an_empty_study_promises_no_time() -> None:
-    records = fake_runs([])
-    text = grid_sections(records, [records], Places())["The published tables"]
+    trials = fake_runs([])
+    text = grid_sections(trials, [trials], Places())["The published tables"]
     assert text.count("no run yet of any row") == len(TABLES)
     assert "about" not in text
 
 
 def test_runs_of_a_reduced_budget_are_not_set_beside_published_ones() -> None:
     places = Places()
-    records = fake_runs(ALL, budget="quick")
-    grid_sections(records, [records], places)
+    trials = fake_runs(ALL, budget="quick")
+    grid_sections(trials, [trials], places)
     assert "NOT COMPARABLE" in places.says[TABLES["table1"].title]
 
 

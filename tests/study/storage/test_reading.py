@@ -105,7 +105,7 @@ def test_a_database_without_tables_has_no_study(url: str, typed: Callable[..., T
         sqlite3.connect(Path(url.removeprefix("sqlite:///"))).close()
         Path(url.removeprefix("sqlite:///")).touch()
     assert read_studies(url) == []
-    assert "no study yet" in typed("list", "--storage", url).out
+    assert "no studies yet" in typed("list", "--storage", url).out
     shown = typed("show", "any", "--storage", url)
     assert (shown.code, "begin one with" in shown.err) == (2, True)
     engine = sqlalchemy.create_engine(url)

@@ -89,7 +89,7 @@ def test_clean_removes_what_is_not_kept(
     assert set(files(sqlite_url, VALIDATION_PREDICTIONS)) == set(range(6))
     kept = [t.user_attrs["weights"] for t in load_study(open_storage(sqlite_url), NAME).trials]
     assert {n for n, one in enumerate(kept) if one} == expected
-    assert "weights kept of 3 of 6 complete trials" in typed("show", NAME, *common).out
+    assert "weights kept for 3 of 6 complete trials" in typed("show", NAME, *common).out
     # The next run keeps the best again: what is worse than them is not written.
     assert typed("run", *words, "--trials", 10, "--sampler", "random", *common).code == 0
     assert len(files(sqlite_url, WEIGHTS)) <= 3 + 2
