@@ -138,6 +138,7 @@ def test_the_page_of_plots_is_that_of_the_gallery() -> None:
     # After a change of a plot or of what is said about it, run `python docs/gallery.py`.
     gallery = runpy.run_path(str(REPOSITORY / "docs" / "gallery.py"))
     assert (REPOSITORY / "docs" / "plots.md").read_text("utf-8") == gallery["page"]()
+    assert {entry.part for entry in gallery["ENTRIES"]} == set(gallery["PARTS"])
     thumbnails = {path.stem: path for path in (REPOSITORY / "docs" / "plots").iterdir()}
     assert set(thumbnails) == {entry.name for entry in gallery["ENTRIES"]}
     assert sum(path.stat().st_size for path in thumbnails.values()) < 500_000
