@@ -8,6 +8,8 @@ from pathlib import Path
 import optuna
 import pytest
 
+from ecg.heartbeats import Heartbeats
+from ecg.sources.cache import write_prepared
 from search_spaces.tables import TABLES, configurations
 from study.cli import main
 from tests.support.postgres import new_database, running_server
@@ -49,6 +51,15 @@ def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `--data synthetic` be the toy heartbeats, which are there at once."""
     beats = toy_heartbeats(TOY_BEATS)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
+
+
+@pytest.fixture
+def beats_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heartbeats:
+    """Toy heartbeats that ECG_DATA leads to."""
+    beats, path = toy_heartbeats(TOY_BEATS), tmp_path / "beats.npz"
+    write_prepared(path, beats)
+    monkeypatch.setenv("ECG_DATA", str(path))
+    return beats
 
 
 @pytest.fixture
