@@ -1,4 +1,4 @@
-"""What is added to the dashboard's page, by style: optuna-dashboard has no other way in.
+"""Additions to the dashboard's page, made by a style sheet: optuna-dashboard offers no other way.
 
 Its list of studies has only their names, and its page of a study does not warn of a reduced budget.
 """
@@ -56,14 +56,15 @@ def with_style(app: Application, storage: RDBStorage) -> Application:
 
 
 def _rules(storage: RDBStorage) -> str:
-    """Return the style rules of all studies, none where the database cannot be read now."""
+    """Return the style rules of all studies, none if the database cannot be read now."""
     try:
         keys = {study.study_name: study_id(study) for study in own_studies(storage)}
         studies = read_studies(storage.url, LISTED)
     except (EcgError, *STORAGE_ERRORS) as error:
-        logger.warning("the list of studies does not say what they are: %s", error)
+        logger.warning("the list of studies lacks data, budget and scores: %s", error)
         return ""
-    return "".join(rules_of(study, keys[study.name]) for study in studies if study.name in keys)
+    known = [study for study in studies if study.is_ours and study.name in keys]
+    return "".join(rules_of(study, keys[study.name]) for study in known)
 
 
 def rules_of(study: StudyRows, key: int) -> str:
@@ -81,8 +82,8 @@ def rules_of(study: StudyRows, key: int) -> str:
         f"{identity.get('space')}, {identity.get('source')} {identity.get('split')}, "
         f"budget {identity.get('budget')}"
     )
-    found = f"{title}: {', '.join(scores)}" if scores else "no complete trial"
-    said = f"{what}\n{found}; {counted(len(study.rows), 'trial')}, {state_of(study)}"
+    found = f"{title}: {', '.join(scores)}; " if scores else ""
+    said = f"{what}\n{found}{counted(len(study.rows), 'trial')}, {state_of(study)}"
     link = f'main a[href$="/studies/{key}"]'
     rules = f"{link} .MuiTypography-subtitle1::after{{content:{_text(said)}}}"
     if caution := warn_of_limits(identity):

@@ -32,23 +32,25 @@ class FittingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what rich prints."""
-        table = Table(title=self.title, title_justify="left", caption=self.caption or None)
+        above = Text(self.title, style="table.title")
+        below = Text(self.caption, style="table.caption") if self.caption else None
+        table = Table(title=above, title_justify="left", caption=below)
         for title in self.columns:
             if title == self.wraps:
-                table.add_column(title, overflow="fold", min_width=LEAST)
+                table.add_column(Text(title), overflow="fold", min_width=LEAST)
             else:
-                table.add_column(title, no_wrap=True)
+                table.add_column(Text(title), no_wrap=True)
         for row in self.rows:
             table.add_row(*map(Text, row))
         if Measurement.get(console, options.update(width=1000), table).minimum <= options.max_width:
             yield table
             return
-        yield Text(self.title, style="table.title")
+        yield above
         for row in self.rows:
             first, *others = zip(self.columns, row, strict=True)
             yield Text(" ".join(filter(None, first)))
             yield from (
                 Padding(Text(f"{name} {cell}"), (0, 0, 0, 2), expand=False) for name, cell in others
             )
-        if self.caption:
-            yield Text(self.caption, style="table.caption")
+        if below:
+            yield below

@@ -29,7 +29,7 @@ def test_the_full_protocol_has_no_caution(sqlite_url: str) -> None:
     study = fill(sqlite_url, trials=0)
     study.set_user_attr("identity", asdict(replace(IDENTITY, source="mitdb", budget="paper")))
     (listed,) = said(rules_of(read_study(sqlite_url, "fake"), 1))
-    assert "no complete trial; 0 trials, empty" in listed
+    assert listed.endswith("budget paper\n0 trials, empty")
 
 
 def test_no_text_ends_its_rule(sqlite_url: str) -> None:
