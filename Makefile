@@ -21,7 +21,7 @@ lint: .venv/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck .ci/run examples/*.sh
+	$(BIN)/shellcheck .ci/run benchmarks/*.sh examples/*.sh
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec examples/compose.yaml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/kubernetes-validate --quiet examples/kubernetes.yaml

@@ -7,11 +7,11 @@
 # working tree with gpu/ in it, one piece after another; each can be run again:
 #   benchmarks/gpu_session.sh check    # CUDA tests: graphs against plain steps
 #   benchmarks/gpu_session.sh speed    # the yardstick, all networks; or in pieces, such as
-#                                            # speed --networks coupled --name training-cuda-coupled
+#                                      # speed --networks coupled --name training-cuda-coupled
 #   benchmarks/gpu_session.sh jobs     # trials at once, 1 to 16 processes
 #   MPS=1 benchmarks/gpu_session.sh jobs   # the same under NVIDIA's Multi-Process Service
 #   JOBS=8 benchmarks/gpu_session.sh tables   # paper budget, 10 seeds; continues each time;
-#                                                   # with MPS=1 where that was faster
+#                                             # with MPS=1 where that was faster
 # Reports, results, tables and the study are written to $OUT (default gpu/out).
 # To continue on another machine, put the study.db of $OUT into gpu/ before `tables`.
 set -euo pipefail

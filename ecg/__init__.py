@@ -1,6 +1,6 @@
 """Heartbeats, networks, training and scores: the domain, without any study.
 
-The names below are imported when they are first asked for, so that `import ecg` is quick.
+The names below are imported on first use, which keeps `import ecg` fast.
 
 Example:
     >>> import ecg
@@ -74,7 +74,7 @@ __all__ = [
     "training_data",
 ]
 
-if not TYPE_CHECKING:  # or every name would pass the type checker
+if not TYPE_CHECKING:  # otherwise the type checker would accept any name
     __getattr__, __dir__ = on_demand(
         __name__,
         __all__,

@@ -1,8 +1,8 @@
-"""What the heartbeats do not say of themselves: whose they are, how fast sampled, how often there.
+"""Audit of the data: the record of each beat, the true sampling rate, leaks and duplicates.
 
-The CSV files tell neither record nor time. Both are looked up in the set rebuilt from the raw
+The CSV files contain neither record nor time. Both are looked up in the set rebuilt from the raw
 records, and everything else follows from them: patients on both sides of the split, the true
-sampling rate, and beats that stand in the set more than once.
+sampling rate, and beats that occur in the set more than once.
 """
 
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ from ecg.sources.windows import DECIMATION
 from ecg.splits import Rows, Split, inter_patient, intra_patient
 
 TOLERANCE = 1e-6  # between a value of a CSV file and the rebuilt one; both are float32
-RATE_WINDOWS = 1000  # windows behind the slope; it looks at every pair of them
+RATE_WINDOWS = 1000  # windows that the slope is computed from; it uses every pair of them
 CHUNK = 4096  # rows looked up at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Where in the rebuilt set the rows of the CSV files are.
+    """Where the rows of the CSV files are in the rebuilt set.
 
     Attributes:
-        beat: (n,) int64 row of the rebuilt set; -1 where none has the same values.
+        beat: (n,) int64 row of the rebuilt set; -1 if no rebuilt beat has the same values.
         choices: (n,) int64 number of rebuilt beats with the same values.
     """
 
@@ -38,14 +38,14 @@ class Lookup:
 
 @dataclass(frozen=True)
 class RateEvidence:
-    """How many values a second the windows hold, by the times of the annotations.
+    """How many values per second the windows hold, measured by the times of the annotations.
 
     Attributes:
-        windows: that are not cropped and whose next two beats are known.
-        slope: of the length on the seconds (Theil-Sen), values a second.
-        typical: median of length over seconds; up to one value a window too high, because a
-            begun interval counts as a whole one.
-        heart_rate: median by the annotations, beats a minute.
+        windows: number of windows that are not cropped and whose next two beats are known.
+        slope: Theil-Sen slope of window length against duration, in values per second.
+        typical: median of length over duration; up to one value per window too high, because a
+            partial interval counts as a whole one.
+        heart_rate: median according to the annotations, in beats per minute.
     """
 
     windows: int
@@ -54,20 +54,21 @@ class RateEvidence:
     heart_rate: float
 
     def heart_rate_at(self, rate: float) -> float:
-        """Return the heart rate that a person reads who takes `rate` (Hz) for the true one."""
+        """Return the heart rate that follows from assuming the sampling rate `rate` (Hz)."""
         return self.heart_rate * rate / self.typical
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Rows that say the same.
+    """Duplicate rows and beats.
 
     Attributes:
-        groups: of rows with identical values.
-        rows: in these groups.
-        beats: (record and sample) that stand in more than one row.
-        across: by pair of parts, such as ("train", "test"): rows of the second with the values
-            of a row of the first, and rows of the second whose beat stands in the first.
+        groups: number of groups of rows with identical values.
+        rows: number of rows in these groups.
+        beats: number of beats (record and sample) that occur in more than one row.
+        across: for each pair of parts, such as ("train", "test"): the number of rows in the
+            second with the values of a row in the first, and the number of rows in the second
+            whose beat also occurs in the first.
     """
 
     groups: int
@@ -78,14 +79,14 @@ class Duplicates:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """All that was found out.
+    """The result of an audit.
 
     Attributes:
         rebuilt: the set rebuilt from the records.
-        beats: what is audited: the CSV rows with record, sample and symbol looked up, or the
+        beats: the audited beats: the CSV rows with record, sample and symbol looked up, or the
             rebuilt set.
-        split: of `beats`: the CSV files' own, or the rebuilt intra-patient split.
-        lookup: of the CSV rows; None without CSV files.
+        split: the split of `beats`: that of the CSV files, or the rebuilt intra-patient split.
+        lookup: where the CSV rows were found; None without CSV files.
     """
 
     rebuilt: Heartbeats
@@ -100,7 +101,7 @@ class Audit:
 
     @property
     def rate(self) -> RateEvidence:
-        """The sampling rate of what is audited."""
+        """The sampling rate of the audited beats."""
         seconds = window_seconds(self.rebuilt)
         if self.lookup is not None:
             seconds = np.where(self.lookup.beat >= 0, seconds[self.lookup.beat], np.nan)
@@ -108,30 +109,29 @@ class Audit:
 
 
 def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
-    """Audit the CSV files against the records, or the rebuilt intra-patient split without them.
+    """Audit the CSV files against the records; without them, the rebuilt intra-patient split.
 
     Args:
-        records: anything `ecg.sources.load` takes that tells the record of a beat.
-        csv_folder: with `mitbih_train.csv` and `mitbih_test.csv`.
+        records: any location that `ecg.sources.load` reads and that has the record of each beat.
+        csv_folder: folder with `mitbih_train.csv` and `mitbih_test.csv`.
 
     Raises:
-        UsageError: a path holds nothing, or not what it was named for.
-        DataError: a file is missing or damaged.
+        UsageError: A path holds no data, or data of the wrong kind.
+        DataError: A file is missing or damaged.
     """
     rebuilt = load(records)
     if (rebuilt.record == UNKNOWN).any():
         raise UsageError(
-            f"{records}: these heartbeats do not tell their records, so nothing can be looked up "
-            "in them. Name the MIT-BIH records as `records` and the CSV files as `data`"
+            f"{records}: these heartbeats do not include record numbers, so the CSV rows cannot "
+            "be looked up. Pass the MIT-BIH records as `records` and the CSV files as `data`."
         )
     if csv_folder is None:
         return Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
     rows = load(csv_folder)
     if rows.in_test is None:
         raise UsageError(
-            f"{csv_folder}: these are no Kaggle CSV files. Name the folder of "
-            "mitbih_train.csv and mitbih_test.csv as `data` and that of the MIT-BIH records as "
-            "`records`"
+            f"{csv_folder}: not Kaggle's CSV files. Pass the folder with mitbih_train.csv and "
+            "mitbih_test.csv as `data`, and the folder with the MIT-BIH records as `records`."
         )
     lookup = look_up(rows, rebuilt)
     beats = with_origin(rows, rebuilt, lookup)
@@ -139,14 +139,14 @@ def audit(records: str | Path, csv_folder: str | Path | None = None) -> Audit:
 
 
 def look_up(rows: Heartbeats, rebuilt: Heartbeats) -> Lookup:
-    """Find the rebuilt beat of every row, by its values alone.
+    """Find the rebuilt beat of every row by its values alone.
 
-    All values must agree within `TOLERANCE`. Among identical beats a row gets the first one
-    that no earlier row has, of its own label if there is one; a row more than there are beats
-    gets a beat that is taken.
+    All values must agree within `TOLERANCE`. Among identical beats, a row gets the first one
+    that no earlier row took, preferably one with the same label. If there are more identical
+    rows than beats, the extra rows share a beat.
     """
-    # Rows that agree lie close together in any direction; a fixed random one tells most
-    # others apart, so few candidates are left to be compared value by value.
+    # Rows that agree are close together in any projection. A fixed random projection separates
+    # most others, which leaves few candidates to compare value by value.
     direction = np.random.default_rng(0).uniform(-1, 1, BEAT_LENGTH)
     slack = TOLERANCE * np.abs(direction).sum() + 1e-9
     place = rebuilt.signals @ direction
@@ -198,10 +198,10 @@ def window_lengths(signals: NDArray[np.float32]) -> Rows:
 
 
 def window_seconds(rebuilt: Heartbeats) -> NDArray[np.float64]:
-    """Return how long each window lasts by the annotations, (n,); NaN at the end of a record.
+    """Return the duration of each window in seconds, (n,); NaN at the end of a record.
 
-    One RR interval and a fifth of the next. Where an annotation that is no beat stands
-    between, the window is shorter than that.
+    It is one RR interval and a fifth of the next. A window is shorter than that if there is a
+    non-beat annotation in between.
     """
     seconds = np.full(len(rebuilt), np.nan)
     intervals = np.diff(rebuilt.times())
@@ -213,12 +213,11 @@ def window_seconds(rebuilt: Heartbeats) -> NDArray[np.float64]:
 def measure_rate(lengths: Rows, seconds: NDArray[np.float64]) -> RateEvidence:
     """Measure the sampling rate of the rows.
 
-    The slope and the medians are robust, because some windows were cut short by annotations
-    that are no beats.
+    The slope and the medians are robust, because non-beat annotations cut some windows short.
 
     Args:
-        lengths: (n,) of `window_lengths`; cropped windows are left out.
-        seconds: (n,) of `window_seconds`, NaN where not known.
+        lengths: (n,) from `window_lengths`; cropped windows are left out.
+        seconds: (n,) from `window_seconds`, NaN if unknown.
     """
     usable = np.flatnonzero((lengths > 0) & (lengths < BEAT_LENGTH) & (seconds > 0))
     if len(usable) == 0:
@@ -234,7 +233,7 @@ def measure_rate(lengths: Rows, seconds: NDArray[np.float64]) -> RateEvidence:
 
 
 def of_trained_records(beats: Heartbeats, split: Split) -> NDArray[np.bool_]:
-    """Return whether each test beat comes from a record of the training part, (test beats,)."""
+    """Return whether each test beat comes from a record in the training part, (test beats,)."""
     records = beats.record[split.test]
     shared: NDArray[np.bool_] = np.isin(records, beats.record[split.train]) & (records != UNKNOWN)
     return shared
@@ -243,10 +242,10 @@ def of_trained_records(beats: Heartbeats, split: Split) -> NDArray[np.bool_]:
 def overlapping_trained_beats(beats: Heartbeats, split: Split) -> NDArray[np.bool_]:
     """Return whether each test window overlaps a training window in time, (test beats,).
 
-    A window goes on into the next beat, so neighbours on both sides of the split share signal.
+    A window extends into the next beat, so neighbours on both sides of the split share signal.
     """
     order = np.lexsort((beats.sample, beats.record))
-    # In samples of 360 Hz, at which windows are cut; a beat of unknown time touches none.
+    # In samples at 360 Hz, the rate at which windows are cut. A beat of unknown time touches none.
     start = np.round(np.nan_to_num(beats.times()[order], nan=-1.0) * RAW_SAMPLING_RATE)
     end = start + DECIMATION * window_lengths(beats.signals)[order]
     same = (beats.record[order][1:] == beats.record[order][:-1]) & (beats.record[order][1:] >= 0)
@@ -261,7 +260,7 @@ def overlapping_trained_beats(beats: Heartbeats, split: Split) -> NDArray[np.boo
 
 
 def find_duplicates(beats: Heartbeats, split: Split) -> Duplicates:
-    """Count the rows with identical values and the beats in several rows, and where they are."""
+    """Count rows with identical values and beats that occur in several rows, also across parts."""
     numbers: dict[bytes, int] = {}
     values = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in beats.signals])
     known = beats.record != UNKNOWN
@@ -281,7 +280,7 @@ def find_duplicates(beats: Heartbeats, split: Split) -> Duplicates:
 
 
 def records_by_part(beats: Heartbeats, split: Split) -> dict[int, tuple[int, int, int]]:
-    """Return the training, validation and test beats of every record, in ascending order."""
+    """Return the number of training, validation and test beats per record, ascending."""
     return {
         int(record): (
             int((beats.record[split.train] == record).sum()),
@@ -293,5 +292,5 @@ def records_by_part(beats: Heartbeats, split: Split) -> dict[int, tuple[int, int
 
 
 def class_counts(labels: NDArray[np.int64]) -> list[int]:
-    """Return the number of beats of every class, and of all."""
+    """Return the number of beats in each class, then the total."""
     return [*np.bincount(labels, minlength=len(CLASSES)).tolist(), len(labels)]

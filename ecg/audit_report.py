@@ -1,4 +1,4 @@
-"""What the audit found, for people: a text, a figure, and the rows of the CSV files as a table."""
+"""The findings of the audit: a text, a plot, and the rows of the CSV files as a table."""
 
 import csv
 import io
@@ -28,31 +28,31 @@ from ecg.splits import HELD_OUT, is_mitdb
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TEXT_FILE, FIGURE_FILE, ROWS_FILE = "audit.md", "audit.png", "audit_rows.csv"
-WIDTH = 96  # characters a line
-SHOWN = 5  # rows named where many could be
-PUBLISHED_RATE = 125.0  # Hz, as every page on the CSV files says
+TEXT_FILE, PLOT_FILE, ROWS_FILE = "audit.md", "audit.png", "audit_rows.csv"
+WIDTH = 96  # characters per line
+SHOWN = 5  # at most this many rows are named
+PUBLISHED_RATE = 125.0  # Hz, according to every page on the CSV files
 PARTS = ("train", "validation", "test")
-# Okabe & Ito 2008: told apart by people who see no red or no green; of different lightness too.
+# Okabe & Ito 2008: distinguishable with any colour vision deficiency, and by lightness alone.
 COLOURS = {"train": "#0072B2", "validation": "#F0E442", "test": "#D55E00", "left out": "#DDDDDD"}
 
 
 def write(found: Audit, folder: Path, notes: Sequence[str] = ()) -> tuple[str, list[Path]]:
-    """Write text and figure, and with CSV files their rows, each file whole or not at all.
+    """Write the text, the plot and, with CSV files, the table of rows; each file is atomic.
 
     Args:
         found: the audit.
-        folder: made if need be; files of an earlier audit are replaced.
-        notes: sentences on the data for the head of the text.
+        folder: created if missing; files of an earlier audit are replaced.
+        notes: sentences about the data for the top of the text.
 
     Returns:
-        The text, and the paths of the files.
+        The text and the paths of the files.
 
     Raises:
-        UsageError: the folder cannot be written.
+        UsageError: the folder is not writable.
     """
     written = report(found, notes)
-    contents = {TEXT_FILE: written.encode(), FIGURE_FILE: draw(found)}
+    contents = {TEXT_FILE: written.encode(), PLOT_FILE: draw(found)}
     if found.lookup is not None:
         contents[ROWS_FILE] = rows_table(found).encode()
     for name, content in contents.items():
@@ -61,7 +61,7 @@ def write(found: Audit, folder: Path, notes: Sequence[str] = ()) -> tuple[str, l
 
 
 def report(found: Audit, notes: Sequence[str] = ()) -> str:
-    """Return the text of the audit (Markdown); the same data gives the same text."""
+    """Return the text of the audit as Markdown. The same data gives the same text."""
     sections = [
         _head(found, notes),
         _found_rows(found),
@@ -76,7 +76,7 @@ def report(found: Audit, notes: Sequence[str] = ()) -> str:
 def rows_table(found: Audit) -> str:
     """Return part, row (from 1), record, sample, symbol and label of every CSV row, as CSV.
 
-    Record, sample and symbol of a row that was not found are empty.
+    Record, sample and symbol are empty for rows that were not found.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -91,7 +91,7 @@ def rows_table(found: Audit) -> str:
 
 
 def draw(found: Audit) -> bytes:
-    """Return a PNG: the parts of every record's beats in both splits."""
+    """Return a PNG: the share of each record's beats in each part, for both splits."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.0, 9.2), layout="constrained")
@@ -146,8 +146,8 @@ def _head(found: Audit, notes: Sequence[str]) -> str:
     else:
         drawn = "as many of each class" if published else f"{HELD_OUT:.0%} of each class"
         facts.append(
-            "no CSV files were given; which beats they put into test cannot be told from the "
-            f"records, so for the audited intra-patient split {drawn} are drawn at random"
+            "no CSV files were given; the records do not say which beats those files put into "
+            f"test, so the audited intra-patient split draws {drawn} at random"
         )
     bullets = [textwrap.fill(f"- {fact}", WIDTH, subsequent_indent="  ") for fact in facts]
     return _lines("# Data audit", f"Made by `{command}`.", "\n".join(bullets))
@@ -167,8 +167,8 @@ def _found_rows(found: Audit) -> str:
     return _lines(
         "## Rows of the CSV files in the rebuilt set",
         _paragraph(
-            f"A row is found where all its values agree with a rebuilt beat's within {TOLERANCE:g}."
-            " An ambiguous row has the values of several beats; such rows get these in order."
+            "A row counts as found if all its values agree with those of a rebuilt beat within "
+            f"{TOLERANCE:g}. An ambiguous row matches several beats; such rows get these in order."
         ),
         _fenced(("file", "rows", "found", "not found", "ambiguous", "other label"), rows),
         *(
@@ -201,43 +201,43 @@ def _shared_records(found: Audit) -> str:
         "## Records on both sides of the split",
         _paragraph(
             f"{shared.sum():,} of {len(shared):,} test beats "
-            f"({_percent(shared.sum(), len(shared))}) come from records that are in training, too. "
+            f"({_percent(shared.sum(), len(shared))}) come from records that are also in training. "
             f"{overlapping.sum():,} ({_percent(overlapping.sum(), len(overlapping))}) even overlap "
-            "a training beat in time: a window goes on for a fifth of the next RR interval, so "
-            "neighbours share signal. The last two columns are of the inter-patient split."
+            "a training beat in time: a window includes a fifth of the next RR interval, so "
+            "neighbours share signal. The last two columns show the inter-patient split."
         ),
         _fenced(
             ("class", "test", known, "share", "overlapping", "inter-patient test", known), rows
         ),
-        f"![Share of every record's beats in each part]({FIGURE_FILE})",
+        f"![Share of each record's beats in each part]({PLOT_FILE})",
     )
 
 
 def _sampling_rate(found: Audit) -> str:
-    if not is_mitdb(found.rebuilt):  # whose rate is that of their headers, and of nothing else
+    if not is_mitdb(found.rebuilt):  # the rate of other data is known from the headers alone
         return ""
     head, rate = "## Sampling rate", found.rate
     if rate.windows == 0:
-        return _lines(head, "No whole window is known in time, so the rate cannot be measured.")
+        return _lines(head, "No complete window has a known time, so the rate is unknown.")
     measured, published = rate.heart_rate_at(rate.slope), rate.heart_rate_at(PUBLISHED_RATE)
     return _lines(
         head,
         _paragraph(
             "A window spans one RR interval and a fifth of the next; the annotations of the raw "
-            f"records ({RAW_SAMPLING_RATE} Hz) tell how long these last. Over {rate.windows:,} "
-            f"windows that are not cropped, the number of values grows by {rate.slope:.2f} a second"
-            f" (Theil-Sen slope). The median of values over seconds is {rate.typical:.2f}, because "
-            f"a begun interval counts as a whole one. So the rate is {rate.slope:.0f} Hz; the "
-            f"published pages say {PUBLISHED_RATE:.0f} Hz."
+            f"records ({RAW_SAMPLING_RATE} Hz) give their duration. Over {rate.windows:,} windows "
+            f"that are not cropped, the number of values grows by {rate.slope:.2f} per second "
+            f"(Theil-Sen slope). The median number of values per second is {rate.typical:.2f}, "
+            "because a partial interval counts as a whole one. So the rate is "
+            f"{rate.slope:.0f} Hz; the published pages say {PUBLISHED_RATE:.0f} Hz."
         ),
         _paragraph(
-            f"The median heart rate is {rate.heart_rate:.1f} beats a minute by the annotations. "
-            f"Read off the windows it is {measured:.1f} at {rate.slope:.0f} Hz and {published:.1f} "
-            f"({published / rate.heart_rate - 1:+.1%}) at {PUBLISHED_RATE:.0f} Hz."
+            f"According to the annotations, the median heart rate is {rate.heart_rate:.1f} beats "
+            f"per minute. The windows give {measured:.1f} at {rate.slope:.0f} Hz and "
+            f"{published:.1f} ({published / rate.heart_rate - 1:+.1%}) at {PUBLISHED_RATE:.0f} Hz."
         ),
         _paragraph(
-            "The rebuilt windows are cut at this rate; that it is the rate of the CSV files shows "
-            "where these are given, because it is then measured on their rows."
+            "The rebuilt windows are cut at this rate. To measure the rate of the CSV files "
+            "themselves, run the audit with them."
             if found.lookup is None
             else "This was measured on the rows of the CSV files."
         ),
@@ -247,15 +247,15 @@ def _sampling_rate(found: Audit) -> str:
 def _duplicates(found: Audit) -> str:
     twice = find_duplicates(found.beats, found.split)
     rows = [
-        (f"{b} rows that are in {a}, too", f"{values:,}", f"{beat:,}")
+        (f"{b} rows that are also in {a}", f"{values:,}", f"{beat:,}")
         for (a, b), (values, beat) in twice.across.items()
     ]
     return _lines(
         "## Duplicates",
         _paragraph(
             f"{twice.rows:,} of {len(found.beats):,} rows have the values of another row (in "
-            f"{twice.groups:,} groups). {twice.beats:,} beats, told by record and sample, stand in "
-            "more than one row."
+            f"{twice.groups:,} groups). {twice.beats:,} beats, identified by record and sample, "
+            "occur in more than one row."
         ),
         _fenced(("across the split", "same values", "same beat"), rows),
     )
@@ -269,7 +269,7 @@ def _every_record(found: Audit) -> str:
         used = [part for part, n in zip(PARTS, counts, strict=True) if n] or ["left out"]
         own = (f"{n:,}" for n in parts.get(record, (0, 0, 0)))
         rows.append((found.rebuilt.record_name(record), *own, " and ".join(used)))
-    return _lines("## Beats of every record", _fenced(("record", *PARTS, "inter-patient"), rows))
+    return _lines("## Beats per record", _fenced(("record", *PARTS, "inter-patient"), rows))
 
 
 def _lines(*blocks: str) -> str:
@@ -289,7 +289,7 @@ def _percent(n: int, of: int) -> str:
 
 
 def _file_row(found: Audit, index: int) -> tuple[str, int]:
-    """Return the part ("train" or "test") and the row, counted from 1, in its CSV file."""
+    """Return the part ("train" or "test") and the row number, from 1, in its CSV file."""
     in_test = np.asarray(found.beats.in_test)
     first = int(np.argmax(in_test)) if in_test[index] else 0
     return ("test" if in_test[index] else "train"), index - first + 1
@@ -302,10 +302,10 @@ def _name_rows(found: Audit, indices: NDArray[np.int64]) -> str:
 
 def _write_whole(path: Path, content: bytes) -> None:
     try:
-        with replacing(path) as beside:
-            beside.write_bytes(content)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise UsageError(
-            f"`output` {path.parent}: {path.name} cannot be written there "
-            f"({error.strerror or error}); name another folder"
+            f"`output` {path.parent}: cannot write {path.name} ({error.strerror or error}). "
+            "Choose another folder."
         ) from error

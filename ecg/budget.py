@@ -1,4 +1,4 @@
-"""How much training a study can afford; part of what a study is, shown beside its figures."""
+"""How much training a study may spend; part of its identity and shown next to its scores."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ class Budget:
 
     Attributes:
         name: what people type.
-        max_epochs: epochs of one training run at most.
+        max_epochs: maximum number of epochs per training run.
         patience: epochs without a better validation loss before early stopping.
-        train_beats: size of the fixed stratified training subset, None for all.
+        train_beats: size of the fixed stratified training subset, None for all beats.
         validation_beats: the same for validation.
-        trials: finished trials of a search where the person names no number.
-        schedule: of the learning rate, where a configuration names none; see `TrainConfig`.
-        warm_up: epochs of it.
+        trials: default number of finished trials per search.
+        schedule: learning-rate schedule for configurations without one; see `TrainConfig`.
+        warm_up: epochs of warm-up in that schedule.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Budget:
     warm_up: int = 0
 
     def describe(self) -> str:
-        """Return one line for a person."""
+        """Return a one-line description."""
         beats = "all beats" if self.train_beats is None else f"{self.train_beats:,} training beats"
         limits = f"{beats}, at most {self.max_epochs} epochs, patience {self.patience}"
         if self.schedule is not None:
@@ -50,7 +50,7 @@ BUDGETS = {
 
 
 def gives_schedule(max_epochs: int, schedule: str | None, warm_up: int) -> bool:
-    """Whether a budget has this schedule, so that it is not the configuration's own."""
+    """Whether a budget gives this schedule, so that it is not the configuration's own choice."""
     known = {(one.max_epochs, one.schedule, one.warm_up) for one in BUDGETS.values()}
     return (max_epochs, schedule, warm_up) in known
 

@@ -1,4 +1,4 @@
-"""`python -m ecg`: the data step, and beats classified with a model file."""
+"""`python -m ecg`: prepare, describe and audit data; classify beats with a model file."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from ecg.console import Version, as_path, as_typed, run_command
 from ecg.errors import EcgError, UsageError
 
 app = typer.Typer(
-    help="Prepare, describe, audit and classify heartbeats; training and studies are in "
+    help="Prepare, describe, audit and classify heartbeats. For training and studies, use "
     "`python -m study`.",
     no_args_is_help=True,
     add_completion=False,
@@ -20,16 +20,17 @@ app = typer.Typer(
 Data = Annotated[
     str,
     typer.Option(
-        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
-        "'auto': $ECG_DATA, else data/, else download, else synthetic."
+        help="Folder or ZIP of WFDB records, Kaggle's CSVs, a table of beats, 'synthetic', or "
+        "'auto': $ECG_DATA, else data/, else a download, else synthetic."
     ),
 ]
 Lead = Annotated[
     str | None,
     typer.Option(
-        help="Lead to cut the beats of records from.", show_default="MLII or II, else the first"
+        help="Lead of the records to cut beats from.", show_default="MLII or II, else the first"
     ),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 @app.callback()
 def options(version: Version = False) -> None:
-    """Take the options that stand before a command."""
+    """Take the options that come before a command."""
 
 
 @app.command()
@@ -51,21 +52,21 @@ def prepare(
         typer.Option(
             parser=as_path,
             metavar="PATH",
-            help="Also write them as one file (.npz), for --data elsewhere.",
+            help="Also write the beats to one file (.npz), to pass as --data on another machine.",
             show_default="none",
         ),
     ] = None,
     lead: Lead = None,
     debug: Debug = False,
 ) -> None:
-    """Rebuild the heartbeats and keep them in the cache; print the counts per class."""
+    """Rebuild the heartbeats, cache them, and print the counts per class."""
     import time
 
     from ecg import describe, sources
     from ecg.sources.cache import write_prepared
 
     if output is not None and output.suffix != ".npz":
-        raise UsageError(f"--output {output} must end in .npz")
+        raise UsageError(f"--output {output} does not end in .npz. Choose a name that does.")
 
     resolved = sources.resolve(data)
     print(resolved.note)
@@ -94,7 +95,7 @@ def describe_command(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Print the counts of beats per class, record and split."""
+    """Print the number of beats per class, record and split."""
     from ecg import describe, sources
     from ecg.record_lists import read_record_lists
 
@@ -121,15 +122,15 @@ def audit_command(
         typer.Option(
             parser=as_path,
             metavar="PATH",
-            help="Folder of mitbih_train.csv and mitbih_test.csv, if you have them.",
-            show_default="the split rebuilt from the records",
+            help="Folder with mitbih_train.csv and mitbih_test.csv.",
+            show_default="none: audit the split rebuilt from the records",
         ),
     ] = None,
     records: Annotated[
         str,
         typer.Option(
             help="Folder or ZIP of MIT-BIH records, 'synthetic', or 'auto': $ECG_DATA, else data/, "
-            "else download."
+            "else a download."
         ),
     ] = "auto",
     output: Annotated[Path, typer.Option(parser=as_path, help="Folder to write to.")] = Path(
@@ -139,9 +140,9 @@ def audit_command(
 ) -> None:
     """Audit the data: records on both sides of the split, sampling rate, duplicates.
 
-    Rows of CSV files are looked up in the beats rebuilt from the records.
+    The rows of the CSV files are looked up in the beats rebuilt from the records.
 
-    Without CSV files the rebuilt intra-patient split is audited. Writes a text and a figure.
+    Without CSV files, the rebuilt intra-patient split is audited. Writes a text and a plot.
     """
     from ecg import audit_report, describe, sources
     from ecg.audit import audit
@@ -149,7 +150,7 @@ def audit_command(
 
     resolved = sources.resolve(records)
     if resolved.fallback:
-        raise DataError(f"there are no records to audit; {resolved.note}")
+        raise DataError(f"there are no records to audit: {resolved.note}")
     print(resolved.note)
     audited = audit(resolved.location, data)
     text, paths = audit_report.write(audited, output, describe.notes(resolved.location))
@@ -157,7 +158,20 @@ def audit_command(
 
 
 ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="File of `python -m study export-model`.")
+    Path,
+    typer.Argument(metavar="MODEL", help="Model file, written by `python -m study export-model`."),
+]
+
+
+Networks = Annotated[
+    Path | None,
+    typer.Option(
+        parser=as_path,
+        metavar="FILE.py",
+        help="Python file that defines the model's network, if it is your own. It is run, but "
+        "only if it is unchanged since the training.",
+        show_default="none",
+    ),
 ]
 
 
@@ -168,8 +182,8 @@ def predict(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A WFDB record (folder/100), a folder of them, Kaggle's CSVs, or a table of beats "
-            "(CSV or .npz).",
+            help="A WFDB record (folder/100), a folder of records, Kaggle's CSVs, or a table of "
+            "beats (CSV or .npz).",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
@@ -177,23 +191,25 @@ def predict(
         str | None,
         typer.Option(
             metavar="EXT",
-            help="Suffix of the annotation files that have the R peaks.",
-            show_default="atr; without such a file, the detector XQRS of wfdb",
+            help="Suffix of the annotation files to take the R peaks from.",
+            show_default="atr; if there is no such file, wfdb's detector XQRS",
         ),
     ] = None,
     lead: Lead = None,
     annotations: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for WFDB annotation files (RECORD.aami) too.", show_default="none"
+            help="Also write WFDB annotation files (RECORD.aami) to this folder.",
+            show_default="none",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    networks: Networks = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
-    """Classify beats: record, sample, time, class and five probabilities of each.
+    """Classify beats; write record, sample, time, class and five probabilities per beat.
 
-    Where the true classes are known, the confusion matrix and scores are printed.
+    If the true classes are known, the confusion matrix and the scores are printed.
     """
     import time
 
@@ -201,7 +217,7 @@ def predict(
     from ecg.predict import caution_of, classify, count, find_beats, say_confusion
     from ecg.predict_files import write_annotations, write_csv
 
-    network = load_model(model, device)
+    network = load_model(model, device, networks=networks)
     found = find_beats(data, lead=lead, peaks=peaks)
     for note in found.notes:
         print(note)
@@ -215,7 +231,7 @@ def predict(
         files = write_annotations(annotations, found.beats, labels)
         print(f"written: {len(files)} annotation files in {annotations}")
     if rows := found.is_labelled.nonzero()[0].tolist():
-        print(f"\ntrue classes of {len(rows):,} beats are known:")
+        print(f"\nthe true classes of {len(rows):,} beats are known:")
         print(say_confusion(count(found.beats.labels[rows], labels[rows])))
         if caution := caution_of(network, found.beats):
             print(f"\n{caution}")
@@ -226,19 +242,20 @@ def evaluate(
     model: ModelFile,
     data: Annotated[
         str,
-        typer.Argument(help="The data of its study, or other labelled beats."),
+        typer.Argument(help="The data of the model's study, or other labelled beats."),
     ] = "auto",
     lead: Lead = None,
     log: Annotated[
-        Path, typer.Option(help="File in which readings of a study's test part are logged.")
+        Path, typer.Option(help="File that logs each reading of a study's test part.")
     ] = Path("results/test-reads.jsonl"),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    networks: Networks = None,
+    device: Device = "auto",
     debug: Debug = False,
 ) -> None:
-    """Measure a model: on the test part of its study's data, or on all beats of other data.
+    """Measure a model on the test part of its study's data, or on all beats of other data.
 
-    Whoever compares models by their test scores and takes the best one chooses on the test part.
-    Therefore each reading is logged, and `study show` counts them.
+    Comparing models by test scores and keeping the best is selection on the test part. Each
+    reading is therefore logged, and `study show` counts them.
     """
     from ecg import sources
     from ecg.metrics import scores
@@ -246,7 +263,7 @@ def evaluate(
     from ecg.predict import classify, count, fair_rows, say_confusion
     from ecg.test_part_log import log_reading
 
-    network = load_model(model, device)
+    network = load_model(model, device, networks=networks)
     resolved = sources.resolve(data)
     print(resolved.note)
     beats = sources.load(resolved.location, lead=lead)
@@ -256,14 +273,14 @@ def evaluate(
     confusion = count(beats.labels[rows], labels)
     if is_test_part and "study" in network.facts:
         log_reading(log, network.facts, scores(confusion))
-        print(f"the reading is logged in {log}")
+        print(f"logged this reading in {log}")
     print(f"\n{say_confusion(confusion)}")
 
 
 @app.command()
 def fetch(
     what: Annotated[str, typer.Argument(help="mitdb (PhysioNet) or kaggle (the CSVs).")],
-    target: Annotated[Path, typer.Option(parser=as_path, help="Folder to put it in.")] = Path(
+    target: Annotated[Path, typer.Option(parser=as_path, help="Folder to download into.")] = Path(
         "data"
     ),
     debug: Debug = False,

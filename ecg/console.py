@@ -1,4 +1,4 @@
-"""The terminal: how both command lines end, and progress on the error output."""
+"""The terminal: exit codes and error messages of both command lines, and progress bars."""
 
 import io
 import os
@@ -20,7 +20,7 @@ ARGUMENT = re.compile(r"`([a-z_]+)`")
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and end the command, if asked for."""
+    """Print the version and exit, if asked to."""
     if asked:
         import ecg
 
@@ -35,7 +35,7 @@ Version = Annotated[
 
 
 def as_path(text: Path | str) -> Path:
-    """Return a path that was typed, with a leading `~` as the home folder."""
+    """Return a typed path with a leading `~` expanded."""
     return expanded(text)
 
 
@@ -45,10 +45,10 @@ as_path.__name__ = "path"  # what --help calls the value of an option
 def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     """Run a command line and exit with its code.
 
-    0 when all went well; 2 for what was typed and 1 for what failed while running, each with
-    its message on the error output; 130 for Ctrl-C. A traceback is printed only for debugging.
+    The code is 0 on success, 2 for a usage error and 1 for a failure at run time, both with a
+    message on standard error, and 130 for Ctrl-C. A traceback is printed only for debugging.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot show is no error
+    if isinstance(sys.stdout, io.TextIOWrapper):  # do not fail on names it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command()
@@ -59,27 +59,27 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
         if debug:
             traceback.print_exc()
         print(
-            f"error: {type(error).__name__}: {error} (unexpected; run again with --debug and "
-            "report the traceback)",
+            f"error: unexpected {type(error).__name__}: {error}. Run again with --debug and "
+            "report the traceback.",
             file=sys.stderr,
         )
         sys.exit(1)
 
 
 def as_typed(message: str) -> str:
-    """Return a message with its arguments as they are typed: `device` becomes --device."""
+    """Return a message that names options instead of arguments: `device` becomes --device."""
     return ARGUMENT.sub(lambda name: f"--{name[1].replace('_', '-')}", message)
 
 
 def tracked(items: Sequence[T], title: str) -> Iterator[T]:
-    """Yield items one by one, with a progress bar on the error output."""
+    """Yield items one by one, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -1,4 +1,4 @@
-"""Counts of heartbeats per class, record and split, as text tables."""
+"""Text tables of the number of heartbeats per class, record and split."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from ecg.metrics import F1_NSV, say_ceilings
 from ecg.record_lists import RecordLists
 from ecg.splits import SPLITS, Split, make_split
 
-SHOWN = 5  # files named where many could be
+SHOWN = 5  # at most this many names are listed
 
 
 def per_class(beats: Heartbeats) -> str:
-    """Return a table of the beats and their share per class."""
+    """Return a table of the number and share of beats per class."""
     counts = beats.class_counts()
     rows = [
         (f"{name} {title}", f"{count:,}", f"{count / len(beats):.2%}")
@@ -26,9 +26,9 @@ def per_class(beats: Heartbeats) -> str:
 
 
 def per_record(beats: Heartbeats) -> str:
-    """Return a table of the beats of every record per class."""
+    """Return a table of the number of beats per record and class."""
     if (beats.record == UNKNOWN).all():
-        return f"the source '{beats.source}' does not tell the record of a beat"
+        return f"the source '{beats.source}' has no record numbers"
     rows = []
     for record in np.unique(beats.record):
         labels = beats.labels[beats.record == record]
@@ -38,13 +38,13 @@ def per_record(beats: Heartbeats) -> str:
 
 
 def splits(beats: Heartbeats, lists: RecordLists | None = None) -> str:
-    """Return a table of the records and beats of every part of every split per class.
+    """Return a table of the number of records and of beats per class, for each part of each split.
 
-    Below it stands why a split is not possible, where one is not, and what else is to be known.
+    Lines below the table say why a split is impossible and what limits the scores of a split.
 
     Args:
-        beats: all of them.
-        lists: the records of each part of a further split.
+        beats: the whole set.
+        lists: records of each part of an additional split.
     """
     rows, reasons = [], []
     for name in (*SPLITS, *([lists.split] if lists else [])):
@@ -65,7 +65,7 @@ def splits(beats: Heartbeats, lists: RecordLists | None = None) -> str:
 
 
 def cautions(beats: Heartbeats, split: Split) -> list[str]:
-    """Return what a score of this split cannot say, a sentence each: classes without beats."""
+    """Return a sentence per part that lacks beats of some class and so limits the scores."""
     titles = {"f1_macro": "F1(M)"} | ({F1_NSV: "F1(N, S, V)"} if split.by_patient else {})
     found = (
         say_ceilings(
@@ -74,26 +74,27 @@ def cautions(beats: Heartbeats, split: Split) -> list[str]:
             {} if part == "train" else titles,
         )
         for part, rows in split.parts()
+        if len(rows)  # folds have no test part
     )
     return [caution for caution in found if caution]
 
 
 def origin(beats: Heartbeats) -> str:
-    """Return leads and rates of the records, and what was left out; "" where it is not known."""
+    """Return leads and rates of the records, and what was left out; "" if unknown."""
     if not any(one.lead for one in beats.records.values()):
         return ""
     leads = Counter((one.lead, one.rate) for one in beats.records.values())
     said = [f"{count} with {lead} at {rate:g} Hz" for (lead, rate), count in leads.most_common()]
-    told = [f"records by lead and sampling rate: {_first(said)}"]
+    found = [f"records by lead and sampling rate: {_first(said)}"]
     if lost := {one.name: one.lost for one in beats.records.values() if one.lost}:
-        told.append(
-            f"{sum(lost.values()):,} beats are left out, because the signal has gaps there: record "
+        found.append(
+            f"{sum(lost.values()):,} beats were left out because of gaps in the signal: record "
             f"{_first(list(lost))}"
         )
     with_beats = set(np.unique(beats.record).tolist())
     if empty := [one.name for number, one in beats.records.items() if number not in with_beats]:
-        told.append(f"records without a beat: {_first(empty)}")
-    return "; ".join(told)
+        found.append(f"records without a beat: {_first(empty)}")
+    return "; ".join(found)
 
 
 def _first(names: Sequence[str]) -> str:
@@ -101,19 +102,19 @@ def _first(names: Sequence[str]) -> str:
 
 
 def notes(location: str | Path) -> list[str]:
-    """Return what a person should know of a folder of records: files unlike PhysioNet's."""
+    """Return notes on a location, such as files that differ from PhysioNet's."""
     from ecg.sources import SYNTHETIC
     from ecg.sources.locate import locate
     from ecg.sources.mitdb_files import FILES, differing_files
 
     if location == SYNTHETIC:
-        return ["simulated heartbeats, not ECG recordings; a result says nothing about patients"]
+        return ["simulated heartbeats, not ECG recordings; results say nothing about patients"]
     found = locate(Path(location).expanduser())
     if found is None or found.kind != "mitdb":
         return [found.note] if found and found.note else []
     differing = differing_files(found.path)
     if not differing:
-        return ["all files are those of PhysioNet (SHA-256)"]
+        return ["all files are identical to PhysioNet's (SHA-256)"]
     return [
         f"{len(differing)} of {len(FILES)} files differ from PhysioNet's (SHA-256): "
         f"{_first(differing)}"
@@ -121,7 +122,7 @@ def notes(location: str | Path) -> list[str]:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return right-aligned columns, the first one left-aligned."""
+    """Return a table whose first column is left-aligned and the others right-aligned."""
     lines = [header, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(

@@ -1,25 +1,25 @@
-"""Dropout whose random draws cost little on a CPU."""
+"""Dropout with cheap random draws on a CPU."""
 
 import torch
 from torch import Tensor, nn
 
 BITS = 16
-DRAWS = 2**BITS  # that can be drawn for a value
-DRAWS_A_WORD = 64 // BITS
+DRAWS = 2**BITS  # possible outcomes of one draw
+DRAWS_PER_WORD = 64 // BITS
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, with four draws from every 64 random bits on a CPU.
+    """`nn.Dropout` that makes four draws from every 64 random bits on a CPU.
 
-    PyTorch draws for one value at a time there, which slows a training step down. With 16 bits a
-    draw, the probability is rounded to a multiple of 2**-16 (0.3 becomes 0.300003), and what is
-    kept is scaled by the rounded one.
-    Elsewhere, and under torch.compile, this is PyTorch's own dropout.
+    PyTorch draws for one value at a time on a CPU, which slows down a training step. With 16 bits
+    per draw, the probability is rounded to a multiple of 2**-16 (0.3 becomes 0.300003), and kept
+    values are scaled by the rounded probability. On other devices, and under torch.compile, this
+    is PyTorch's own dropout.
     """
 
     @property
     def dropped(self) -> int:
-        """How many of all `DRAWS` drop a value."""
+        """How many of the `DRAWS` outcomes drop a value."""
         dropped: int = round(self.p * DRAWS)
         return dropped
 
@@ -36,16 +36,16 @@ def draw(x: Tensor, dropped: int) -> Tensor:
     """Draw which values to keep.
 
     Args:
-        x: of any shape, on a CPU.
-        dropped: how many of all `DRAWS` drop a value.
+        x: tensor of any shape on a CPU.
+        dropped: how many of the `DRAWS` outcomes drop a value.
 
     Returns:
-        int16, 1 to keep and 0 to drop, in the shape and memory layout of x.
+        int16 tensor with the shape and memory layout of x; 1 keeps a value, 0 drops it.
     """
-    words = torch.empty(-(-x.numel() // DRAWS_A_WORD), dtype=torch.int64)
+    words = torch.empty(-(-x.numel() // DRAWS_PER_WORD), dtype=torch.int64)
     words.random_(-(2**63), None)
     layout = torch.empty_like(x, device="meta").stride()
     draws = words.view(torch.int16).as_strided(x.shape, layout)
-    # Compared into their own type: into bool takes seven times as long (bench: one core of an
-    # AMD EPYC, 766,000 values).
+    # The result has the type of the draws: comparing into bool takes seven times as long
+    # (766,000 values, one core of an AMD EPYC).
     return torch.ge(draws, dropped - DRAWS // 2, out=draws)

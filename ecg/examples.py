@@ -1,4 +1,4 @@
-"""A few validation beats of a trained model, rightly and wrongly predicted, as plain JSON."""
+"""A few validation beats that a trained model classified correctly or wrongly, as plain JSON."""
 
 from typing import TYPE_CHECKING, TypedDict
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
     from ecg.training import Part
 
-EXAMPLES = 2  # of each class and kind
+EXAMPLES = 2  # per class, correct and wrong each
 DIGITS = 3
 
 
 class Example(TypedDict):
-    """One heartbeat and what a model made of it.
+    """One heartbeat and its predicted class.
 
     Attributes:
         true: one of `CLASSES`.
         predicted: one of `CLASSES`.
-        signal: 187 values, normalised as the model saw them.
+        signal: 187 values, normalised as for the model.
     """
 
     true: str
@@ -30,14 +30,14 @@ class Example(TypedDict):
 
 
 def pick_examples(part: "Part", predicted: "Tensor") -> list[Example]:
-    """Pick beats of every class: the first two predicted rightly, then the first two wrongly.
+    """Pick beats of every class: the first two correct ones, then the first two wrong ones.
 
     Args:
-        part: on any device.
-        predicted: (n,) labels of the part, on the CPU.
+        part: the beats, on any device.
+        predicted: (n,) predicted labels, on the CPU.
 
     Returns:
-        At most 20 beats, by class; fewer where a class has no such beats.
+        At most 20 beats, ordered by class; fewer if a class has too few of a kind.
     """
     true, found = part.labels.cpu().numpy(), predicted.numpy()
     rows = [

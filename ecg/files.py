@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside, flushed, renamed."""
+"""Atomic writes: a file is written to a temporary name, flushed, and renamed."""
 
 import errno
 import os
@@ -10,40 +10,40 @@ from pathlib import Path
 
 from ecg.errors import UsageError
 
-STALE_SECONDS = 24 * 3600  # a temporary file older than this was left by a killed process
+STALE_SECONDS = 24 * 3600  # older temporary files were left by killed processes
 
 
 def expanded(path: Path | str) -> Path:
-    """Return a path with a leading `~` or `~user` as the home folder that it stands for.
+    """Return a path with a leading `~` or `~user` expanded to the home folder.
 
     Raises:
-        UsageError: nobody of that name has a home folder here.
+        UsageError: there is no such user or home folder.
     """
     try:
         return Path(path).expanduser()
     except RuntimeError:
         raise UsageError(
-            f"{path}: there is no home folder for {Path(path).parts[0]}. Write ./{path} for a file "
-            "of that name."
+            f"{path}: there is no home folder for {Path(path).parts[0]}. If the file has this "
+            f"name, write ./{path}."
         ) from None
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write to; it becomes `path` when the block ends well.
+    """Provide a temporary path to write to; rename it to `path` if the block succeeds.
 
-    The folder is made where there is none. A reader sees the old file or the new one, never a
-    part; a block that fails leaves the old one. Several processes may write at once, the last
-    one wins. A link stays a link; what it leads to is replaced.
+    A missing folder is created. Readers see the old file or the new one, never a part of it, and
+    a block that fails keeps the old file. Several processes may write at once; the last one wins.
+    If `path` is a link, the link stays and its target is replaced.
 
     Args:
         path: the final name.
 
     Yields:
-        A path that does not exist yet, in the same folder.
+        A path in the same folder that does not exist yet.
 
     Raises:
-        OSError: the folder or file cannot be written, or it is a device, a pipe or a folder.
+        OSError: the folder or file is not writable, or `path` is a device, a pipe or a folder.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # root could rename a file over /dev/null

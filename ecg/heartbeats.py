@@ -1,4 +1,4 @@
-"""The one form in which every source hands over its heartbeats."""
+"""The common form of the heartbeats of every source."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ CLASS_TITLES = tuple(f"{one} {name}" for one, name in zip(CLASSES, CLASS_NAMES, 
 # Published class counts (N, S, V, F, Q) of the whole set and of its test part.
 PUBLISHED_COUNTS = (90589, 2779, 7236, 803, 8039)
 PUBLISHED_TEST_COUNTS = (18118, 556, 1448, 162, 1608)
-BEAT_LENGTH = 187  # samples a beat, zero-padded at the end
+BEAT_LENGTH = 187  # samples per beat, zero-padded at the end
 RAW_SAMPLING_RATE = 360  # Hz, of the MIT-BIH records
 SAMPLING_RATE = 120.0  # Hz: every third sample of 360 Hz (the published pages say 125)
-UNKNOWN = -1  # `record` and `sample` where the source does not tell them
+UNKNOWN = -1  # `record` and `sample` if the source does not have them
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Record:
     """Where the beats of one record come from.
 
     Attributes:
-        name: of the record.
-        rate: of its samples, in Hz.
-        lead: that the beats are cut from, as the header names it.
-        patient: whose record it is, where one patient may have several; else "".
-        lost: beats left out because the signal has a gap there.
+        name: name of the record.
+        rate: sampling rate in Hz.
+        lead: name of the lead that the beats are cut from, as in the header.
+        patient: name of the patient if one patient may have several records, else "".
+        lost: number of beats left out because of gaps in the signal.
     """
 
     name: str
@@ -41,20 +41,21 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Heartbeats:
-    """Labelled heartbeats, one row a beat, in the order of their source.
+    """Labelled heartbeats, one row per beat, in the order of their source.
 
     Attributes:
         signals: (n, 187) float32 in [0, 1], min-max scaled per beat, zero-padded at the end.
         labels: (n,) int64, index into `CLASSES` (N, S, V, F, Q = 0..4).
-        record: (n,) int32, number of the record; -1 where the source does not tell. MIT-BIH's
-            own numbers, and those of other records whose names are numbers.
-        sample: (n,) int32, position of the R peak in the raw record, at its own rate; -1 likewise.
-        symbol: (n,) "U1", the annotation symbol; "" likewise.
-        in_test: (n,) bool, the split that came with the source, or None where it has none.
+        record: (n,) int32, number of the record; -1 if unknown. MIT-BIH's own number, and that of
+            any other record whose name is a number.
+        sample: (n,) int32, position of the R peak in the raw record, at the record's own rate; -1
+            if unknown.
+        symbol: (n,) "U1", annotation symbol; "" if unknown.
+        in_test: (n,) bool, the split that came with the source, or None if it came with none.
         source: "mitdb", "kaggle", "synthetic", or the name of other data.
-        rr: (n, 2) float32, seconds from the beat before and to the beat after, by the
-            annotations; NaN at the ends of a record. None where the source does not tell.
-        records: what is known of a record, by its number; empty where nothing is.
+        rr: (n, 2) float32, seconds since the previous beat and until the next, according to the
+            annotations; NaN at the ends of a record. None if unknown.
+        records: details of each record by number; empty if unknown.
     """
 
     signals: NDArray[np.float32]
@@ -72,16 +73,16 @@ class Heartbeats:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the beats, and of which records and patients they are from.
+        """SHA-256 (hex) of the beats and of the records and patients they come from.
 
-        RR intervals are left out: they follow from the samples of the annotations.
+        RR intervals are left out, because they follow from the samples of the annotations.
         """
         digest = hashlib.sha256(self.source.encode())
         for array in (self.signals, self.labels, self.record, self.sample, self.in_test):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
         for number, one in sorted(self.records.items()):
-            if one.name != str(number) or one.patient:  # else the number has said it
+            if one.name != str(number) or one.patient:  # else the number says it all
                 digest.update(repr((number, one.name, one.patient)).encode())
         return digest.hexdigest()
 
@@ -90,12 +91,12 @@ class Heartbeats:
         return np.bincount(self.labels, minlength=len(CLASSES))
 
     def record_name(self, number: int) -> str:
-        """Return the name of a record; its number where it has no other."""
+        """Return the name of a record, or its number if it has no name."""
         known = self.records.get(int(number))
         return known.name if known else str(number)
 
     def rates(self) -> NDArray[np.float64]:
-        """Return the sampling rate of each beat's record, (n,) Hz; 360, MIT-BIH's, if unknown."""
+        """Return the sampling rate of each beat's record in Hz, (n,); 360 (MIT-BIH) if unknown."""
         found = np.full(len(self), float(RAW_SAMPLING_RATE))
         for number, one in self.records.items():
             found[self.record == number] = one.rate

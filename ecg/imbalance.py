@@ -1,30 +1,30 @@
-"""Two answers to class imbalance: class weights from alpha, sampling weights from ratio."""
+"""Two ways to handle class imbalance: class weights (alpha) and sampling weights (ratio)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import UsageError
 
-# Of splits by patient: few beats of few patients say little of a class, and must not outweigh all
-# others. The caps lie just above the largest weights of the published protocol, 27.3 at alpha 1 and
-# 113.01 at ratio 1.
+# For splits by patient: a few beats of a few patients say little about a class and must not
+# outweigh all others. The caps are just above the largest weights of the published protocol, 27.3
+# at alpha 1 and 113.01 at ratio 1.
 FEWEST_BEATS = 20  # a class with fewer training beats keeps weight 1
 LARGEST_BALANCE = 30.0  # n / (5 * n_c), the class weight at alpha 1
-LARGEST_DRAW = 120.0  # how many times as often as a beat of N a beat is drawn
+LARGEST_DRAW = 120.0  # how much more often than a beat of class N a beat may be drawn
 
 
 def class_weights(
     counts: NDArray[np.int64], alpha: float, *, capped: bool = False
 ) -> NDArray[np.float64]:
-    """Weights of the classes in the cross-entropy.
+    """Return the class weights of the cross-entropy.
 
-    w_c = 1 + alpha * (n / (5 * n_c) - 1): alpha 0 leaves all classes at 1, alpha 1 weighs them
-    by the inverse of their frequency. A class without beats keeps weight 1; it never occurs.
+    w_c = 1 + alpha * (n / (5 * n_c) - 1): alpha 0 leaves all classes at 1, alpha 1 weights them
+    by the inverse of their frequency. A class without beats keeps weight 1, which is never used.
 
     Args:
-        counts: (classes,) beats of each class in the training part.
+        counts: (classes,) number of beats per class in the training part.
         alpha: from 0 to 1.
-        capped: as splits by patient have it: the quotient is at most `LARGEST_BALANCE`, and a class
+        capped: for splits by patient: the quotient is at most `LARGEST_BALANCE`, and a class
             with fewer than `FEWEST_BEATS` beats keeps weight 1.
 
     Returns:
@@ -48,16 +48,16 @@ def class_weights(
 def sampling_weights(
     counts: NDArray[np.int64], ratio: float, *, capped: bool = False
 ) -> NDArray[np.float64]:
-    """Weight with which one beat of each class is drawn (with replacement).
+    """Return the weight of one beat of each class in draws with replacement.
 
-    1 for a beat of class N and int(ratio * n_N) / n_c for a beat of any other class c, so that
+    It is 1 for a beat of class N and int(ratio * n_N) / n_c for a beat of any other class c, so
     every other class is drawn about `ratio` times as often as N.
 
     Args:
-        counts: (classes,) beats of each class in the training part; class N first.
+        counts: (classes,) number of beats per class in the training part; class N first.
         ratio: above 0, at most 1.
-        capped: as splits by patient have it: the weight is at most `LARGEST_DRAW`, and 1 for a
-            class with fewer than `FEWEST_BEATS` beats.
+        capped: for splits by patient: the weight is at most `LARGEST_DRAW`, and 1 for a class
+            with fewer than `FEWEST_BEATS` beats.
 
     Returns:
         (classes,) weights; 0 for a class without beats.
@@ -72,7 +72,10 @@ def sampling_weights(
         array([1., 2.])
     """
     if counts[0] == 0:
-        raise UsageError("the sampler's ratio is measured by class N, which has no beats here")
+        raise UsageError(
+            "the sampler's ratio is relative to class N, but the training part has no beats of "
+            "class N. Leave `ratio` out."
+        )
     counts = np.asarray(counts, dtype=np.float64)
     target = float(int(ratio * counts[0]))
     weights = np.where(counts > 0, 1.0, 0.0)

@@ -14,54 +14,56 @@ from ecg.dropout import Dropout
 from ecg.errors import UsageError
 from ecg.files import replacing
 from ecg.heartbeats import BEAT_LENGTH
-from ecg.models import BesideRhythm, GlobalAveragePool, ResidualBlock
+from ecg.models import GlobalAveragePool, ResidualBlock, WithRhythm
 from ecg.rhythm import RHYTHM_LENGTH
 from ecg.training.adjustment import LogitShift
 from ecg.training.config import TrainConfig
 from ecg.training.loop import restore
 
 CPU = torch.device("cpu")
-Layer = Any  # of Keras, which has no types
+Layer = Any  # a Keras layer; Keras has no type hints
 
 
 def save_keras(path: Path, config: TrainConfig, weights: Mapping[str, Tensor]) -> None:
     """Write trained weights as a `.keras` file of a network from (batch, 187) to logits.
 
-    The beats are z-scored inside. The file holds the network alone, not what the study says of it.
+    The network z-scores the beats itself. The file holds only the network, no facts about the
+    study.
 
     Args:
-        path: of the file; one that is there is replaced.
-        config: what was trained.
-        weights: state of its network.
+        path: file to write; an existing file is replaced.
+        config: configuration of the training.
+        weights: state of the trained network.
 
     Raises:
-        UsageError: the extra is not installed, or Keras has no such network.
+        UsageError: the extra is not installed, or a layer has no counterpart in Keras.
         OSError: the file cannot be written.
     """
     model = as_keras(restore(config, weights, CPU))
     with tempfile.TemporaryDirectory(prefix="ecg-keras-") as folder:
-        file = Path(folder) / "network.keras"  # Keras insists on this ending
+        file = Path(folder) / "network.keras"  # Keras requires this suffix
         model.save(file)
-        with replacing(path) as beside:
-            shutil.copyfile(file, beside)
+        with replacing(path) as temporary:
+            shutil.copyfile(file, temporary)
 
 
 def as_keras(network: nn.Module) -> Any:
-    """Return the Keras model of a network of `ecg.models`, with its weights copied over.
+    """Return a Keras model of a network of `ecg.models`, with the weights copied.
 
     Args:
-        network: on the CPU.
+        network: the network, on the CPU.
 
     Returns:
-        A `keras.Model` from `beats` (batch, 187), which it z-scores, to (batch, 5) logits; with
-        an input `rhythm` (batch, 4) where the network takes it. Its weights can be trained.
+        A `keras.Model` from `beats` (batch, 187), which it z-scores, to (batch, 5) logits. If the
+        network takes the rhythm, it has a second input `rhythm` (batch, 4). Its weights are
+        trainable.
 
     Raises:
-        UsageError: the extra is not installed, or a layer has no counterpart.
+        UsageError: the extra is not installed, or a layer has no counterpart in Keras.
     """
     keras = import_keras()
     beats = keras.Input((BEAT_LENGTH,), name="beats")
-    # (beat - mean) / sqrt(variance + 1e-16), which is the deviation + 1e-8 but for constant beats.
+    # sqrt(variance + 1e-16) equals the deviation + 1e-8, except for constant beats.
     normal = keras.layers.LayerNormalization(
         epsilon=1e-16, center=False, scale=False, name="normalisation"
     )(beats)
@@ -81,7 +83,7 @@ def import_keras() -> Any:
     Raises:
         UsageError: it is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow talks a lot as it starts
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
     try:
         import keras  # which imports TensorFlow
     except ImportError:
@@ -102,10 +104,10 @@ def _apply(
 
     Args:
         keras: the package.
-        module: of ours.
-        x: what it is applied to.
-        inputs: of the model by name; that of the rhythm is added where it is met.
-        copies: functions that copy weights, to which those of the module are added.
+        module: PyTorch module.
+        x: input of the layer.
+        inputs: inputs of the model by name; the input of the rhythm is added when needed.
+        copies: functions that copy weights; those of the module are appended.
     """
     if isinstance(module, nn.Sequential):
         for child in module:
@@ -115,12 +117,12 @@ def _apply(
         body = _apply(keras, module.body, x, inputs, copies)
         skip = _apply(keras, module.skip, x, inputs, copies)
         return keras.layers.ReLU()(keras.layers.Add()([body, skip]))
-    if isinstance(module, BesideRhythm):
+    if isinstance(module, WithRhythm):
         features = _apply(keras, module.features, x, inputs, copies)
         inputs["rhythm"] = keras.Input((RHYTHM_LENGTH,), name="rhythm")
         return keras.layers.Concatenate()([features, inputs["rhythm"]])
     if isinstance(module, nn.Flatten) and len(x.shape) == 3:
-        x = keras.layers.Permute((2, 1))(x)  # the channels come first, as in ours
+        x = keras.layers.Permute((2, 1))(x)  # channels first, as in PyTorch
     layer, values = _counterpart(keras.layers, module)
     if values:
         copies.append(lambda: layer.set_weights([value.detach().numpy() for value in values]))
@@ -128,7 +130,7 @@ def _apply(
 
 
 def _counterpart(layers: Any, module: nn.Module) -> tuple[Layer, list[Tensor]]:
-    """Return the Keras layer of a plain layer, and the weights that it gets."""
+    """Return the Keras layer for a PyTorch layer, and the weights to copy into it."""
     layer, values = None, list[Any]()
     match module:
         case nn.Conv2d():
@@ -157,5 +159,8 @@ def _counterpart(layers: Any, module: nn.Module) -> tuple[Layer, list[Tensor]]:
         case nn.Unflatten() | nn.Identity():
             layer = layers.Identity()
     if layer is None:
-        raise UsageError(f"Keras has no counterpart of the layer {type(module).__name__}")
+        raise UsageError(
+            f"Keras has no counterpart for the layer {type(module).__name__}. Export the network "
+            "in another format."
+        )
     return layer, values

@@ -1,11 +1,11 @@
-"""The names that a package offers, imported when they are first asked for (PEP 562)."""
+"""Public names of a package that are imported on first use (PEP 562)."""
 
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-DISTRIBUTION = "ecg-study"  # whose version is `__version__`; pyproject.toml sets it
+DISTRIBUTION = "ecg-study"  # `__version__` is its version, set in pyproject.toml
 
 
 def on_demand(
@@ -14,10 +14,10 @@ def on_demand(
     """Return the functions `__getattr__` and `__dir__` of a package.
 
     Args:
-        package: its name.
-        names: its `__all__`.
-        modules: those that define the names, the quickest to import first: each name comes
-            from the first module that has it.
+        package: name of the package.
+        names: `__all__` of the package.
+        modules: modules that define the names, fastest import first: each name comes from the
+            first module that has it.
     """
 
     def find(name: str) -> Any:

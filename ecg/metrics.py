@@ -1,4 +1,4 @@
-"""From a confusion matrix (rows true, columns predicted) to the published figures."""
+"""The published scores, computed from a confusion matrix (rows true, columns predicted)."""
 
 from collections.abc import Mapping
 
@@ -10,18 +10,18 @@ from ecg.heartbeats import CLASSES
 PER_CLASS = ("recall", "specificity", "precision", "f1")
 AVERAGES = ("macro", "weighted")
 SCORES = tuple(f"{metric}_{average}" for metric in PER_CLASS for average in AVERAGES)
-# The mean F1 of N, S and V: what is compared between patients, where F is rare and Q is left out.
+# The mean F1 of N, S and V: the objective of splits by patient, where F is rare and Q is left out.
 F1_NSV = "f1_nsv"
-OBJECTIVES = (*SCORES, F1_NSV)  # a study can maximise each
-COUNTED = {F1_NSV: 3}  # of how many classes, the first ones, a score is the plain mean
+OBJECTIVES = (*SCORES, F1_NSV)  # a study can maximise any of these
+COUNTED = {F1_NSV: 3}  # number of (first) classes that a plain mean covers, if not all
 
 Vector = NDArray[np.float64]
 
 
 def per_class(confusion: ArrayLike) -> dict[str, Vector]:
-    """Recall, specificity, precision and F1 of every class against the rest.
+    """Return recall, specificity, precision and F1 of every class against the rest.
 
-    A quotient without a denominator (a class that is absent, or never predicted) is 0, as in
+    A quotient with denominator 0 (a class that is absent, or never predicted) is 0, as with
     scikit-learn's `zero_division=0`.
 
     Args:
@@ -50,15 +50,15 @@ def per_class(confusion: ArrayLike) -> dict[str, Vector]:
 
 
 def scores(confusion: ArrayLike) -> dict[str, float]:
-    """Macro and weighted averages of the four figures.
+    """Return the macro and weighted averages of the four metrics, and `f1_nsv`.
 
-    Macro is the plain mean over the classes, weighted the mean by true class share.
+    Macro is the plain mean over the classes. Weighted is the mean weighted by true class share.
 
     Args:
         confusion: (classes, classes) counts.
 
     Returns:
-        `recall_macro`, `recall_weighted`, and so on for specificity, precision and f1, then
+        `recall_macro`, `recall_weighted`, the same for specificity, precision and f1, and
         `f1_nsv`, in the order of `OBJECTIVES`.
 
     Example:
@@ -83,21 +83,21 @@ def scores_of_many(confusions: ArrayLike) -> Mapping[str, Vector]:
 
 
 def objective_of(objective: str, *, by_patient: bool) -> str:
-    """Return what a study maximises: of a split by patient F1 of N, S, V, and not macro F1."""
+    """Return the objective of a study: a split by patient replaces macro F1 by `f1_nsv`."""
     return F1_NSV if by_patient and objective == "f1_macro" else objective
 
 
 def ceiling(counts: ArrayLike, score: str) -> float:
-    """Return what a score can reach at most where classes have no beats.
+    """Return the maximum of a score, given that some classes have no beats.
 
-    A plain mean over classes counts an absent one as 0, except specificity, which is 1 there.
+    A plain mean over classes counts an absent class as 0, except for specificity, which is 1.
 
     Args:
-        counts: (classes,) true beats of each class.
+        counts: (classes,) number of true beats per class.
         score: one of `OBJECTIVES`.
 
     Returns:
-        From 0 to 1.
+        A number from 0 to 1.
 
     Example:
         >>> from ecg.metrics import ceiling
@@ -111,15 +111,15 @@ def ceiling(counts: ArrayLike, score: str) -> float:
 
 
 def say_ceilings(counts: ArrayLike, part: str, titles: Mapping[str, str]) -> str:
-    """Say which classes have no beats, and what scores can reach at most for that reason.
+    """Say which classes have no beats, and how that limits the scores.
 
     Args:
-        counts: (5,) true beats of each class.
-        part: where they are, such as "validation".
-        titles: by score, some of `OBJECTIVES`; none for a part that is not scored.
+        counts: (5,) number of true beats per class.
+        part: name of the part, such as "validation".
+        titles: titles of scores, by names from `OBJECTIVES`; empty for a part that is not scored.
 
     Returns:
-        "" where every class has beats, or where no score is limited.
+        A sentence, or "" if every class has beats or no score is limited.
 
     Example:
         >>> from ecg.metrics import say_ceilings
@@ -143,14 +143,14 @@ def resampled_scores(
 ) -> Vector:
     """Return one score of matrices whose beats are drawn with replacement from one matrix.
 
-    Drawing beats is drawing the entries of the matrix from a multinomial (Efron & Tibshirani
-    1993, ch. 13).
+    Drawing beats means drawing the entries of the matrix from a multinomial distribution (Efron &
+    Tibshirani 1993, ch. 13).
 
     Args:
         confusion: (classes, classes) counts.
         score: one of `OBJECTIVES`.
         draws: number of resampled matrices.
-        rng: makes the draws.
+        rng: generator of the draws.
 
     Returns:
         (draws,) scores.
@@ -169,21 +169,21 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of one score, resampling the beats of one matrix.
+    """Return a percentile bootstrap interval of one score, resampling the beats of one matrix.
 
     Args:
         confusion: (classes, classes) counts.
         score: one of `OBJECTIVES`.
         draws: number of resampled matrices.
-        level: of the interval.
-        seed: of the draws.
+        level: confidence level.
+        seed: seed of the draws.
 
     Returns:
         Lower and upper bound.
     """
-    values = resampled_scores(confusion, score, draws, np.random.default_rng(seed))
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return percentiles(
+        resampled_scores(confusion, score, draws, np.random.default_rng(seed)), level
+    )
 
 
 def difference_interval(
@@ -195,37 +195,43 @@ def difference_interval(
     level: float = 0.95,
     seed: int = 20110801,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the difference of a score between two matrices.
+    """Return a percentile bootstrap interval of the difference in a score between two matrices.
 
-    The two are resampled independently: which beats both got right is not on record. For two
-    models measured on the same beats the interval is therefore too wide.
+    The matrices are resampled independently, because they do not say which beats both models
+    classified correctly. For two models measured on the same beats, the interval is therefore too
+    wide.
 
     Args:
         one: (classes, classes) counts.
         other: (classes, classes) counts, subtracted.
         score: one of `OBJECTIVES`.
         draws: number of resampled pairs.
-        level: of the interval.
-        seed: of the draws.
+        level: confidence level.
+        seed: seed of the draws.
 
     Returns:
         Lower and upper bound.
     """
     rng = np.random.default_rng(seed)
     first, second = (resampled_scores(matrix, score, draws, rng) for matrix in (one, other))
-    low, high = np.quantile(first - second, [(1 - level) / 2, (1 + level) / 2])
+    return percentiles(first - second, level)
+
+
+def percentiles(values: Vector, level: float) -> tuple[float, float]:
+    """Return the bounds that leave equal shares of the values on both sides of `level`."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def _averages(confusion: NDArray[np.int64]) -> Mapping[str, Vector]:
     matrix = np.asarray(confusion, dtype=np.float64)
     share = _quotient(matrix.sum(-1), matrix.sum((-2, -1))[..., None])
-    figures = per_class(matrix)
+    metrics = per_class(matrix)
     averages = {}
     for metric in PER_CLASS:
-        averages[f"{metric}_macro"] = figures[metric].mean(-1)
-        averages[f"{metric}_weighted"] = (figures[metric] * share).sum(-1)
-    averages[F1_NSV] = figures["f1"][..., : COUNTED[F1_NSV]].mean(-1)
+        averages[f"{metric}_macro"] = metrics[metric].mean(-1)
+        averages[f"{metric}_weighted"] = (metrics[metric] * share).sum(-1)
+    averages[F1_NSV] = metrics["f1"][..., : COUNTED[F1_NSV]].mean(-1)
     return averages
 
 

@@ -1,12 +1,12 @@
 """The four published networks, built by name.
 
 Every network maps (batch, 1, 187) z-scored beats to (batch, 5) logits. The published shapes
-have kernel 5, padding 2, stride 1 and a bias in every convolution; three multipliers, all 1
-in the published tables, let a search vary a shape around them. `ecg.networks` has the names of
-these and of own networks, and `build` builds any of them.
+have kernel 5, padding 2, stride 1 and a bias in every convolution. Three multipliers, all 1 in
+the published tables, let a search vary these shapes. `ecg.networks` registers these networks and
+those of space files, and `build` builds any of them.
 
-Signals are images of height 1 inside: only for these can PyTorch keep the channels last in
-memory, which makes a training step on a CPU faster (results/benchmarks/training-cpu.md).
+Internally, signals are images of height 1, because PyTorch keeps the channels last in memory only
+for images. That makes a training step on a CPU faster (results/benchmarks/training-cpu.md).
 """
 
 from collections.abc import Callable, Mapping
@@ -28,30 +28,31 @@ from ecg.rhythm import RHYTHM_LENGTH
 
 @dataclass(frozen=True)
 class Shape:
-    """Multipliers around a published shape.
+    """Multipliers of a published shape.
 
     Attributes:
-        width: of every number of channels and hidden units.
-        kernel: of the kernel size 5, rounded to the next odd number.
-        dropout: of every dropout probability, capped at 0.9.
-        beside: numbers that come beside the flattened features, 0 in the published networks.
+        width: multiplies every number of channels and hidden units.
+        kernel: multiplies the kernel size 5, rounded to the nearest odd number.
+        dropout: multiplies every dropout probability, capped at 0.9.
+        extra: how many numbers are appended to the flattened features, 0 in the published
+            networks.
     """
 
     width: float = 1.0
     kernel: float = 1.0
     dropout: float = 1.0
-    beside: int = 0
+    extra: int = 0
 
     def units(self, published: int) -> int:
-        """Return the number of channels or units in place of the published one."""
+        """Return the number of channels or units that replaces the published one."""
         return max(1, round(published * self.width))
 
     def kernel_size(self) -> int:
-        """Return the odd kernel size in place of 5."""
+        """Return the odd kernel size that replaces 5."""
         return 2 * round((5 * self.kernel - 1) / 2) + 1
 
     def drop(self, published: float) -> Dropout:
-        """Return the dropout layer in place of the published one."""
+        """Return the dropout layer that replaces the published one."""
         return Dropout(min(0.9, published * self.dropout))
 
     def conv(self, inputs: int, outputs: int) -> nn.Conv2d:
@@ -61,38 +62,38 @@ class Shape:
 
 
 def build(name: str, **fields: Any) -> nn.Module:
-    """Build a network with freshly drawn weights.
+    """Build a network with newly initialised weights.
 
     Args:
-        name: of a network, see `ecg.networks`.
-        fields: of a configuration, and parameters of the network's own; it is given those that
-            it takes. The shipped ones take `width_multiplier` (of channels and hidden units),
+        name: name of a network in `ecg.networks`.
+        fields: fields of a configuration and other parameters; the network gets those that it
+            takes. The shipped networks take `width_multiplier` (of channels and hidden units),
             `kernel_multiplier` (of the kernel size, rounded to an odd number),
-            `dropout_multiplier` (of the probabilities) and `rhythm` (whether four numbers of the
-            rhythm are at the end of each beat, (batch, 1, 187 + 4), as `ecg.training.data.inputs`
-            puts them there).
+            `dropout_multiplier` (of the probabilities) and `rhythm` (whether each beat ends in
+            four numbers of the rhythm, (batch, 1, 187 + 4), appended by
+            `ecg.training.data.inputs`).
 
     Raises:
-        UsageError: the name is not known.
+        UsageError: there is no such network.
     """
     made: nn.Module = find_network(name).make(fields)
     return made
 
 
 def check_network(name: str, fields: Mapping[str, Any]) -> None:
-    """Build an own network and train it on two beats of noise.
+    """Build a network of a space file and train it on two beats of noise.
 
     Args:
-        name: of the network.
+        name: name of the network.
         fields: as for `build`.
 
     Raises:
-        UsageError: it does not build, run or learn; names file and line.
+        UsageError: the network does not build, run or train; the message names file and line.
     """
     own = find_network(name)
     taken = {one: fields[one] for one in own.parameters if one in fields}
-    told = ", ".join(f"{one} = {value!r}" for one, value in taken.items())
-    subject = f"the network '{name}'" + (f" with {told}" if told else "")
+    given = ", ".join(f"{one} = {value!r}" for one, value in taken.items())
+    subject = f"the network '{name}'" + (f" with {given}" if given else "")
     length = BEAT_LENGTH + (RHYTHM_LENGTH if fields.get("rhythm") else 0)
     shape = (2, 1, length)
     with torch.random.fork_rng(devices=[]):
@@ -128,7 +129,7 @@ Shaped = Callable[[Shape], nn.Sequential]
 
 
 def shaped(layers: Shaped) -> Callable[..., nn.Sequential]:
-    """Turn a function from a shape to layers of images into a network of beats, see `build`."""
+    """Turn a function from a shape to image layers into a network of beats; see `build`."""
 
     def make(
         *,
@@ -137,13 +138,13 @@ def shaped(layers: Shaped) -> Callable[..., nn.Sequential]:
         dropout_multiplier: float = 1.0,
         rhythm: object = None,
     ) -> nn.Sequential:
-        beside = RHYTHM_LENGTH if rhythm else 0
-        shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, beside)
+        extra = RHYTHM_LENGTH if rhythm else 0
+        shape = Shape(width_multiplier, kernel_multiplier, dropout_multiplier, extra)
         image = nn.Unflatten(1, (1, 1))  # (batch, 1, 187) -> (batch, 1, 1, 187)
         modules = [image, *layers(shape)]
         if rhythm:
             flat = next(i for i, one in enumerate(modules, 1) if isinstance(one, nn.Flatten))
-            modules = [BesideRhythm(nn.Sequential(*modules[:flat])), *modules[flat:]]
+            modules = [WithRhythm(nn.Sequential(*modules[:flat])), *modules[flat:]]
         network = nn.Sequential(*modules)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
@@ -159,8 +160,8 @@ def count_parameters(model: nn.Module) -> int:
 class GlobalAveragePool(nn.Module):
     """The mean over time, (batch, channels, 1, length) -> (batch, channels, 1, 1).
 
-    To the bit `nn.AdaptiveAvgPool2d(1)`, whose gradient has the channels first in memory, however
-    its input has them; what comes before the pool is slow on a CPU then.
+    Bit-identical to `nn.AdaptiveAvgPool2d(1)`. The gradient of that layer has the channels first
+    in memory, whatever the layout of its input, and then the layers before it are slow on a CPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,15 +169,15 @@ class GlobalAveragePool(nn.Module):
         return x.sum((2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
 
 
-class BesideRhythm(nn.Module):
-    """Puts the numbers of the rhythm beside the features of the beat.
+class WithRhythm(nn.Module):
+    """Appends the numbers of the rhythm to the features of the beat.
 
     Args:
-        features: (batch, 1, 187) -> (batch, features).
+        features: network that maps (batch, 1, 187) to (batch, features).
     """
 
     def __init__(self, features: nn.Sequential) -> None:
-        """Keep what finds the features."""
+        """Keep the feature network."""
         super().__init__()
         self.features = features
 
@@ -200,7 +201,7 @@ def simple(shape: Shape) -> nn.Sequential:
         *(shape.conv(a, b), nn.ReLU()),
         *(shape.conv(b, c), nn.ReLU()),
         *(GlobalAveragePool(), nn.Flatten()),  # (batch, 128)
-        nn.Linear(c + shape.beside, len(CLASSES)),
+        nn.Linear(c + shape.extra, len(CLASSES)),
     )
 
 
@@ -214,15 +215,15 @@ def four_layer(shape: Shape) -> nn.Sequential:
         *(*_conv_bn_relu(shape, b, c), shape.drop(0.3)),
         *(*_conv_bn_relu(shape, c, d), shape.drop(0.3)),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d + shape.beside, len(CLASSES)),
+        nn.Linear(d + shape.extra, len(CLASSES)),
     )
 
 
 class ResidualBlock(nn.Module):
-    """conv-BN-ReLU-conv-BN-dropout plus its input (He et al. 2016), then ReLU."""
+    """conv-BN-ReLU-conv-BN-dropout plus the input of the block (He et al. 2016), then ReLU."""
 
     def __init__(self, shape: Shape, inputs: int, outputs: int) -> None:
-        """Keep the length; a 1x1 convolution matches the channels where they change."""
+        """Keep the length; a 1x1 convolution adapts the skip path if the channels change."""
         super().__init__()
         self.body = nn.Sequential(
             *_conv_bn_relu(shape, inputs, outputs),
@@ -248,7 +249,7 @@ def residual(shape: Shape) -> nn.Sequential:
         ResidualBlock(shape, c, d),
         ResidualBlock(shape, d, d),
         *(GlobalAveragePool(), nn.Flatten(), shape.drop(0.3)),  # (batch, 256)
-        nn.Linear(d + shape.beside, len(CLASSES)),
+        nn.Linear(d + shape.extra, len(CLASSES)),
     )
 
 
@@ -269,7 +270,7 @@ def _coupled(shape: Shape) -> nn.Sequential:
             nn.MaxPool2d((1, 2)),
         ),  # (batch, 128, 1, 46)
         nn.Flatten(),
-        nn.Linear(b * pooled + shape.beside, hidden),
+        nn.Linear(b * pooled + shape.extra, hidden),
         *(nn.BatchNorm1d(hidden), nn.ReLU(), shape.drop(0.5)),
         *(nn.Linear(hidden, last), nn.BatchNorm1d(last), nn.ReLU(), shape.drop(0.5)),
         nn.Linear(last, len(CLASSES)),
@@ -281,5 +282,5 @@ coupled = shaped(_coupled)
 
 @shaped
 def coupled_tf(shape: Shape) -> nn.Sequential:
-    """The coupled network as Keras makes it by default; 1,686,725 parameters."""
+    """The coupled network with Keras's default conventions; 1,686,725 parameters."""
     return with_keras_conventions(_coupled(shape))

@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file, for programs without PyTorch; needs the extra 'onnx'."""
+"""A trained network as an ONNX file for programs without PyTorch; needs the extra 'onnx'."""
 
 import json
 import logging
@@ -23,11 +23,11 @@ CPU = torch.device("cpu")
 
 
 class FromBeats(nn.Module):
-    """A network with the normalisation before it.
+    """A network preceded by the normalisation.
 
     Args:
-        network: from z-scored beats to (batch, 5) logits, with the rhythm at the end of each
-            beat where it takes it.
+        network: network from z-scored beats to (batch, 5) logits; if it takes the rhythm, each
+            beat ends in the numbers of the rhythm.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -36,10 +36,10 @@ class FromBeats(nn.Module):
         self.network = network
 
     def forward(self, beats: Tensor, rhythm: Tensor | None = None) -> Tensor:
-        """(batch, 187) beats, and (batch, 4) of the rhythm -> (batch, 5) logits."""
+        """(batch, 187) beats and (batch, 4) rhythm -> (batch, 5) logits."""
         centred = beats - beats.mean(1, keepdim=True)
         deviation = centred.square().mean(1, keepdim=True).sqrt()  # of the population
-        # Not `+ 1e-8`: the exporter takes such a sum for one with 0 and leaves it out.
+        # Not `+ 1e-8`: the exporter treats that as adding 0 and drops it.
         normal = centred / deviation.clamp(min=1e-8)
         inputs = normal if rhythm is None else torch.cat([normal, rhythm], 1)
         logits: Tensor = self.network(inputs.unsqueeze(1))
@@ -51,13 +51,13 @@ def save_onnx(
 ) -> None:
     """Write trained weights as an ONNX network from `beats` (batch, 187) to `logits` (batch, 5).
 
-    The number of beats is free. The beats are z-scored inside. A network that takes the rhythm
-    has a second input, `rhythm` (batch, 4). The metadata are those of `ecg.save_model`.
+    The batch size is dynamic. The network z-scores the beats itself. If it takes the rhythm, it
+    has a second input, `rhythm` (batch, 4). The metadata is that of `ecg.save_model`.
 
     Args:
-        path: of the file; one that is there is replaced.
-        config: what was trained.
-        weights: state of its network.
+        path: file to write; an existing file is replaced.
+        config: configuration of the training.
+        weights: state of the trained network.
         facts: JSON values by name.
 
     Raises:
@@ -77,7 +77,7 @@ def save_onnx(
         given["rhythm"] = torch.zeros(2, RHYTHM_LENGTH)
     batch = torch.export.Dim("batch")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the exporter says is for its developers
+        warnings.simplefilter("ignore")  # the exporter's warnings are for its developers
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network, tuple(given.values()), input_names=list(given), output_names=["logits"],
@@ -90,5 +90,5 @@ def save_onnx(
     described |= {"project": PROJECT, "format": FORMAT}
     onnx.helper.set_model_props(model, {name: json.dumps(v) for name, v in described.items()})
     onnx.checker.check_model(model, full_check=True)
-    with replacing(path) as beside:
-        beside.write_bytes(model.SerializeToString())
+    with replacing(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())

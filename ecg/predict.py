@@ -24,8 +24,8 @@ from ecg.sources.wfdb_files import ANNOTATIONS, HEADER, FileError, read_annotati
 from ecg.splits import make_split
 
 NOT_CLASSIFIED = "?"  # the WFDB symbol of a beat of unknown class
-MITDB = ("mitdb", "kaggle")  # how the sources of MIT-BIH's beats begin
-SHOWN = 5  # records named where many could be
+MITDB = ("mitdb", "kaggle")  # prefixes of the sources with MIT-BIH's beats
+SHOWN = 5  # at most this many records are named
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class Beats:
     """Beats to classify.
 
     Attributes:
-        beats: of every record; labels that are not known are of no meaning.
-        is_labelled: (n,) bool, whether the true class of a beat is known.
-        notes: sentences on where beats, lead and labels come from.
+        beats: the beats of all records; unknown labels have arbitrary values.
+        is_labelled: (n,) bool, whether the true class of each beat is known.
+        notes: sentences that say where beats, lead and labels come from.
     """
 
     beats: Heartbeats
@@ -44,25 +44,25 @@ class Beats:
 
 
 def find_beats(data: str, *, lead: str | None = None, peaks: str | None = None) -> Beats:
-    """Read what is to be classified.
+    """Read the beats to classify.
 
     Args:
-        data: a WFDB record (`folder/100`), or what `ecg.sources.load` takes. The records of a
-            folder need no annotations.
+        data: a WFDB record (`folder/100`), or any location that `ecg.sources.load` reads. The
+            records of a folder need no annotations.
         lead: name of the lead to cut beats from; None as for `ecg.sources.load`.
-        peaks: suffix of the annotation file that has the R peaks; None for `.atr`, and where a
-            record has none, the detector XQRS of `wfdb`. Only `.atr` tells true classes.
+        peaks: suffix of the annotation file with the R peaks. None means `.atr`, or the detector
+            XQRS of `wfdb` for a record without that file. Only `.atr` gives true classes.
 
     Raises:
         UsageError: there is no such data.
-        DataError: a file is missing or damaged, a record lacks the lead, or has no beat.
+        DataError: a file is missing or damaged, or a record lacks the lead or has no beat.
     """
     folder, names = _records(data)
     suffix = f".{(peaks or ANNOTATIONS).lstrip('.')}"
     bare = [name for name in names if not os.path.isfile(f"{folder / name}{suffix}")]
     if not names or (len(names) > 1 and not bare and suffix == ANNOTATIONS):
         if peaks is not None and not names:
-            raise UsageError(f"{data} holds no WFDB record, so it has no R peaks to name")
+            raise UsageError(f"{data} holds no WFDB record. Leave `peaks` out.")
         beats = sources.load(data, lead=lead)
         bare = []
     else:
@@ -82,12 +82,12 @@ def classify(
     """Return the probability of each class for each beat, (n, 5).
 
     Args:
-        model: that classifies.
-        beats: of whole records.
-        rows: (n,) of the beats to classify, None for all.
+        model: trained network.
+        beats: all beats of whole records.
+        rows: (n,) rows of the beats to classify, None for all.
 
     Raises:
-        UsageError: the network takes the rhythm, and the beats do not tell it.
+        UsageError: the network takes the rhythm, but the data has no RR intervals.
     """
     chosen = slice(None) if rows is None else rows
     around = None if model.config.rhythm is None else rhythm(beats)[chosen]
@@ -95,15 +95,15 @@ def classify(
 
 
 def fair_rows(model: Model, beats: Heartbeats) -> tuple[NDArray[np.int64], bool, str]:
-    """Return which beats may measure a network.
+    """Return the beats on which a network may be measured.
 
     Args:
-        model: with the split and the fingerprint of the data of its study.
-        beats: all of a data set.
+        model: network whose file has the split and the fingerprint of the data of its study.
+        beats: a whole data set.
 
     Returns:
-        Rows, whether they are the test part of the network's study, and a sentence on both. Of
-        other data than the study's, all beats may.
+        Rows, whether they are the test part of the network's study, and a sentence that says so.
+        For other data than the study's, these are all rows.
 
     Raises:
         UsageError: the study's split cannot be made.
@@ -112,52 +112,53 @@ def fair_rows(model: Model, beats: Heartbeats) -> tuple[NDArray[np.int64], bool,
     if facts.get("data") == beats.fingerprint:
         listed = from_text(facts["records"]) if facts.get("records") else None
         rows = make_split(str(facts.get("split")), beats, listed).test
-        return rows, True, f"the test part of the split {facts.get('split')}: {len(rows):,} beats"
+        said = f"measuring on the test part of the split {facts.get('split')}: {len(rows):,} beats"
+        return rows, True, said
     caution = caution_of(model, beats)
     return (
         np.arange(len(beats)),
         False,
-        f"all {len(beats):,} beats: these are other data than the network was trained on"
+        f"measuring on all {len(beats):,} beats: this is not the data the network was trained on"
         + (f". {caution}" if caution else ""),
     )
 
 
 def caution_of(model: Model, beats: Heartbeats) -> str:
-    """Return why scores on these beats may be no fair ones, "" where nothing is known."""
+    """Return why scores on these beats may not be fair, or "" if there is no known reason."""
     trained = str(model.facts.get("source", ""))
     is_mitdb = [name.startswith(MITDB) for name in (trained, beats.source)]
     if trained and (trained == beats.source or all(is_mitdb)):
         return (
             "Caution: the network was trained on beats of this database, so these scores say "
-            "nothing about new patients. `python -m ecg evaluate` measures its test part."
+            "nothing about new patients. To measure its test part, use `python -m ecg evaluate`."
         )
     return ""
 
 
 def count(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the confusion matrix, (5, 5): rows true, columns predicted."""
+    """Return the confusion matrix, (5, 5), rows true, columns predicted."""
     cells = np.bincount(labels * len(CLASSES) + predicted, minlength=len(CLASSES) ** 2)
     return cells.reshape(len(CLASSES), len(CLASSES))
 
 
 def say_confusion(confusion: NDArray[np.int64]) -> str:
-    """Return a confusion matrix with the scores per class and over all, as text."""
-    figures = per_class(confusion)
+    """Return a confusion matrix, the scores per class and their means, as text."""
+    metrics = per_class(confusion)
     rows = [
-        (name, *(f"{n:,}" for n in line), *(f"{values[i]:.4f}" for values in figures.values()))
+        (name, *(f"{n:,}" for n in line), *(f"{values[i]:.4f}" for values in metrics.values()))
         for i, (name, line) in enumerate(zip(CLASSES, confusion, strict=True))
     ]
-    header = ("true", *(f"as {name}" for name in CLASSES), *figures)
+    header = ("true", *(f"as {name}" for name in CLASSES), *metrics)
     found = scores(confusion)
     means = [
-        (f"mean, {name}", *(f"{found[f'{figure}_{name}']:.4f}" for figure in figures))
+        (f"mean, {name}", *(f"{found[f'{metric}_{name}']:.4f}" for metric in metrics))
         for name in ("macro", "weighted")
     ]
-    return f"{table(header, rows)}\n\n{table(('', *figures), means)}"
+    return f"{table(header, rows)}\n\n{table(('', *metrics), means)}"
 
 
 def _records(data: str) -> tuple[Path, list[str]]:
-    """Return the folder and names of WFDB records, no names where the data are none."""
+    """Return the folder and names of WFDB records; no names if the data holds no records."""
     path = Path(data).expanduser()
     stem = path.with_suffix("") if path.suffix == HEADER else path
     if os.path.isfile(f"{stem}{HEADER}"):
@@ -176,12 +177,12 @@ def _annotate(
     suffix: str,
     is_named: bool,
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the annotations of a record, or its R peaks; see `wfdb_files.Annotate`."""
+    """Return the annotations of a record, or the R peaks found; see `wfdb_files.Annotate`."""
     if is_named or os.path.isfile(f"{path}{suffix}"):
         return read_annotations(path, rate, adc, suffix=suffix)
     found = detect_peaks(adc, rate, gaps)
     if len(found) < 2:
-        raise FileError("the detector XQRS finds no R peaks in it")
+        raise FileError("the detector XQRS found no R peaks")
     return found, [NOT_CLASSIFIED] * len(found)
 
 
@@ -191,9 +192,9 @@ def detect_peaks(
     """Find R peaks with XQRS of the package `wfdb`.
 
     Args:
-        adc: (samples,) of a lead, in any unit.
-        rate: in Hz.
-        gaps: (samples,) where the signal is missing; it is bridged by lines.
+        adc: (samples,) signal of a lead, in any unit.
+        rate: sampling rate in Hz.
+        gaps: (samples,) where the signal is missing; gaps are interpolated linearly.
 
     Returns:
         Positions, ascending.
@@ -206,7 +207,7 @@ def detect_peaks(
         signal[gaps] = np.interp(np.flatnonzero(gaps), there, signal[there])
     try:
         found: Any = xqrs_detect(signal, fs=rate, verbose=False)
-    except (ValueError, IndexError):  # of a signal that is too short or flat
+    except (ValueError, IndexError):  # the signal is too short or flat
         return np.array([], dtype=np.int64)
     peaks: NDArray[np.int64] = np.unique(np.asarray(found, dtype=np.int64))
     return peaks[(peaks >= 0) & (peaks < len(adc))]
@@ -222,19 +223,18 @@ def _notes(
         )
     if rates := {one.rate for one in known} - {360.0}:
         said = ", ".join(f"{rate:g} Hz" for rate in sorted(rates))
-        yield f"resampled from {said} to 360 Hz, of which the window rule takes every third sample"
+        yield f"resampled from {said} to 360 Hz; the window rule takes every third sample"
     if bare:
         yield (
-            f"R peaks: found by the detector XQRS of wfdb in {_named(bare)}, where there is no "
-            f"{suffix} file"
+            f"R peaks: no {suffix} file for {_named(bare)}, so the detector XQRS of wfdb found them"
         )
     if names and len(bare) < len(names):
         others = [name for name in names if name not in bare]
-        yield f"R peaks: of the {suffix} file of {_named(others)}"
+        yield f"R peaks: from the {suffix} file of {_named(others)}"
     if lost := sum(one.lost for one in known):
-        yield f"{lost:,} beats are left out because their signal has a gap"
+        yield f"{lost:,} beats were left out because of gaps in their signal"
     if (beats.record == UNKNOWN).all():
-        yield "the data do not tell the record of a beat; a row of the output is a row of the data"
+        yield "the data has no record numbers; the output has the same rows in the same order"
 
 
 def _named(records: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What `ecg predict` writes: a CSV of beats, and WFDB annotation files of the classes found."""
+"""The output of `ecg predict`: a CSV of beats, and WFDB annotation files of the classes."""
 
 import csv
 import shutil
@@ -12,20 +12,22 @@ from ecg.errors import EcgError, UsageError
 from ecg.files import replacing
 from ecg.heartbeats import CLASSES, UNKNOWN, Heartbeats
 
-EXTENSION = "aami"  # of annotation files: letters only, as WFDB asks
+EXTENSION = "aami"  # of annotation files; WFDB allows only letters
 HEADER = ("record", "sample", "time", "class", *CLASSES)
 
 
 def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32]) -> None:
-    """Write one row a beat: record, sample of the R peak, seconds, class, five probabilities.
+    """Write one row per beat: record, sample of the R peak, seconds, class, five probabilities.
+
+    Unknown values are left empty.
 
     Args:
-        path: of the file; one that is there is replaced. What the data do not tell is left empty.
-        beats: that were classified.
-        probabilities: (n, 5).
+        path: file to write; an existing file is replaced.
+        beats: the classified beats.
+        probabilities: (n, 5) probability of each class.
 
     Raises:
-        EcgError: it cannot be written.
+        EcgError: the file cannot be written.
     """
     names = {int(number): beats.record_name(number) for number in np.unique(beats.record)}
     names[UNKNOWN] = ""
@@ -38,7 +40,10 @@ def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32])
         strict=True,
     )
     try:
-        with replacing(path) as beside, beside.open("x", newline="", encoding="utf-8") as file:
+        with (
+            replacing(path) as temporary,
+            temporary.open("x", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEADER)
             writer.writerows(columns)
@@ -47,24 +52,27 @@ def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32])
 
 
 def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]) -> list[Path]:
-    """Write one WFDB annotation file a record, `RECORD.aami`, whose symbols are N, S, V, F, Q.
+    """Write one WFDB annotation file per record, `RECORD.aami`, with the symbols N, S, V, F, Q.
 
     Args:
-        folder: made where there is none; files that are there are replaced.
-        beats: that were classified.
-        labels: (n,) index into `CLASSES`.
+        folder: created if missing; existing files are replaced.
+        beats: the classified beats.
+        labels: (n,) predicted classes, index into `CLASSES`.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        UsageError: the data do not tell record and sample of the beats.
+        UsageError: the data lacks the record or sample of a beat.
         EcgError: a file cannot be written.
     """
     import wfdb
 
     if not beats.records or (beats.sample == UNKNOWN).any():
-        raise UsageError("`annotations` needs the record and sample of every beat; use records")
+        raise UsageError(
+            "`annotations` needs the record and sample of every beat, which this data lacks. Use "
+            "WFDB records."
+        )
     written = []
     for number, record in beats.records.items():
         rows = np.flatnonzero(beats.record == number)
@@ -78,8 +86,8 @@ def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]
                     symbol=[CLASSES[label] for label in labels[rows]], fs=record.rate,
                     write_dir=inner,
                 )  # fmt: skip
-                with replacing(path) as beside:
-                    shutil.copyfile(Path(inner) / path.name, beside)
+                with replacing(path) as temporary:
+                    shutil.copyfile(Path(inner) / path.name, temporary)
         except OSError as error:
             raise EcgError(f"cannot write {path}: {error.strerror or error}") from None
         written.append(path)

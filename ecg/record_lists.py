@@ -1,4 +1,4 @@
-"""A file that says which records train, validate and test: one's own inter-patient split."""
+"""A user's own inter-patient split: a file that lists the records of each part."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from ecg.errors import UsageError
 PARTS = ("train", "validation", "test")
 PATIENTS = "patients"
 FORM = (
-    'the form is: train = ["100", "101"], validation = ["103"], test = ["105"], and optionally '
-    'a table [patients] with lines such as anna = ["100", "101"]'
+    'Write train = ["100", "101"], validation = ["103"], test = ["105"], and optionally a table '
+    '[patients] with lines such as anna = ["100", "101"].'
 )
 SIZE_LIMIT = 2**20  # bytes
 LISTED = re.compile(r"inter-patient-[0-9a-f]{8}")  # the name of such a split
@@ -23,13 +23,13 @@ LISTED = re.compile(r"inter-patient-[0-9a-f]{8}")  # the name of such a split
 
 @dataclass(frozen=True)
 class RecordLists:
-    """Names of the records of each part, and which records are of one patient.
+    """Names of the records of each part, and which records belong to one patient.
 
     Attributes:
-        train: names, in the order of the file.
-        validation: likewise.
-        test: likewise.
-        patients: groups of records of one patient each; a record in none is a patient by itself.
+        train: names of the training records, in the order of the file.
+        validation: names of the validation records.
+        test: names of the test records.
+        patients: groups of records, one per patient. A record in no group is its own patient.
     """
 
     train: tuple[str, ...]
@@ -39,7 +39,7 @@ class RecordLists:
 
     @property
     def split(self) -> str:
-        """The name of the split: two files with other records never share it."""
+        """The name of the split, which depends on the records in each part."""
         lists = [sorted(getattr(self, part)) for part in PARTS]
         return f"inter-patient-{sha256(json.dumps(lists).encode()).hexdigest()[:8]}"
 
@@ -49,24 +49,24 @@ class RecordLists:
 
 
 def from_text(text: str) -> RecordLists:
-    """Return the lists of `RecordLists.as_text`.
+    """Return the lists that `RecordLists.as_text` wrote.
 
     Raises:
-        UsageError: it is another text.
+        UsageError: the text has another form.
     """
     try:
         fields = json.loads(text)
         groups = tuple(_names(PATIENTS, group) for group in fields.pop(PATIENTS, ()))
         return _checked("the stored records", fields, groups)
     except (ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"the stored records of a split cannot be read ({error})") from None
+        raise UsageError(f"cannot read the stored records of a split ({error})") from None
 
 
 def read_record_lists(path: Path) -> RecordLists:
     """Read a TOML file of record names: train, validation, test, and optionally [patients].
 
     Raises:
-        UsageError: it cannot be read, is not of this form, or puts a record or a patient into
+        UsageError: the file is unreadable, has another form, or puts a record or a patient into
             two parts; the message names it.
     """
     try:
@@ -74,19 +74,19 @@ def read_record_lists(path: Path) -> RecordLists:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
-            raise ValueError("it is too large for a list of records")
+            raise ValueError("too large for a list of records")
         fields: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except (OSError, RuntimeError, ValueError) as error:  # a TOML or UTF-8 error is a ValueError
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UsageError(f"{path}: no readable TOML file ({reason}); {FORM}") from None
+        raise UsageError(f"{path}: not a readable TOML file ({reason}). {FORM}") from None
     patients = fields.pop(PATIENTS, {})
     try:
         if not isinstance(patients, dict):
-            raise ValueError(f"{PATIENTS} is no table")
+            raise ValueError(f"{PATIENTS} is not a table")
         groups = tuple(_names(f"{PATIENTS}.{name}", group) for name, group in patients.items())
         return _checked(str(path), fields, groups)
     except ValueError as error:
-        raise UsageError(f"{path}: {error}; {FORM}") from None
+        raise UsageError(f"{path}: {error}. {FORM}") from None
 
 
 def _checked(
@@ -106,33 +106,35 @@ def _checked(
                     if part_of[name] == part
                     else f"in {part_of[name]} and in {part}"
                 )
-                raise UsageError(f"{path}: record {name} is {where}; put it into one part, once")
+                raise UsageError(f"{path}: record {name} is {where}. Put it into one part, once.")
             part_of[name] = part
     grouped: dict[str, tuple[str, ...]] = {}
     for group in patients:
         for name in group:
             if name in grouped and grouped[name] != group:
-                raise UsageError(f"{path}: record {name} is of two patients; name it under one")
+                raise UsageError(
+                    f"{path}: record {name} belongs to two patients. List it under one."
+                )
             grouped[name] = group
         in_parts = {part_of[name]: name for name in group if name in part_of}
         if len(in_parts) > 1:
             (first, one), (second, other) = list(in_parts.items())[:2]
             raise UsageError(
                 f"{path}: one patient is in two parts: record {one} in {first}, record {other} in "
-                f"{second}; put all records of a patient into one part"
+                f"{second}. Put all records of a patient into one part."
             )
     return RecordLists(lists["train"], lists["validation"], lists["test"], patients)
 
 
 def _names(what: str, values: Any) -> tuple[str, ...]:
-    """Return names as text; a number stands for the name that it is.
+    """Return names as text. Numbers become names.
 
     Raises:
-        ValueError: they are no list of names.
+        ValueError: the values are not a list of names.
     """
     if not isinstance(values, Sequence) or isinstance(values, str):
-        raise ValueError(f"{what} is no list")
+        raise ValueError(f"{what} is not a list")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"{what} has an entry that is no name: {value!r:.60}")
+            raise ValueError(f"{what} has an entry that is not a name: {value!r:.60}")
     return tuple(str(value).strip() for value in values)

@@ -1,4 +1,4 @@
-"""Training, validation and test parts, checked for leaks before anyone sees them."""
+"""Training, validation and test parts, checked for leaks before use."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecg.errors import DataError, UsageError
+from ecg.folds import FOLDED, SPLIT_SEED, deal_parts, deal_patients, folds_of, unfolded
 from ecg.heartbeats import (
     CLASSES,
     PUBLISHED_COUNTS,
@@ -18,16 +19,15 @@ from ecg.heartbeats import (
 from ecg.record_lists import LISTED, PARTS, RecordLists
 from ecg.training.config import PROTOCOL
 
-BY_PATIENT = 3  # protocol of trainings on splits by patient, from which class Q is left out
+BY_PATIENT = 3  # protocol of trainings on splits by patient, which leave out class Q
 
 Rows = NDArray[np.int64]
 
-HELD_OUT = 0.2  # share of validation in train, and of test where no count is published
-SPLIT_SEED = 20190704  # fixed: a split is a fact of the project, not of a study
-REDRAWN = "intra-patient-resplit"  # what the intra-patient split is called where runs draw it anew
+HELD_OUT = 0.2  # share of test, if no counts are published, and of validation in the rest
+REDRAWN = "intra-patient-resplit"  # name of the intra-patient split if each run draws it again
 
 # de Chazal, O'Dwyer & Reilly 2004, IEEE Trans Biomed Eng 51(7), table II. The paced records
-# 102, 104, 107 and 217 are left out, as AAMI EC57 asks.
+# 102, 104, 107 and 217 are left out, as AAMI EC57 requires.
 # fmt: off
 DS1 = (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122,
        124, 201, 203, 205, 207, 208, 209, 215, 220, 223, 230)
@@ -35,15 +35,14 @@ DS2 = (100, 103, 105, 111, 113, 117, 121, 123, 200, 202, 210,
        212, 213, 214, 219, 221, 222, 228, 231, 232, 233, 234)
 # fmt: on
 # 201 (DS1) and 202 (DS2) are one person. As a validation record, 201 is never trained on, so
-# that no person of the test part is seen in training. 208 stays in training: it holds most F.
+# no person in the test part is seen in training. 208 stays in training, because it has most F.
 DS1_VALIDATION = (118, 201, 207, 223)
 SAME_PERSON = {202: 201}
-DRAWS = 200  # of patients into parts, where no list is published
-SHOWN = 8  # records named where many could be
+SHOWN = 8  # at most this many records are named
 
 
 class LeakError(DataError):
-    """A beat, a record or a person stands in two parts of a split."""
+    """A beat, a record or a person is in two parts of a split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +50,12 @@ class Split:
     """Row numbers of the three parts, each ascending.
 
     Attributes:
-        name: "intra-patient", "inter-patient", or the name that a file of records gives it.
+        name: "intra-patient", "inter-patient", or the name given by a file of records.
         train: (n,) int64.
         validation: (n,) int64.
         test: (n,) int64.
-        by_patient: whether the parts claim to share no record, and training and another part
-            no person.
+        by_patient: whether no two parts share a record, and training shares no person with
+            another part.
     """
 
     name: str
@@ -73,24 +72,24 @@ class Split:
 
 
 def intra_patient(beats: Heartbeats, draw: int | None = None) -> Split:
-    """Split beat by beat, as the published tables did: one patient is in all parts.
+    """Split beat by beat, as the published tables did: a patient is in all parts.
 
-    Test is the source's own part where it has one; else it is drawn per class with exactly
-    the published counts, or with 20% of a set of another size. Validation is int(0.2 * n) of
-    the rest, per class.
+    If the source comes with a test part, that part is used. Otherwise the test part is drawn per
+    class, with exactly the published counts, or with 20% of a set of another size. Validation is
+    int(0.2 * n) of the rest, per class.
 
     Args:
-        beats: all of them.
-        draw: number of another draw, of test and validation; None for the project's own.
+        beats: the whole set.
+        draw: number of another random draw of test and validation; None for the default draw.
 
     Raises:
-        UsageError: another draw is asked for, but the source has a test part of its own.
+        UsageError: another draw is requested, but the source comes with a test part.
     """
     rng = np.random.default_rng(SPLIT_SEED if draw is None else (draw, SPLIT_SEED))
     if draw is not None and beats.in_test is not None:
         raise UsageError(
-            f"the source '{beats.source}' has a test part of its own, so its split cannot be drawn "
-            "anew. Use the MIT-BIH records"
+            f"the source '{beats.source}' comes with a test part, so its split cannot be drawn "
+            "again. Use the MIT-BIH records."
         )
     if beats.in_test is not None:
         test = np.flatnonzero(beats.in_test)
@@ -107,14 +106,14 @@ def intra_patient(beats: Heartbeats, draw: int | None = None) -> Split:
 
 
 def inter_patient(beats: Heartbeats) -> Split:
-    """Split by patient: MIT-BIH's records as de Chazal 2004 did, other data by a fixed draw.
+    """Split by patient: MIT-BIH's records as in de Chazal 2004, other data by a fixed draw.
 
-    DS1 trains and validates, DS2 tests. Of other data a fifth of the beats tests and a fifth of
-    the rest validates, by whole patients: of `DRAWS` seeded draws the one that shares out the
-    classes most evenly.
+    DS1 is for training and validation, DS2 for testing. For other data, whole patients are drawn:
+    a fifth of the beats for testing and a fifth of the rest for validation. Of 200 seeded
+    draws, the one with the most even class shares is used.
 
     Raises:
-        UsageError: the source does not tell the record of a beat, or there are too few patients.
+        UsageError: the source does not have the record of each beat, or has too few patients.
     """
     _require_records(beats)
     if not is_mitdb(beats):
@@ -127,10 +126,10 @@ def inter_patient(beats: Heartbeats) -> Split:
 
 
 def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
-    """Split by record as a file says; records that it does not name are left out.
+    """Split by record according to a file; records that it does not name are left out.
 
     Raises:
-        UsageError: the source does not tell records, or has not all that are named.
+        UsageError: the source does not have the record of each beat, or lacks a named record.
         LeakError: the lists put records of one patient into two parts.
     """
     _require_records(beats)
@@ -142,8 +141,8 @@ def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
         if missing := [name for name in names if name not in numbers]:
             known = ", ".join([*list(numbers)[:SHOWN], *(["..."] if len(numbers) > SHOWN else [])])
             raise UsageError(
-                f"`records_file` names the record {missing[0]} in {part}, which the data "
-                f"'{beats.source}' does not have; its records are {known}"
+                f"`records_file` lists the record {missing[0]} in {part}, but the data "
+                f"'{beats.source}' does not have it. Its records are: {known}."
             )
         for name in names:
             person = _person(beats, numbers[name])
@@ -151,8 +150,8 @@ def by_lists(beats: Heartbeats, lists: RecordLists) -> Split:
             if other_part != part:
                 raise LeakError(
                     f"`records_file` puts one patient into two parts: record {other} into "
-                    f"{other_part}, record {name} into {part}; put all records of a patient into "
-                    "one part"
+                    f"{other_part}, record {name} into {part}. Put all records of a patient into "
+                    "one part."
                 )
         rows[part] = np.flatnonzero(np.isin(beats.record, [numbers[name] for name in names]))
     return Split(lists.split, rows["train"], rows["validation"], rows["test"], by_patient=True)
@@ -169,18 +168,19 @@ def make_split(
 ) -> Split:
     """Return the named split, checked for leaks and empty parts.
 
-    A split by patient has no beat of class Q, as in the literature since de Chazal 2004: without
-    the paced records MIT-BIH has 15 of them, 8 to train, 7 to test.
+    A split by patient has no beats of class Q, as in the literature since de Chazal 2004: without
+    the paced records, MIT-BIH has only 15 of them, 8 for training and 7 for testing.
 
     Args:
-        name: "intra-patient", "inter-patient", `REDRAWN`, or with `lists` also the name they give
-            it.
-        beats: all of them.
-        lists: the records of each part of an inter-patient split; None for the usual ones.
-        draw: which one of the split `REDRAWN`, the repeat of a run; others are drawn once.
+        name: "intra-patient", "inter-patient", `REDRAWN`, the name given by `lists`, or a name from
+            `ecg.folds.folded_name`.
+        beats: the whole set.
+        lists: records of each part of an inter-patient split; None for the default ones.
+        draw: number of the draw for `REDRAWN`, which is the repeat of a run, or of the fold;
+            others ignore it.
 
     Raises:
-        UsageError: no split has this name, or the source cannot be split so.
+        UsageError: no split has this name, or the source does not allow this split.
         LeakError: see `check_leaks`.
         DataError: a part is empty.
 
@@ -190,31 +190,65 @@ def make_split(
         >>> {part: len(rows) for part, rows in split.parts()}
         {'train': 8088, 'validation': 1788, 'test': 9880}
     """
-    if lists and _fits(name, lists):
+    if folds_of(name):
+        split = _make_fold(name, make_split(unfolded(name), beats, lists), beats, draw)
+    elif lists and _fits(name, lists):
         split = by_lists(beats, lists)
     else:
         split = intra_patient(beats, draw) if name == REDRAWN else _named(name)(beats)
     if split.by_patient:
         split = _without_q(split, beats)
     for part, rows in split.parts():
-        if len(rows) == 0:
+        if len(rows) == 0 and not (part == "test" and folds_of(name)):
             other = ", or list the records of each part in `records_file`"
             raise DataError(
-                f"the {part} part of the split '{split.name}' has no beats; use more data"
-                f"{other if split.by_patient else ''}"
+                f"the {part} part of the split '{split.name}' has no beats. Use more data"
+                f"{other if split.by_patient else ''}."
             )
     check_leaks(split, beats)
     return split
 
 
 def is_by_patient(name: str) -> bool:
-    """Return whether the split of this name has each patient in one part."""
+    """Return whether the split of this name keeps each patient in one part."""
     return name not in ("intra-patient", REDRAWN)
 
 
 def protocol_of(split: str) -> int:
-    """Return the protocol of trainings on a split: by patient they differ, without class Q."""
+    """Return the protocol of trainings on a split; splits by patient leave out class Q."""
     return BY_PATIENT if is_by_patient(split) else PROTOCOL
+
+
+def is_redrawn(name: str) -> bool:
+    """Return whether each repeat of a run has its own draw of the split of this name."""
+    return name == REDRAWN or FOLDED.fullmatch(name) is not None
+
+
+def _make_fold(name: str, whole: Split, beats: Heartbeats, draw: int) -> Split:
+    """Validate on one fold of the training records of a split, train on the others, test nothing.
+
+    Args:
+        name: name of the folded split.
+        whole: the split by patient whose training and validation parts are dealt into folds.
+        beats: the whole set.
+        draw: number of the fold; numbers beyond the last fold start again at the first.
+    """
+    rows = np.union1d(whole.train, whole.validation)
+    index, counts = _count_patients(beats, rows)
+    dealt = deal_patients(counts, folds_of(name))
+    is_held_out = dealt[index] == draw % folds_of(name)
+    return Split(name, rows[~is_held_out], rows[is_held_out], rows[:0], by_patient=True)
+
+
+def _count_patients(beats: Heartbeats, rows: Rows) -> tuple[Rows, NDArray[np.float64]]:
+    """Return the patient of each row, from 0, and the (patients, classes) number of beats."""
+    records, record_at = np.unique(beats.record[rows], return_inverse=True)
+    people = [_person(beats, int(record)) for record in records]
+    patients, patient_at = np.unique(people, return_inverse=True)
+    index = patient_at[record_at]
+    counts = np.zeros((len(patients), len(CLASSES)))
+    np.add.at(counts, (index, beats.labels[rows]), 1)
+    return index, counts
 
 
 def _without_q(split: Split, beats: Heartbeats) -> Split:
@@ -226,8 +260,8 @@ def _without_q(split: Split, beats: Heartbeats) -> Split:
 def _fits(name: str, lists: RecordLists) -> bool:
     if name not in ("inter-patient", lists.split):
         raise UsageError(
-            f"`records_file` lists the records of a split by patient, not of '{name}'; use `split` "
-            "inter-patient with it"
+            f"`records_file` lists the records of a split by patient, but `split` is '{name}'. Use "
+            "`split` inter-patient."
         )
     return True
 
@@ -237,19 +271,19 @@ def _named(name: str) -> Callable[[Heartbeats], Split]:
         return SPLITS[name]
     if LISTED.fullmatch(name):
         raise UsageError(
-            f"the split '{name}' is that of a file of records; name the file as `records_file`"
+            f"the split '{name}' was made from a file of records. Pass that file as `records_file`."
         )
     raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
 
 
 def check_leaks(split: Split, beats: Heartbeats) -> None:
-    """Refuse a split in which something to be told apart stands on both sides.
+    """Refuse a split whose parts overlap.
 
-    No row, and no beat (record and sample, where known), may be in two parts. In a split by
-    patient no record may be in two parts, and no person of the training part in another.
+    No row and no beat (record and sample, if known) may be in two parts. In a split by patient,
+    no record may be in two parts, and no person of the training part in another part.
 
     Raises:
-        LeakError: names the parts and the first thing they share.
+        LeakError: two parts overlap; the message names them and the first thing they share.
     """
     identity = beats.record.astype(np.int64) * 2**32 + beats.sample
     known = (beats.record != UNKNOWN) & (beats.sample != UNKNOWN)
@@ -276,17 +310,17 @@ def check_leaks(split: Split, beats: Heartbeats) -> None:
 
 
 def subsample(rows: Rows, labels: NDArray[np.int64], size: int | None) -> Rows:
-    """Reduce a part to a fixed stratified subset, the same for everyone.
+    """Reduce a part to a fixed stratified subset.
 
-    Every class keeps its share, and at least one beat where it has any.
+    Every class keeps its share, and at least one beat if it has any.
 
     Args:
         rows: (n,) row numbers of the part.
         labels: labels of the whole set, indexed by `rows`.
-        size: beats to keep; None, or more than there are, keeps all.
+        size: number of beats to keep; None or a number above n keeps all.
 
     Returns:
-        Ascending row numbers, `size` of them up to rounding.
+        Row numbers, ascending; `size` of them up to rounding.
     """
     if size is None or size >= len(rows):
         return rows
@@ -313,62 +347,31 @@ def _require_records(beats: Heartbeats) -> None:
     if (beats.record == UNKNOWN).any():
         raise UsageError(
             f"the split 'inter-patient' needs the record of every beat, which the source "
-            f"'{beats.source}' does not tell. Use the MIT-BIH records, or `split` intra-patient"
+            f"'{beats.source}' does not have. Use the MIT-BIH records, or `split` intra-patient."
         )
 
 
 def is_mitdb(beats: Heartbeats) -> bool:
-    """Return whether the record numbers are those of MIT-BIH, and not somebody's own."""
+    """Return whether the record numbers are those of MIT-BIH."""
     return beats.source.split("-")[0] in ("mitdb", "kaggle", "synthetic")
 
 
 def _draw_patients(beats: Heartbeats) -> Split:
-    """Draw whole patients into the three parts; see `inter_patient`."""
-    records, record_at = np.unique(beats.record, return_inverse=True)
-    people = [_person(beats, int(record)) for record in records]
-    patients, patient_at = np.unique(people, return_inverse=True)
-    index = patient_at[record_at]  # (beats,)
-    if len(patients) < len(PARTS):
+    """Assign whole patients to the three parts at random; see `inter_patient`."""
+    index, counts = _count_patients(beats, np.arange(len(beats)))
+    if len(counts) < len(PARTS):
         raise UsageError(
-            f"the split 'inter-patient' needs three patients or more, and '{beats.source}' has "
-            f"{len(patients)}. Use more records, or `split` intra-patient"
+            f"the split 'inter-patient' needs three patients or more, but '{beats.source}' has "
+            f"{len(counts)}. Use more records, or `split` intra-patient."
         )
-    counts = np.zeros((len(patients), len(CLASSES)))
-    np.add.at(counts, (index, beats.labels), 1)
     shares = np.array([(1 - HELD_OUT) ** 2, (1 - HELD_OUT) * HELD_OUT, HELD_OUT])  # of the beats
-    wanted = shares[:, None] * counts.sum(axis=0)
-    rng = np.random.default_rng(SPLIT_SEED)
-    best, least = np.zeros(len(patients), dtype=np.int64), np.inf
-    for _ in range(DRAWS):
-        part = _deal(rng.permutation(len(patients)), counts.sum(axis=1), shares)
-        there = np.array([counts[part == one].sum(axis=0) for one in range(len(PARTS))])
-        # Squared over what is wanted, so that a beat of a rare class counts more.
-        distance = float((np.square(there - wanted) / np.maximum(wanted, 1)).sum())
-        if distance < least:
-            best, least = part, distance
-    train, validation, test = (np.flatnonzero(best[index] == one) for one in range(len(PARTS)))
+    part = deal_parts(counts, shares)
+    train, validation, test = (np.flatnonzero(part[index] == one) for one in range(len(PARTS)))
     return Split("inter-patient", train, validation, test, by_patient=True)
 
 
-def _deal(order: Rows, sizes: NDArray[np.float64], shares: NDArray[np.float64]) -> Rows:
-    """Return the part (0 train, 1 validation, 2 test) of every patient, in the order drawn.
-
-    Test gets patients until it has its share, then validation; each gets one at least, and the
-    last patient trains.
-    """
-    part = np.zeros(len(order), dtype=np.int64)
-    left = list(order)
-    for one in (2, 1):
-        held = 0.0
-        while len(left) > one and (held == 0 or held < shares[one] * sizes.sum()):
-            patient = left.pop()
-            part[patient] = one
-            held += max(sizes[patient], 1e-9)
-    return part
-
-
 def _people(beats: Heartbeats, rows: Rows) -> dict[str, str]:
-    """Return the persons of some beats, each with the name of a record."""
+    """Return the persons in some rows, each with the name of one of their records."""
     records = np.unique(beats.record[rows]).tolist()
     return {_person(beats, one): beats.record_name(one) for one in records}
 

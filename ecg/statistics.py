@@ -1,4 +1,4 @@
-"""What may be said of a few runs: paired tests, their correction, intervals."""
+"""Statistics of a few runs: paired tests, correction for multiple tests, intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,24 +12,24 @@ from scipy import stats
 from ecg.metrics import bootstrap_interval
 
 SIGNIFICANCE = 0.05
-LEVEL = 0.95  # of intervals
-MAX_EXACT_TIED = 13  # pairs; 2**13 sign patterns are counted in no time
+LEVEL = 0.95  # confidence level of intervals
+MAX_EXACT_TIED = 13  # pairs; enumerating 2**13 sign patterns is fast
 MAX_EXACT = 50
 
 Interval = tuple[float, float]
-Values = Mapping[int, float]  # of one score, by repeat
+Values = Mapping[int, float]  # values of one score, by repeat
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One configuration against the baseline by one score.
+    """One configuration compared with the baseline in one score.
 
     Attributes:
-        label: of the configuration.
-        score: name.
-        pairs: repeats that both have finished.
+        label: label of the configuration.
+        score: name of the score.
+        pairs: number of repeats that both have finished.
         difference: mean of the paired differences, None without a pair.
-        p_value: corrected by Holm's method, None without a pair.
+        p_value: p-value with Holm's correction, None without a pair.
     """
 
     label: str
@@ -42,12 +42,12 @@ class Comparison:
 def smallest_p_value(pairs: int, tests: int = 1) -> float:
     """Return the smallest p that the best of several tests can reach after Holm's correction.
 
-    The smallest two-sided p of a signed-rank test is 2 * 0.5**pairs, where all pairs point one
-    way. Holm's correction multiplies the smallest p of a family by its number of tests.
+    The smallest two-sided p of a signed-rank test is 2 * 0.5**pairs, if all differences have the
+    same sign. Holm's correction multiplies the smallest p of a family by the number of tests.
 
     Args:
-        pairs: of each test.
-        tests: in the family.
+        pairs: number of pairs per test.
+        tests: number of tests in the family.
 
     Example:
         >>> from ecg.statistics import smallest_p_value
@@ -58,7 +58,7 @@ def smallest_p_value(pairs: int, tests: int = 1) -> float:
 
 
 def least_pairs(tests: int) -> int:
-    """Return how many pairs the best of several tests needs to be significant after Holm.
+    """Return how many pairs the best of several tests needs for significance after Holm.
 
     Example:
         >>> from ecg.statistics import least_pairs
@@ -69,17 +69,18 @@ def least_pairs(tests: int) -> int:
 
 
 def paired_p_value(first: ArrayLike, second: ArrayLike) -> float:
-    """Two-sided Wilcoxon signed-rank test of paired runs (Wilcoxon 1945, Biometrics 1(6)).
+    """Return the p-value of a two-sided Wilcoxon signed-rank test of paired runs.
 
-    Pairs without a difference are left out, as Wilcoxon did; where no pair differs, p is 1.
-    The p-value is exact up to 50 pairs, or up to 13 where differences are tied.
+    Source: Wilcoxon 1945, Biometrics 1(6). As in the paper, pairs without a difference are left
+    out; if no pair differs, p is 1. The p-value is exact up to 50 pairs, or up to 13 if
+    differences are tied.
 
     Args:
         first: (pairs,) scores.
         second: (pairs,) scores of the same repeats.
 
     Raises:
-        ValueError: the two are not of one length, or there is no pair.
+        ValueError: the two have different lengths, or there is no pair.
 
     Example:
         >>> from ecg import paired_p_value
@@ -88,10 +89,10 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float:
     """
     one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if one.shape != other.shape or one.ndim != 1:
-        raise ValueError(f"pairs need two rows of one length, not {one.shape} and {other.shape}")
+        raise ValueError(f"pairs need two equally long rows, not {one.shape} and {other.shape}")
     if len(one) == 0:
         raise ValueError("a paired test needs at least one pair")
-    # Subtraction leaves noise in the last digits, which would hide zeros and ties.
+    # Subtraction leaves rounding errors in the last digits, which would hide zeros and ties.
     differences = np.round(one - other, 12)
     differences = differences[differences != 0]
     if len(differences) == 0:
@@ -106,14 +107,14 @@ def paired_p_value(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for being several (Holm 1979, Scand J Statist 6(2)).
+    """Correct p-values for multiple testing (Holm 1979, Scand J Statist 6(2)).
 
     Args:
-        p_values: of one family of tests.
+        p_values: p-values of one family of tests.
 
     Returns:
-        Corrected p-values in the same order; those under a level are significant at it, and
-        the chance of any false one among them is below that level.
+        Corrected p-values in the same order. Calling those below a level significant keeps the
+        chance of any false positive below that level.
 
     Example:
         >>> from ecg import holm
@@ -134,7 +135,8 @@ def compare_with_baseline(
     """Test every configuration against the baseline, corrected over all tests (Holm).
 
     Args:
-        runs: by label of the configuration and name of the score. All have the same scores.
+        runs: values by label of the configuration and name of the score. All configurations have
+            the same scores.
         baseline: label of the configuration that the others are compared with.
 
     Returns:
@@ -166,11 +168,11 @@ def _compare(label: str, score: str, values: Values, baseline: Values) -> Compar
 
 
 def interval_of_mean(values: ArrayLike, *, level: float = LEVEL) -> Interval:
-    """Student's t interval of the mean over seeds (Student 1908, Biometrika 6(1)).
+    """Return Student's t interval of the mean over seeds (Student 1908, Biometrika 6(1)).
 
     Args:
         values: (seeds,) scores, in any order.
-        level: of the interval.
+        level: confidence level.
 
     Raises:
         ValueError: there are fewer than two values.
@@ -185,14 +187,14 @@ def interval_of_mean(values: ArrayLike, *, level: float = LEVEL) -> Interval:
 
 
 def interval_of_next_run(values: ArrayLike, *, level: float = LEVEL) -> Interval:
-    """Student's t prediction interval: where one more run lies, such as a published one.
+    """Return Student's t prediction interval for one more run, such as a published one.
 
-    It is `mean +- t * s * sqrt(1 + 1/n)` (Hahn & Meeker 1991, Statistical Intervals, ch. 4):
-    wider than the interval of the mean, since a single run scatters more than a mean.
+    It is `mean +- t * s * sqrt(1 + 1/n)` (Hahn & Meeker 1991, Statistical Intervals, ch. 4). It
+    is wider than the interval of the mean, since a single run varies more than a mean.
 
     Args:
         values: (seeds,) scores, in any order.
-        level: of the interval.
+        level: confidence level.
 
     Raises:
         ValueError: there are fewer than two values.
@@ -211,7 +213,7 @@ def _student(values: ArrayLike, level: float, *, share: float) -> Interval:
     # Sorted, so that rounding does not depend on the order of the seeds.
     scores: NDArray[np.float64] = np.sort(np.asarray(values, dtype=np.float64))
     if scores.ndim != 1 or len(scores) < 2:
-        raise ValueError("an interval over seeds needs at least two of them")
+        raise ValueError("an interval over seeds needs at least two seeds")
     number = len(scores)
     half = stats.t.ppf((1 + level) / 2, number - 1) * scores.std(ddof=1)
     half *= np.sqrt(share + 1 / number)
@@ -219,10 +221,10 @@ def _student(values: ArrayLike, level: float, *, share: float) -> Interval:
 
 
 def interval_of_runs(values: ArrayLike, confusions: Sequence[ArrayLike], score: str) -> Interval:
-    """95% interval of a score: over seeds, or over the test beats where there is one seed.
+    """Return the 95% interval of a score: over seeds, or over the test beats of a single run.
 
     Args:
-        values: (seeds,) the score of each run.
+        values: (seeds,) score of each run.
         confusions: test confusion matrix of each run.
         score: one of `ecg.metrics.SCORES`.
 

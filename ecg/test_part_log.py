@@ -1,4 +1,4 @@
-"""The log of readings of a study's test part by `ecg evaluate`: one line of JSON each."""
+"""The log of each reading of a study's test part by `ecg evaluate`, one line of JSON each."""
 
 import json
 import time
@@ -8,19 +8,19 @@ from typing import Any
 
 from ecg.errors import EcgError
 
-NAME = "test-reads.jsonl"  # beside the database of the studies
+NAME = "test-reads.jsonl"  # in the folder of the database
 
 
 def log_reading(path: Path, facts: Mapping[str, Any], scores: Mapping[str, float]) -> None:
     """Append a reading.
 
     Args:
-        path: of the log; it and its folder are made where there are none.
-        facts: of the model that was measured, with "study" and "trial".
-        scores: that were found.
+        path: path of the log; it and its folder are created if missing.
+        facts: facts of the measured model, with "study" and "trial".
+        scores: the test scores.
 
     Raises:
-        EcgError: it cannot be written.
+        EcgError: the log cannot be written.
     """
     line = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -31,18 +31,18 @@ def log_reading(path: Path, facts: Mapping[str, Any], scores: Mapping[str, float
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")  # one short write: whole lines, whoever else writes
+            file.write(json.dumps(line) + "\n")  # one short write: lines of processes never mix
     except OSError as error:
         raise EcgError(
-            f"The test part is not read, because the reading cannot be logged in {path}: "
-            f"{error.strerror or error}. Name another file with `log`."
+            f"cannot log this reading of the test part in {path}: {error.strerror or error}. The "
+            "scores are not shown. Name another file with `log`."
         ) from None
 
 
 def readings_of(path: Path, study: str) -> list[dict[str, Any]]:
-    """Return the readings of a study's test part, none where there is no log.
+    """Return the readings of a study's test part; none if there is no log.
 
-    Lines that are no readings are left out.
+    Invalid lines are skipped.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

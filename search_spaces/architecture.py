@@ -1,6 +1,7 @@
-"""Which network, and how far from its published shape."""
+"""Which network, and how much its shape differs from the published one."""
 
-from search_spaces.space import Choice, Real, Space
+from search_spaces.parameters import Choice, Real
+from search_spaces.space import Space
 
 SPACE = Space(
     name="architecture",

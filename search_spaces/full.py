@@ -1,7 +1,8 @@
 """Everything together: architecture, optimizer, scheduler, class weights and sampler."""
 
 from search_spaces.optimizer import ADAM, SGD
-from search_spaces.space import Choice, Real, Space
+from search_spaces.parameters import Choice, Real
+from search_spaces.space import Space
 
 SPACE = Space(
     name="full",

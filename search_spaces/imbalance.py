@@ -1,6 +1,7 @@
-"""How to answer class imbalance: class weights, a sampler, both, or nothing."""
+"""How to handle class imbalance: class weights, a sampler, both, or neither."""
 
-from search_spaces.space import Choice, Real, Space
+from search_spaces.parameters import Choice, Real
+from search_spaces.space import Space
 
 SPACE = Space(
     name="imbalance",

@@ -1,12 +1,13 @@
 """Which optimizer, with which learning rate and weight decay.
 
-SGD takes learning rates ten times those of Adam, and decay means something else to each: AdamW
+SGD needs learning rates ten times those of Adam, and weight decay means different things: AdamW
 shrinks the weights by it (times the learning rate), the others add it to the gradient as an L2
-penalty. One range for all would spend trials where one of them diverges, and let a sampler learn
-from one about the other; each has its own parameters.
+penalty. With one range for all, trials would be wasted where one optimizer diverges, and a sampler
+would transfer what it learned about one optimizer to another. So each has its own parameters.
 """
 
-from search_spaces.space import Choice, Real, Space
+from search_spaces.parameters import Choice, Real
+from search_spaces.space import Space
 
 ADAM = {"optimizer": ("adamw", "adam")}
 SGD = {"optimizer": ("sgd",)}

@@ -1,20 +1,21 @@
-"""How to keep the Coupled CNN from learning its training beats by heart.
+"""How to keep the Coupled CNN from overfitting its training beats.
 
-Why these ranges. Averages of weights generalise better, resist label noise and need less decay of
-the learning rate (arXiv 2411.18704): a decay of 0.99 looks back 100 steps, 0.9995 two epochs of
-all beats. Mixed pairs helped on six physiological data sets without tuning (arXiv 2309.09970);
-alpha up to 0.4, where most mixed beats are still nearly one of the two, which is the upper end
-of what Zhang et al. 2018 (arXiv 1710.09412) advise. Label smoothing up to 0.1, the value of
-Szegedy et al. 2016 (arXiv 1512.00567). Jitter from none to changes that leave a beat's class
-alone (`ecg.training.augment`). Wider, shallower networks with small kernels did best on ECGs
-(arXiv 2308.12492), so width goes up to twice the published one, and the kernel from 3 to 9 with
-5 the published; dropout from none to 1.6 times. A warm-up of up to three epochs is a quarter of
-the budget `short`.
+Reasons for the ranges. Averaged weights generalise better, resist label noise and need less decay
+of the learning rate (arXiv 2411.18704): a decay of 0.99 covers about 100 steps, 0.9995 two epochs
+of all beats. Mixup helped on six physiological data sets without tuning (arXiv 2309.09970). Its
+alpha goes up to 0.4, the upper end of the advice of Zhang et al. 2018 (arXiv 1710.09412), where
+most mixed beats are still close to one of the two. Label smoothing goes up to 0.1, the value of
+Szegedy et al. 2016 (arXiv 1512.00567). Jitter goes up to changes that preserve the class of a beat
+(`ecg.training.augment`). Wider, shallower networks with small kernels did best on ECGs (arXiv
+2308.12492), so the width goes up to twice the published one and the kernel from 3 to 9, where 5 is
+the published size. Dropout goes from none to 1.6 times the published one. A warm-up of up to three
+epochs is a quarter of the budget `short`.
 
-The plateau is left out: the space `scheduler` searches it.
+The plateau scheduler is left out, because the space `scheduler` searches it.
 """
 
-from search_spaces.space import Choice, Real, Space, Whole
+from search_spaces.parameters import Choice, Real, Whole
+from search_spaces.space import Space
 
 SPACE = Space(
     name="regularise",

@@ -1,19 +1,22 @@
-"""Whether to show the Coupled CNN the rhythm, and what then suits it.
+"""Whether to give the Coupled CNN the rhythm, and which settings then suit it.
 
-Why these ranges. A beat of class S is defined by coming early, and the window begins at its R peak:
-neither the interval before it nor the P wave is in it. Four numbers of the RR intervals bring the
-first back (`ecg.rhythm`). Logit adjustment (arXiv 2007.07314) costs no training; tau from -0.5 to
-0.5 keeps to corrections of half the class frequencies, and it is chosen on the validation part.
-Unknown patients ask for more regularisation than known ones, so averaged weights, mixup and
-jitter are searched too, in the ranges of `regularise` (sources there). Only where the data tell
-their records, and never beside published figures, which were found without the rhythm.
+Reasons for the ranges. A beat of class S is defined by coming early, but the window begins at its
+R peak and contains neither the interval before it nor the P wave. Four numbers of the RR intervals
+restore the interval (`ecg.rhythm`). Logit adjustment (arXiv 2007.07314) needs no further training;
+tau is chosen on the validation part from -0.5 to 0.5, which corrects up to the square root of the
+class frequencies. Unseen patients need more regularisation than known ones, so averaged weights,
+mixup and jitter are searched too, with the ranges and sources of `regularise`.
+
+The space needs data with record numbers. Its scores must not be compared with published ones,
+which were reached without the rhythm.
 """
 
-from search_spaces.space import Choice, Real, Space
+from search_spaces.parameters import Choice, Real
+from search_spaces.space import Space
 
 SPACE = Space(
     name="rhythm",
-    description="RR intervals beside the beat, logit adjustment, averaged weights, mixup, jitter",
+    description="RR intervals added to the beat, logit adjustment, averaged weights, mixup, jitter",
     parameters=(
         Choice("rhythm", (None, "rr")),
         Choice("logit_adjustment", (0.0, 0.5)),

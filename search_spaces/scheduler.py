@@ -1,6 +1,7 @@
 """Whether and how to lower the learning rate on a plateau of the validation loss."""
 
-from search_spaces.space import Choice, Real, Space, Whole
+from search_spaces.parameters import Choice, Real, Whole
+from search_spaces.space import Space
 
 SPACE = Space(
     name="scheduler",

@@ -1,8 +1,8 @@
-"""The five published tables: which configurations they compare, and the figures they print.
+"""The five published tables: the configurations they compare, and the published scores.
 
-Pure data. One row is one configuration of the published protocol, given by the fields in which
-it differs from the published baseline (Coupled CNN, AdamW, no scheduler, no class weights, no
-sampler). The published figures are single runs on the test part.
+This is pure data. A row is one configuration of the published protocol, given by the fields that
+differ from the published baseline (Coupled CNN, AdamW, no scheduler, no class weights, no
+sampler). The published scores come from single runs on the test part.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,10 @@ from ecg.errors import UsageError
 from ecg.networks import TITLES
 from ecg.training.config import TrainConfig
 
-ALL_TABLES = "tables"  # names all five: what people type, and the "space" of such studies
+ALL_TABLES = "tables"  # what people type for all five, and the "space" of such studies
 
-# The fields the tables vary, at the published baseline. A test holds them against TrainConfig.
+# The fields that the tables vary, with the values of the published baseline. A test compares them
+# with TrainConfig.
 BASELINE: Mapping[str, Any] = MappingProxyType(
     {
         "model": "coupled",
@@ -29,7 +30,7 @@ BASELINE: Mapping[str, Any] = MappingProxyType(
     }
 )
 
-# The fields that no table varies, as published; limits and seed may be any.
+# The fields that no table varies, with the published values; limits and seed are free.
 FIXED: Mapping[str, Any] = MappingProxyType(
     {
         field.name: field.default
@@ -52,10 +53,10 @@ COLUMN_TITLES: Mapping[str, str] = MappingProxyType(
 )
 
 CONTRADICTION = (
-    "The published tables disagree with themselves: the one run with AdamW and no scheduler has "
-    "F1-score(M) 0.9290 in tables 1, 4 and 5 but 0.9201 in tables 2 and 3, all its other figures "
-    "being equal. Its published macro recall and precision fit 0.9290. The figures stand here as "
-    "they were published."
+    "The published tables contradict each other: the run with AdamW and no scheduler has "
+    "F1-score(M) 0.9290 in tables 1, 4 and 5 but 0.9201 in tables 2 and 3, while all its other "
+    "scores are equal. Its published macro recall and precision fit 0.9290. The scores are shown "
+    "here as published."
 )
 
 _SHORT = ("recall_weighted", "specificity_weighted", "precision_weighted", "f1_weighted",
@@ -70,8 +71,8 @@ class Row:
     """One configuration of a table.
 
     Attributes:
-        label: first column, as published.
-        fields: training configuration fields that differ from `BASELINE`.
+        label: text of the first column, as published.
+        fields: fields of the training configuration that differ from `BASELINE`.
     """
 
     label: str
@@ -79,7 +80,7 @@ class Row:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """All the varied fields, those at the baseline included."""
+        """All fields that the tables vary, including those at the baseline."""
         return {**BASELINE, **self.fields}
 
     @property
@@ -91,9 +92,9 @@ class Row:
         """Whether a training configuration is the one of this row.
 
         Args:
-            config: fields of a training configuration. Those that no table varies must be at
-                their published values where they are given; seed and limits may be any, and so
-                may the schedule that a budget gives.
+            config: fields of a training configuration. Fields that no table varies must have
+                their published values if given. Seed and limits are free, and so is a schedule
+                that comes from a budget.
         """
         if any(name not in config or config[name] != v for name, v in self.configuration.items()):
             return False
@@ -116,10 +117,10 @@ class Table:
         name: what people type.
         title: as published.
         header: heading of the first column, as published.
-        columns: of `ecg.metrics.SCORES`, in the published order.
-        rows: in the published order.
-        published: figures in the order of `columns`, by row label; a row may have none.
-        parameters: number of weights by row label, where the table prints it.
+        columns: names from `ecg.metrics.SCORES`, in the published order.
+        rows: rows in the published order.
+        published: scores in the order of `columns`, by row label; a row may have none.
+        parameters: number of weights by row label, if the table prints it.
     """
 
     name: str
@@ -132,7 +133,7 @@ class Table:
 
     @property
     def baseline(self) -> Row:
-        """The row the others are compared with."""
+        """The row that the others are compared with."""
         return next(row for row in self.rows if row.is_baseline)
 
 
@@ -235,8 +236,8 @@ _TABLES = (
 
 TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _TABLES})
 
-# A row that table 1 can have beside its own: no figures were published for it that may stand in
-# the table, because that work chose its weights on the test part.
+# An optional further row of table 1. It has no published scores, because that work chose its
+# weights on the test part.
 TF_TABLE = "table1"
 TF_ROW = Row(TITLES["coupled-tf"], {"model": "coupled-tf"})
 TF_PARAMETERS = 1_686_725
@@ -246,8 +247,8 @@ def find_table(name: str, *, with_tf: bool = False) -> Table:
     """Return the table of that name.
 
     Args:
-        name: of the table.
-        with_tf: give table 1 the row of the network with Keras's conventions, too.
+        name: name of the table.
+        with_tf: add the row of the network with Keras's conventions to table 1.
 
     Raises:
         UsageError: no table has this name.
@@ -270,11 +271,12 @@ def configurations(
     """Return the distinct configurations of some tables, in the order of their first row.
 
     Args:
-        names: of tables. The baseline, for one, is a row of every table, and comes once.
+        names: names of tables. A configuration in several tables, such as the baseline, comes
+            once.
         with_tf: as for `find_table`.
 
     Returns:
-        Rows whose label names the configuration by itself, such as "alpha 0.1".
+        Rows with labels that are clear without the table, such as "alpha 0.1".
 
     Raises:
         UsageError: no table has one of these names.

@@ -15,6 +15,9 @@ SCORE_TITLES = {
     "precision_weighted": "precision(W)",
     "specificity_macro": "specificity(M)",
     "specificity_weighted": "specificity(W)",
+    "jk_index": "jk index",
+    **{f"sensitivity_{name}": f"Se({name})" for name in "NSVF"},  # as AAMI EC57 abbreviates
+    **{f"predictivity_{name}": f"+P({name})" for name in "NSVF"},
 }
 # What a search can minimise beside a score, see `ecg.costs`.
 COST_TITLES = {"parameters": "network parameters", "latency": "latency (ms per beat)"}
@@ -135,7 +138,7 @@ def say_limits(identity: Mapping[str, Any]) -> str:
 def warn_of_limits(identity: Mapping[str, Any]) -> str:
     """Return `say_limits` as a sentence, "" where there are no limits."""
     if limits := say_limits(identity):
-        return f"{limits[0].upper()}{limits[1:]}: not comparable with published figures."
+        return f"{limits[0].upper()}{limits[1:]}: not comparable with published scores."
     return ""
 
 
@@ -167,7 +170,10 @@ def words_to_continue(
     if not kind.startswith("confirm:"):
         return ["run", *([f"--study={name}"] if name.startswith("-") else ["--study", name]), *at]
     asked = [
-        w for o in ("top", "seeds", "budget") if o in settings for w in (f"--{o}", str(settings[o]))
+        w
+        for o in ("top", "seeds", "budget", "folds")
+        if o in settings
+        for w in (f"--{o}", str(settings[o]))
     ]
     return ["confirm", *words_of_study(kind.removeprefix("confirm:"), [*asked, *at])]
 

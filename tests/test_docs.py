@@ -138,6 +138,7 @@ def test_the_page_of_plots_is_that_of_the_gallery() -> None:
     # After a change of a plot or of what is said about it, run `python docs/gallery.py`.
     gallery = runpy.run_path(str(REPOSITORY / "docs" / "gallery.py"))
     assert (REPOSITORY / "docs" / "plots.md").read_text("utf-8") == gallery["page"]()
+    assert {entry.part for entry in gallery["ENTRIES"]} == set(gallery["PARTS"])
     thumbnails = {path.stem: path for path in (REPOSITORY / "docs" / "plots").iterdir()}
     assert set(thumbnails) == {entry.name for entry in gallery["ENTRIES"]}
     assert sum(path.stat().st_size for path in thumbnails.values()) < 500_000
@@ -194,7 +195,7 @@ def test_the_code_map_names_every_module(folder: str) -> None:
         }
         return
     named = {name.rpartition("/")[2] for name in MODULE.findall(SECTIONS[folder])}
-    assert there - named == set()
+    assert there - named == set(), "add it to the code map in docs/architecture.md"
 
 
 def test_every_module_in_architecture_is_there() -> None:

@@ -67,7 +67,7 @@ def test_an_own_space_is_searched_and_its_trials_compared(tmp_path: Path) -> Non
 def test_one_network_is_trained_and_measured_once(tmp_path: Path) -> None:
     printed = run_python(str(EXAMPLES / "train_one_network.py"), "smoke", cwd=tmp_path)
     assert "epoch 2: validation loss" in printed
-    assert printed.count("test f1_macro") == 1
+    assert printed.count("test f1_nsv") == 1
 
 
 def find_commands(file: str) -> list[list[str]]:

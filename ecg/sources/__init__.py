@@ -1,4 +1,4 @@
-"""Where heartbeats come from: MIT-BIH or other WFDB records, CSV files, tables, or a simulation."""
+"""Sources of heartbeats: MIT-BIH or other WFDB records, CSV files, tables, or a simulation."""
 
 import os
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ AUTO = "auto"
 DATA_FOLDER = Path("data")  # in the working directory
 
 _ACCEPTED = (
-    "accepted are: a folder or ZIP of WFDB records with beat annotations (100.hea, 100.dat, "
-    "100.atr, ...), Kaggle's mitbih_train.csv and mitbih_test.csv (also as .zip or .csv.gz), an "
-    ".npz of `python -m ecg prepare --output`, a table of beats (docs/data.md), a folder that "
-    f"holds one of these, or the word {SYNTHETIC!r}; "
-    "get the MIT-BIH records with `python -m ecg fetch mitdb`"
+    "Name a folder or ZIP of WFDB records with beat annotations (100.hea, 100.dat, 100.atr, ...), "
+    "Kaggle's mitbih_train.csv and mitbih_test.csv (also as .zip or .csv.gz), an .npz of "
+    "`python -m ecg prepare --output`, a table of beats (docs/data.md), a folder that holds one of "
+    f"these, or the word {SYNTHETIC!r}. To download the MIT-BIH records, run "
+    "`python -m ecg fetch mitdb`."
 )
 
 
@@ -30,9 +30,9 @@ class Resolved:
     """Which data is used and why.
 
     Attributes:
-        location: what to give to `load`.
-        note: a sentence for the person.
-        fallback: whether simulated data stands in because no real data could be had.
+        location: argument for `load`.
+        note: sentence for the user.
+        fallback: whether simulated data is used because no real data is available.
     """
 
     location: str | Path
@@ -41,14 +41,14 @@ class Resolved:
 
 
 def load(path: str | Path, *, lead: str | None = None) -> Heartbeats:
-    """Load heartbeats; real data comes from the cache where its files have not changed.
+    """Load heartbeats. Real data comes from the cache if its files have not changed.
 
     Args:
         path: a folder or ZIP of WFDB records with beat annotations, Kaggle's files, a table, a
             folder that holds one of these a few levels down, the file of `ecg prepare
-            --output`, or "synthetic". docs/data.md has the forms.
-        lead: name of the lead to cut the beats of records from; None: of MIT-BIH the first, of
-            other records lead II (or MLII) if any has it, else the first.
+            --output`, or "synthetic". docs/data.md describes the forms.
+        lead: name of the lead to cut the beats of records from. None means the first lead for
+            MIT-BIH; for other records lead II (or MLII) if any record has it, else the first.
 
     Raises:
         UsageError: the path does not exist or holds none of these.
@@ -75,19 +75,19 @@ def load(path: str | Path, *, lead: str | None = None) -> Heartbeats:
 def resolve(option: str = AUTO) -> Resolved:
     """Decide which data to use.
 
-    "auto" takes the first of: what the environment variable ECG_DATA names; what the folder
-    `data` of the working directory holds; a download of the MIT-BIH records into
-    `data/mitdb`; simulated heartbeats, if there is no network. Anything else is taken as
-    given; `load` says what is wrong with it.
+    "auto" takes the first of these that is available: the location in the environment variable
+    ECG_DATA; the data in the folder `data` of the working directory; a download of the MIT-BIH
+    records into `data/mitdb`; simulated heartbeats, if there is no network. Any other option is
+    returned unchanged, and `load` reports what is wrong with it.
 
     Raises:
-        UsageError: the folder `data` holds only what cannot be used.
+        UsageError: the folder `data` holds only unusable files.
         DataError: the download failed for another reason than the network.
     """
     if option != AUTO:
         return Resolved(option, _say(f"data: {option}, as given", option))
     if (named := os.environ.get("ECG_DATA", AUTO)) not in ("", AUTO):
-        said = f"data: {named}, as the environment variable ECG_DATA says"
+        said = f"data: {named}, from the environment variable ECG_DATA"
         return Resolved(named, _say(said, named))
     seen = survey(DATA_FOLDER)
     if seen.found:
@@ -95,8 +95,8 @@ def resolve(option: str = AUTO) -> Resolved:
     if seen.unused:
         raise UsageError(
             f"the folder {DATA_FOLDER} holds nothing that can be used: {seen.say_unused()}. Fix "
-            "it, name other data with `data`, or get the MIT-BIH records with "
-            "`python -m ecg fetch mitdb`"
+            "it, name other data with `data`, or download the MIT-BIH records with "
+            "`python -m ecg fetch mitdb`."
         )
     target = DATA_FOLDER / "mitdb"
     try:
@@ -112,7 +112,7 @@ def resolve(option: str = AUTO) -> Resolved:
 
 
 def _say(said: str, named: str) -> str:
-    """Add what is found at a path that was named; nothing where `load` will complain."""
+    """Add what a named path holds; nothing if `load` will refuse it."""
     if named == SYNTHETIC:
         return said
     try:
@@ -131,16 +131,16 @@ def _require(path: Path) -> Found:
     try:
         path = path.expanduser()
         seen = survey(path)
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of nobody
-        raise UsageError(f"{path}: cannot be read ({error}); {_ACCEPTED}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of an unknown user
+        raise UsageError(f"{path}: cannot be read ({error}). {_ACCEPTED}") from error
     if seen.found:
         return seen.found[0]
     if not path.exists():
-        raise UsageError(f"{path}: no such file or folder; {_ACCEPTED}")
+        raise UsageError(f"{path}: no such file or folder. {_ACCEPTED}")
     if path.is_file():
-        raise UsageError(f"{path}: {seen.unused[0][1] if seen.unused else 'no data'}; {_ACCEPTED}")
+        raise UsageError(f"{path}: {seen.unused[0][1] if seen.unused else 'no data'}. {_ACCEPTED}")
     if seen.unused:
-        raise UsageError(f"{path}: holds no heartbeats; {seen.say_unused()}; {_ACCEPTED}")
+        raise UsageError(f"{path}: holds no heartbeats: {seen.say_unused()}. {_ACCEPTED}")
     names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".")
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
-    raise UsageError(f"{path}: a folder that holds {held} and no heartbeats; {_ACCEPTED}")
+    raise UsageError(f"{path}: a folder that holds {held} but no heartbeats. {_ACCEPTED}")

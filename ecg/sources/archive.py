@@ -1,4 +1,4 @@
-"""Records in a ZIP file, unpacked without trusting it."""
+"""Safe extraction of records from an untrusted ZIP file."""
 
 import re
 import shutil
@@ -11,25 +11,26 @@ from pathlib import Path, PurePosixPath
 from ecg.errors import DataError
 from ecg.sources.mitdb_files import DOWNLOAD_AGAIN, FILES, SIZE_LIMITS
 
-# What zipfile raises for a damaged, encrypted or exotic member.
+# What zipfile raises for a damaged, encrypted or unsupported member.
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)
 SAFE_NAME = re.compile(r"\w[\w.+-]{0,99}", re.ASCII)
-# Of records that are not MIT-BIH's: bytes of a file and of all, and how far a file may unpack.
+# For records that are not MIT-BIH's: bytes per file and in total, and the largest ratio of a
+# file's unpacked size to its packed size.
 LARGEST_FILE, LARGEST_ARCHIVE, MOST_UNPACKED = 2**31, 2**32, 100
-SLACK = 2**20  # bytes that any file may unpack to
+SLACK = 2**20  # bytes that any file may unpack to, whatever the ratio
 
 Members = dict[str, zipfile.ZipInfo]
 
 
 def unpack_mitdb(archive: Path, target: Path) -> None:
-    """Write the 144 files of the MIT-BIH records of a ZIP into an existing folder.
+    """Extract the 144 files of the MIT-BIH records from a ZIP into an existing folder.
 
-    Only files with an expected name are read, from the one inner folder that has most of
-    them. Names inside the archive never become paths, and no file may be larger than
-    `SIZE_LIMITS`, whatever size the archive declares.
+    Only files with an expected name are read, from the inner folder that has most of them. Names
+    inside the archive never become paths, and no file may be larger than `SIZE_LIMITS`, whatever
+    size the archive declares.
 
     Args:
-        archive: the ZIP file; its records may lie in any one inner folder.
+        archive: the ZIP file; its records may be in any single inner folder.
         target: an existing, empty folder.
 
     Raises:
@@ -45,7 +46,7 @@ def unpack_mitdb(archive: Path, target: Path) -> None:
             chosen = max(folders, key=len, default={})
             if not chosen:
                 raise DataError(
-                    f"{archive}: holds no MIT-BIH record (100.hea, 100.dat, 100.atr, ...); "
+                    f"{archive}: holds no MIT-BIH record (100.hea, 100.dat, 100.atr, ...). "
                     f"{DOWNLOAD_AGAIN}"
                 )
             for name, member in chosen.items():
@@ -56,10 +57,10 @@ def unpack_mitdb(archive: Path, target: Path) -> None:
 
 
 def unpack_records(archive: Path, target: Path) -> list[str]:
-    """Write the annotated records of a ZIP into an existing folder; no file name is trusted.
+    """Extract the annotated records of a ZIP into an existing folder; file names are not trusted.
 
     Args:
-        archive: the ZIP file; the records of the one inner folder that has most are taken.
+        archive: the ZIP file; the records of the inner folder with most records are used.
         target: an existing, empty folder.
 
     Returns:
@@ -81,12 +82,12 @@ def unpack_records(archive: Path, target: Path) -> list[str]:
                 limit = min(LARGEST_FILE, SLACK + MOST_UNPACKED * member.compress_size)
                 _unpack(opened, member, target / name, limit, archive)
     except UNREADABLE as error:
-        raise _unreadable(archive, error, "unpack it by hand and name the folder") from error
+        raise _unreadable(archive, error, "Unpack it by hand and name the folder.") from error
     return names
 
 
 def by_folder(opened: zipfile.ZipFile) -> dict[PurePosixPath, Members]:
-    """Return the files of a ZIP by their inner folder and name; odd names are left out."""
+    """Return the files of a ZIP by inner folder and name; unsafe names are left out."""
     found: dict[PurePosixPath, Members] = defaultdict(dict)
     for member in opened.infolist():
         inside = PurePosixPath(member.filename)
@@ -96,7 +97,7 @@ def by_folder(opened: zipfile.ZipFile) -> dict[PurePosixPath, Members]:
 
 
 def annotated(names: Sequence[str] | Members | set[str]) -> list[str]:
-    """Return the records among file names that have a header and annotations, sorted."""
+    """Return the names of the records that have a header and annotations, sorted."""
     there = set(names)
     return sorted(
         name[: -len(".hea")]
@@ -115,12 +116,12 @@ def _unpack(
             size = written.tell()
     if size > limit:
         raise DataError(
-            f"{archive}: {target.name} is larger than {limit} bytes, so it is no such record; "
+            f"{archive}: {target.name} is larger than {limit} bytes, which no such record is. "
             f"{DOWNLOAD_AGAIN}"
         )
 
 
 def _unreadable(archive: Path, error: Exception, advice: str) -> DataError:
     return DataError(
-        f"{archive}: not a readable ZIP file ({error or type(error).__name__}); {advice}"
+        f"{archive}: not a readable ZIP file ({error or type(error).__name__}). {advice}"
     )

@@ -1,7 +1,7 @@
-"""Rebuilt heartbeats kept on disk: one compressed `.npz` for each input, verified when read.
+"""Cache of rebuilt heartbeats: one compressed `.npz` per input, verified when read.
 
-The signals end in zeros for the most part, so they are stored without them, one after
-another (`values`), with the number of values of each beat (`lengths`).
+Most signals end in zeros. They are stored without these, one after another (`values`), with the
+number of values of each beat (`lengths`).
 """
 
 import errno
@@ -24,11 +24,12 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats, Record
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2  # 2: with RR intervals and what is known of the records
-PREPARED = "prepared"  # the key of a file that people carry about
-# Bytes of all members together, and of the signals they unpack to; MIT-BIH has 82 MB.
+FORMAT_VERSION = 2  # 2: with RR intervals and details of the records
+PREPARED = "prepared"  # the key of a file that people copy between machines
+# Limit for the total bytes of all members, and for the signals they unpack to. MIT-BIH has 82 MB.
 SIZE_LIMIT = 1 << 29
-# Of the arrays with one entry a beat; `in_test` (bool) and `rr` (float32 pairs) may be absent.
+# Types of the arrays with one entry per beat; `in_test` (bool) and `rr` (float32 pairs) may be
+# absent.
 DTYPES = {
     "lengths": np.dtype(np.uint8),
     "labels": np.dtype(np.int64),
@@ -41,13 +42,13 @@ DTYPES = {
 def cached(key: str, build: Callable[[], Heartbeats]) -> Heartbeats:
     """Return the heartbeats stored under a key, or build and store them.
 
-    A file that is damaged or does not fit its key is never used: it is built again and
-    replaced. Processes that build at the same time each write their own file; the last one
-    to finish replaces the others. A folder that cannot be written costs a warning only.
+    A file that is damaged or does not match its key is rebuilt and replaced. Processes that build
+    at the same time each write their own file, and the last one to finish replaces the others. If
+    the folder is not writable, a warning is logged.
 
     Args:
         key: hash (hex) of everything the heartbeats are built from.
-        build: makes the heartbeats; its errors pass through.
+        build: makes the heartbeats; its errors propagate.
     """
     path = cache_folder() / f"{key}.npz"
     try:
@@ -55,45 +56,46 @@ def cached(key: str, build: Callable[[], Heartbeats]) -> Heartbeats:
     except FileNotFoundError:
         pass
     except Exception as error:  # whatever a damaged file makes zipfile or numpy raise
-        logger.warning("cache file %s is rebuilt: %s", path, error or type(error).__name__)
+        logger.warning("rebuilding the cache file %s: %s", path, error or type(error).__name__)
     beats = build()
     try:
         _write(path, key, beats)
     except OSError as error:
-        logger.warning("the heartbeats are not cached: %s", error)
+        logger.warning("cannot cache the heartbeats: %s", error)
     return beats
 
 
 def write_prepared(path: Path, beats: Heartbeats) -> None:
-    """Write heartbeats as one file that `read_prepared` reads anywhere.
+    """Write heartbeats to one file that `read_prepared` reads on any machine.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     _write(path, PREPARED, beats)
 
 
 def is_prepared(path: Path) -> bool:
-    """Return whether a file of heartbeats is no other input's cache; true if it cannot be read."""
+    """Return whether a file was written by `write_prepared`; true if it is unreadable."""
     try:
         with zipfile.ZipFile(path) as archive, archive.open("key.npy") as member:
             return bool(_read_array(member.read(4096)) == PREPARED)
-    except Exception:  # whatever a damaged file makes zipfile or numpy raise; reading will say it
+    except Exception:  # the file is damaged, which reading it will report
         return True
 
 
 def read_prepared(path: Path) -> Heartbeats:
-    """Read the heartbeats of a file that `write_prepared` made.
+    """Read the heartbeats from a file of `write_prepared`.
 
     Raises:
-        DataError: it is damaged, or another kind of file.
+        DataError: the file is damaged or of another kind.
     """
     try:
         return _read(path, PREPARED)
     except Exception as error:  # whatever a damaged file makes zipfile or numpy raise
         raise DataError(
-            f"{path}: no prepared heartbeats, or damaged ({error or type(error).__name__}); "
-            "make it again with: python -m ecg prepare --output FILE"
+            f"{path}: not a file of prepared heartbeats, or damaged "
+            f"({error or type(error).__name__}). Write it again with "
+            "`python -m ecg prepare --output FILE`."
         ) from None
 
 
@@ -109,9 +111,9 @@ def cache_folder() -> Path:
 def _write(path: Path, key: str, beats: Heartbeats) -> None:
     arrays = _pack(key, beats)
     size = max(beats.signals.nbytes, sum(array.nbytes for array in arrays.values()))
-    if size > 0.99 * SIZE_LIMIT:  # `_read` would refuse it
+    if size > 0.99 * SIZE_LIMIT:  # `_read` would reject it
         raise OSError(errno.EFBIG, f"{len(beats):,} beats are too many for one file")
-    # Level 1: a third of the time of numpy's own level 6, for a few percent more bytes.
+    # Level 1 takes a third of the time of numpy's level 6, for a few percent more bytes.
     with (
         replacing(path) as temporary,
         zipfile.ZipFile(temporary, "x", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
@@ -159,23 +161,23 @@ def _read(path: Path, key: str) -> Heartbeats:
 
     Raises:
         FileNotFoundError: there is no such file.
-        Exception: of any kind, where the file is damaged or not what it should be.
+        Exception: of any kind, if the file is damaged or of another kind.
     """
     arrays = read_members(path)
     if arrays["version"] != FORMAT_VERSION or arrays["key"] != key:
         raise ValueError("it was written for another version or another input")
     beats = _unpack(arrays)
     if _digest(beats) != arrays["digest"]:
-        raise ValueError("its content does not have the fingerprint it was stored with")
+        raise ValueError("its content does not match the stored fingerprint")
     return beats
 
 
 def read_members(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an `.npz` by name; nothing in it is trusted.
+    """Return the arrays of an untrusted `.npz` by name.
 
     Raises:
         FileNotFoundError: there is no such file.
-        Exception: of any kind, where the file is damaged, too large, or holds other things.
+        Exception: of any kind, if the file is damaged, too large, or holds other things.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > SIZE_LIMIT:
@@ -187,16 +189,16 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_array(content: bytes) -> NDArray[Any]:
-    """Return the array of a `.npy` member; the header may not claim more than is there."""
+    """Return the array of a `.npy` member; reject a header that claims more than there is."""
     file = io.BytesIO(content)
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("unknown array format")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     if dtype.hasobject:
-        raise ValueError("an array of Python objects, which are not read")
+        raise ValueError("an array of Python objects, which are not supported")
     order: Literal["F", "C"] = "F" if fortran_order else "C"
     array = np.frombuffer(content, dtype=dtype, offset=file.tell()).reshape(shape, order=order)
-    # The file's bytes are read-only; a caller gets arrays like those of a fresh build.
+    # The file's bytes are read-only; callers get writable arrays, as from a fresh build.
     return array.copy()
 
 
@@ -232,7 +234,7 @@ def _unpack(arrays: Mapping[str, NDArray[Any]]) -> Heartbeats:
 
 
 def _digest(beats: Heartbeats) -> str:
-    """SHA-256 (hex) of the content; the fingerprint alone leaves out a part of it."""
+    """Return the SHA-256 (hex) of all content, some of which the fingerprint leaves out."""
     digest = hashlib.sha256(beats.fingerprint.encode())
     digest.update(np.ascontiguousarray(beats.symbol).tobytes())
     digest.update(b"" if beats.rr is None else np.ascontiguousarray(beats.rr).tobytes())

@@ -1,4 +1,4 @@
-"""What the files of a folder are, by their content, and which are of no use and why."""
+"""Identifies the files of a folder by their content, and says which are unusable and why."""
 
 import os
 import re
@@ -12,8 +12,8 @@ from ecg.sources.csv_files import CsvFile
 from ecg.sources.found import Found
 from ecg.sources.wfdb_files import HEADER
 
-SHOWN = 3  # things named where many could be
-RESERVED = ("mitdb", "kaggle", "synthetic")  # names of sources that are not anybody's own
+SHOWN = 3  # at most this many things are named
+RESERVED = ("mitdb", "kaggle", "synthetic")  # source names that other data must not have
 OTHER_FORMATS = {
     ".edf": "EDF", ".bdf": "BDF", ".mat": "MATLAB", ".h5": "HDF5", ".hdf5": "HDF5", ".xml": "XML",
     ".dcm": "DICOM", ".parquet": "Parquet", ".xlsx": "Excel", ".xls": "Excel", ".pkl": "pickle",
@@ -24,12 +24,12 @@ OTHER_FORMATS = {
 def classify(
     folder: Path, names: Sequence[str], only: Path | None = None
 ) -> tuple[list[Found], list[tuple[Path, str]]]:
-    """Return what the files of a folder are, and which are of no use and why.
+    """Return the data sets in a folder, and the unusable files with reasons.
 
     Args:
-        folder: where they lie.
-        names: of its files.
-        only: the one file asked for; None for all.
+        folder: the folder.
+        names: names of its files.
+        only: the only file to look at; None for all.
     """
     found: list[Found] = []
     unused: list[tuple[Path, str]] = []
@@ -49,11 +49,11 @@ def classify(
         elif ".csv" in name.lower() or start == csv_files.GZIP_MAGIC:
             csvs.append(CsvFile(path))
         elif suffix in (".zip", ".npz") and is_asked:
-            unused.append((path, "no ZIP file, or its download broke off"))
+            unused.append((path, "not a ZIP file, or its download was interrupted"))
         elif suffix in OTHER_FORMATS and is_asked:
-            unused.append((path, f"a file in {OTHER_FORMATS[suffix]} format, which is not read"))
+            unused.append((path, f"a file in the unsupported {OTHER_FORMATS[suffix]} format"))
         elif only is not None and is_asked:  # such as 100.dat
-            unused.append((path, "neither a ZIP, an .npz nor a CSV; of records, name the folder"))
+            unused.append((path, "not a ZIP, .npz or CSV file; for records, name their folder"))
     _classify_csvs(csvs, folder, found, unused, only)
     return found, unused
 
@@ -74,7 +74,7 @@ def _classify_records(
     if with_beats:
         notes = [_say_subset(folder, with_beats)]
         if bare:
-            notes.append(f"records without header or annotations (.atr) are left out: {without}")
+            notes.append(f"left out records without header or annotations (.atr): {without}")
         note = "; ".join(filter(None, notes))
         found.append(Found("records", folder, _source_name(folder), with_beats, note=note))
     elif bare:
@@ -90,7 +90,7 @@ def _say_subset(folder: Path, names: Sequence[str]) -> str:
     missing = [str(one) for one in mitdb_files.RECORDS if str(one) not in names]
     return (
         f"only {len(names)} of the {len(mitdb_files.RECORDS)} MIT-BIH records are there, without "
-        f"{shown(missing)}; `python -m ecg fetch mitdb` gets all"
+        f"{shown(missing)}; `python -m ecg fetch mitdb` downloads all"
     )
 
 
@@ -110,7 +110,7 @@ def _classify_zip(path: Path, found: list[Found], unused: list[tuple[Path, str]]
             if cache.is_prepared(path):
                 found.append(Found("prepared", path, source))
             else:
-                unused.append((path, "a cache file of other data"))
+                unused.append((path, "a cache file, not an output of `python -m ecg prepare`"))
         elif {table.SIGNALS, table.LABELS} <= arrays:
             found.append(Found("table", path, source))
         else:
@@ -130,11 +130,11 @@ def _classify_zip(path: Path, found: list[Found], unused: list[tuple[Path, str]]
         unused.append((path, "a ZIP file whose MIT-BIH records lack header or annotations"))
     else:
         held = shown(names) or "nothing"
-        unused.append((path, f"a ZIP file that holds no heartbeats but {held}"))
+        unused.append((path, f"a ZIP file without heartbeats; it holds {held}"))
 
 
 def single_csv(path: Path) -> str:
-    """Return the only member of a ZIP if that is a CSV file, else ""."""
+    """Return the only member of a ZIP if it is a CSV file, else ""."""
     try:
         with zipfile.ZipFile(path) as opened:
             names = _members(opened)
@@ -144,7 +144,7 @@ def single_csv(path: Path) -> str:
 
 
 def _members(opened: zipfile.ZipFile) -> list[str]:
-    """Return the names of the files in a ZIP; hidden ones, as a Mac adds them, are left out."""
+    """Return the names of the files in a ZIP, without hidden ones such as macOS adds."""
     return [
         member.filename
         for member in opened.infolist()
@@ -159,7 +159,7 @@ def _classify_csvs(
     unused: list[tuple[Path, str]],
     only: Path | None,
 ) -> None:
-    """Add the pair of Kaggle's files, and tables; say of the others why they are of no use."""
+    """Add the pair of Kaggle's files and any tables; say why the other files are unusable."""
     rows = {file: file.first_row() for file in csvs}
     train, test = _part(rows, "train"), _part(rows, "test")
     pair = (train, test)
@@ -175,12 +175,12 @@ def _classify_csvs(
             continue
         if table.is_header(row):
             found.append(Found("table", file.path, _source_name(file.path), files=(file,)))
-        elif not ("ptb" in file.name.lower() and train and test):  # Kaggle ships them beside
+        elif not ("ptb" in file.name.lower() and train and test):  # Kaggle ships them together
             unused.append((file.path, _fault_of_csv(file, row, pair)))
 
 
 def _part(rows: Mapping[CsvFile, Sequence[str]], part: str) -> CsvFile | None:
-    """Return the file of a part: Kaggle's own name first, else one with such rows."""
+    """Return the file of a part, preferably with Kaggle's name, else one with such rows."""
     of_part = [
         file
         for file, row in rows.items()
@@ -197,26 +197,26 @@ def _fault_of_csv(file: CsvFile, row: Sequence[str], pair: Sequence[CsvFile | No
         return "a PTB file, whose beats have other classes"
     if file in pair:
         other = kaggle.TEST_FILE if file == pair[0] else kaggle.TRAIN_FILE
-        return f"a CSV file without its other part, {other}"
+        return f"a CSV file without its counterpart {other}"
     if not row:
         return "an empty or unreadable CSV file"
     if len(row) == COLUMNS:
         return (
-            "a CSV file like Kaggle's that says neither train nor test in its name; name the two "
-            f"{kaggle.TRAIN_FILE} and {kaggle.TEST_FILE}"
+            "a CSV file like Kaggle's whose name contains neither train nor test; rename the two "
+            f"files to {kaggle.TRAIN_FILE} and {kaggle.TEST_FILE}"
         )
     columns = f"{len(row)} column{'' if len(row) == 1 else 's'}"
-    return f"a CSV file with {columns} and none named `label` in its first row"
+    return f"a CSV file with {columns}, none of them named `label` in the first row"
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return the first of some names for a message; what cannot be printed becomes "?"."""
+    """Return the first few names for a message; unprintable characters become "?"."""
     plain = ["".join(c if c.isprintable() else "?" for c in name)[:60] for name in names[:SHOWN]]
     return ", ".join([*plain, *(["..."] if len(names) > SHOWN else [])])
 
 
 def _source_name(path: Path) -> str:
-    """Return what to call the data of a path: the nearest name that is more than a version."""
+    """Return a name for the data at a path: the nearest path component that is descriptive."""
     path = Path(os.path.realpath(path))
     for name in (re.sub(r"(\.csv|\.npz|\.zip|\.gz)+$", "", path.name, flags=re.I), *_parents(path)):
         plain = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.")[:60]

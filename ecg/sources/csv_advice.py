@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file of beats, and what to do about it."""
+"""Explains what is wrong with a CSV file of beats and how to fix it."""
 
 import numpy as np
 
@@ -6,16 +6,16 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES
 from ecg.sources.csv_files import CsvFile, as_text
 
 COLUMNS = BEAT_LENGTH + 1  # the values, then the label
-TOLERANCE = 1e-6  # how far rounding may put a value outside [0, 1]
-ADVICE = "download again with `python -m ecg fetch kaggle`"
+TOLERANCE = 1e-6  # how far rounding may move a value outside [0, 1]
+ADVICE = "Download it again with `python -m ecg fetch kaggle`."
 LABELS = f"0, 1, 2, 3, 4 for {', '.join(CLASSES)}"
 
 
 def explain(file: CsvFile) -> str | None:
-    """Return what is wrong with the first bad row of Kaggle's form, and what to do.
+    """Return what is wrong with the first bad row of a file of Kaggle's form, and how to fix it.
 
-    Such as "row 3: 187 columns instead of 188 (187 values and a label); download again ...".
-    None where every row is in order.
+    For example "row 3: 187 columns instead of 188 (187 values and a label). Download ...".
+    None if every row is valid.
     """
     try:
         for place, (number, line) in enumerate(file.lines()):
@@ -23,38 +23,38 @@ def explain(file: CsvFile) -> str | None:
             if fault := _of_form(text, place) or fault_of_row(text.split(","), file):
                 return f"row {number}: {fault}"
     except (ValueError, OSError) as error:
-        return f"{error}; {ADVICE}"
+        return f"{error}. {ADVICE}"
     return None
 
 
 def _of_form(text: str, place: int) -> str | None:
-    """Return what other program's habit the row shows; None for a row of the right form."""
+    """Return what is wrong with the format of a row; None if the format is right."""
     fields = text.split(",")
     if '"' in text:
         return (
-            f"fields are in quotes, such as {next(f for f in fields if chr(34) in f)[:20]}; write "
-            "the file without quotes (pandas: quoting=csv.QUOTE_NONE)"
+            f"fields are in quotes, such as {next(f for f in fields if chr(34) in f)[:20]}. Write "
+            "the file without quotes (pandas: quoting=csv.QUOTE_NONE)."
         )
     if text.count(";") >= BEAT_LENGTH:
         return (
-            "fields are separated by semicolons; write the file with commas between fields and "
-            "points in numbers (pandas: sep=',', decimal='.')"
+            "fields are separated by semicolons. Write the file with commas between fields and "
+            "decimal points in numbers (pandas: sep=',', decimal='.')."
         )
     if len(fields) == 1 and len(text.split()) >= BEAT_LENGTH:
         return (
-            "fields are separated by spaces or tabs; write the file with commas (pandas: sep=',')"
+            "fields are separated by spaces or tabs. Write the file with commas (pandas: sep=',')."
         )
     if place == 0 and _is_header(fields):
         index = " and index=False" if len(fields) == COLUMNS + 1 else ""
         return (
-            f"a header ({fields[0][:20]}, {fields[1][:20]}, ...) instead of values; delete this "
-            f"row, or write the file without it (pandas: header=False{index}). A table with the "
-            "column `label` is read with its header, see docs/data.md"
+            f"a header ({fields[0][:20]}, {fields[1][:20]}, ...) instead of values. Only a table "
+            "with the column `label` may have a header (docs/data.md). Delete this row, or write "
+            f"the file without it (pandas: header=False{index})."
         )
     if len(fields) == COLUMNS + 1 and fields[0].strip() == str(place):
         return (
-            f"{len(fields)} columns instead of {COLUMNS}: the first one numbers the rows; write "
-            "the file without this index (pandas: index=False)"
+            f"{len(fields)} columns instead of {COLUMNS}: the first one numbers the rows. Write "
+            "the file without this index (pandas: index=False)."
         )
     return None
 
@@ -76,14 +76,14 @@ def _is_number(field: str) -> bool:
 
 
 def fault_of_row(fields: list[str], file: CsvFile) -> str | None:
-    """Return what is wrong with the values or the label of a row, and what to do."""
+    """Return what is wrong with the values or the label of a row, and how to fix it."""
     if len(fields) != COLUMNS:
-        return f"{len(fields)} columns instead of {COLUMNS} (187 values and a label); {ADVICE}"
+        return f"{len(fields)} columns instead of {COLUMNS} (187 values and a label). {ADVICE}"
     for column, field in enumerate(fields[:-1], start=1):
         if fault := _fault_of_number(field):
-            return f"column {column}: {fault}; {ADVICE}"
+            return f"column {column}: {fault}. {ADVICE}"
         if not -TOLERANCE <= float(field) <= 1 + TOLERANCE:
-            return f"column {column}: {field.strip()} lies outside [0, 1]; {ADVICE}"
+            return f"column {column}: {field.strip()} is outside [0, 1]. {ADVICE}"
     return _fault_of_label(fields[-1].strip(), file)
 
 
@@ -95,14 +95,14 @@ def _fault_of_number(field: str) -> str | None:
 
 def _fault_of_label(label: str, file: CsvFile) -> str | None:
     if label.upper() in CLASSES:
-        return f"the label is the letter {label}; write {LABELS}"
+        return f"the label is the letter {label}. Write {LABELS}."
     if fault := _fault_of_number(label):
-        return f"column {COLUMNS}: {fault}; {ADVICE}"
+        return f"column {COLUMNS}: {fault}. {ADVICE}"
     if float(label) in range(len(CLASSES)):
         return None
     fault = f"label {label} is not one of 0, 1, 2, 3, 4"
     found = {as_text(line).rsplit(",", 1)[-1].strip() for _, line in file.lines()}
     numbers = {float(one) for one in found if _is_number(one)}
     if 0 not in numbers and numbers <= {1, 2, 3, 4, 5}:
-        return f"{fault}: the labels of this file go from 1 to 5; write {LABELS}: subtract 1"
-    return f"{fault} ({LABELS}); {ADVICE}"
+        return f"{fault}; the labels of this file go from 1 to 5. Subtract 1, to get {LABELS}."
+    return f"{fault} ({LABELS}). {ADVICE}"

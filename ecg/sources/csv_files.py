@@ -1,4 +1,4 @@
-"""CSV files as people have them: plain, gzipped, or in a ZIP; read line by line."""
+"""CSV files, plain, gzipped or in a ZIP, read line by line."""
 
 import gzip
 import zipfile
@@ -20,8 +20,8 @@ class CsvFile:
     """A CSV file.
 
     Attributes:
-        path: of the file, or of the ZIP or gzip file that it lies in.
-        member: its name in the ZIP; "" for a file of its own.
+        path: path of the file, or of the ZIP or gzip file that contains it.
+        member: name of the file in the ZIP; "" if it is not in a ZIP.
     """
 
     path: Path
@@ -33,16 +33,16 @@ class CsvFile:
 
     @property
     def name(self) -> str:
-        """The file's own name."""
+        """The name of the CSV file itself."""
         return self.member.rsplit("/", 1)[-1] or self.path.name
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Open it for reading, unpacked.
+        """Open the file for reading, unpacked.
 
         Raises:
-            ValueError: it cannot be unpacked.
-            OSError: it cannot be read.
+            ValueError: the file cannot be unpacked.
+            OSError: the file cannot be read.
         """
         with ExitStack() as stack:
             try:
@@ -57,15 +57,15 @@ class CsvFile:
                 if isinstance(error, ValueError | FileNotFoundError | PermissionError):
                     raise
                 reason = str(error) or type(error).__name__
-                raise ValueError(f"it cannot be read or unpacked ({reason})") from error
+                raise ValueError(f"cannot be read or unpacked ({reason})") from error
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield the lines that are not blank, with their numbers from 1.
 
         Raises:
-            ValueError: it cannot be unpacked, or a line is so long that it cannot be one
-                heartbeat: pandas would take hours and all memory for a file without line ends.
-            OSError: it cannot be read.
+            ValueError: the file cannot be unpacked, or a line is too long for a heartbeat. On a
+                file without line ends, pandas would take hours and all memory.
+            OSError: the file cannot be read.
         """
         with self.open() as file:
             for number in count(1):
@@ -80,7 +80,7 @@ class CsvFile:
                     yield number, line
 
     def first_row(self) -> list[str]:
-        """Return the fields of the first row, empty if there is none or it cannot be read."""
+        """Return the fields of the first row, empty if there is none or it is unreadable."""
         try:
             for _, line in self.lines():
                 return as_text(line).split(",")
@@ -90,12 +90,12 @@ class CsvFile:
 
 
 def as_text(line: bytes) -> str:
-    """Return a line as text without its end; bytes that are no text are replaced."""
+    """Return a line as text without its line end; invalid bytes are replaced."""
     return line.decode("utf-8", errors="replace").rstrip("\r\n")
 
 
 def magic(path: Path) -> bytes:
-    """Return the first two bytes of a file, b"" if it cannot be read."""
+    """Return the first two bytes of a file, b"" if it is unreadable."""
     try:
         with path.open("rb") as file:
             return file.read(2)

@@ -1,4 +1,4 @@
-"""Downloads of the two public data sets; nothing takes its place before it is complete."""
+"""Downloads of the two public data sets; a download is moved into place once it is complete."""
 
 import contextlib
 import io
@@ -23,30 +23,30 @@ from ecg.sources.mitdb_files import (
 PHYSIONET = "https://physionet.org/"
 KAGGLE_DATASET = "shayanfazeli/heartbeat"
 CONNECT_SECONDS = 5.0
-RECORD_SECONDS = 600.0  # 2 MB; wfdb itself waits for a stalled connection without end
+RECORD_SECONDS = 600.0  # for 2 MB; wfdb itself waits forever for a stalled connection
 
 
 class NetworkError(DataError):
-    """The server cannot be reached or the connection broke; trying again may help."""
+    """The server cannot be reached, or the connection broke. Trying again may help."""
 
 
 def fetch_mitdb(target: Path) -> Path:
     """Download the 48 MIT-BIH records (104 MB) from PhysioNet into a folder.
 
-    The records are collected in the hidden folder `.<name>.partial` beside the target, each
-    checked against PhysioNet's SHA-256 list, and the whole is renamed at the end. A
-    download that broke off continues where it stopped. An existing folder that is
-    not complete is moved aside to `<name>.before-<id>`, its good files are reused.
+    The records are collected in the hidden folder `.<name>.partial` next to the target, each is
+    checked against PhysioNet's SHA-256 list, and the folder is renamed at the end. An interrupted
+    download resumes where it stopped. An existing incomplete folder is moved to
+    `<name>.before-<id>`, and its valid files are reused.
 
     Args:
-        target: the folder to make, e.g. `data/mitdb`. Nothing happens if it is complete.
+        target: the folder to create, e.g. `data/mitdb`. Nothing happens if it is complete.
 
     Returns:
         The target.
 
     Raises:
         NetworkError: PhysioNet cannot be reached, or the connection broke.
-        DataError: a downloaded file differs from the list, or the disk cannot be written.
+        DataError: a downloaded file differs from the list, or the target is not writable.
     """
     if not differing_files(target):
         return target
@@ -61,7 +61,7 @@ def fetch_mitdb(target: Path) -> Path:
         # Another process may have finished the same download first.
         if differing_files(target):
             raise DataError(
-                f"{target}: cannot be written ({error}); choose another folder or free some space"
+                f"cannot write {target} ({error}). Choose another folder, or free some space."
             ) from error
     return target
 
@@ -78,7 +78,7 @@ def fetch_kaggle(target: Path) -> Path:
     Raises:
         UsageError: `kagglehub` is not installed.
         NetworkError: the download failed.
-        DataError: the download lacks a file, or the disk cannot be written.
+        DataError: the download lacks a file, or the target is not writable.
     """
     from ecg.sources.kaggle import TEST_FILE, TRAIN_FILE
 
@@ -89,14 +89,14 @@ def fetch_kaggle(target: Path) -> Path:
         import kagglehub
     except ImportError as error:
         raise UsageError(
-            "downloading from Kaggle needs kagglehub: pip install -e '.[kaggle]'"
+            "downloading from Kaggle needs kagglehub. Run: pip install -e '.[kaggle]'"
         ) from error
     try:
         downloaded = Path(kagglehub.dataset_download(KAGGLE_DATASET))
     except Exception as error:  # kagglehub and its HTTP library raise many kinds
         raise NetworkError(
-            f"Kaggle data set {KAGGLE_DATASET}: the download failed "
-            f"({type(error).__name__}: {error}); check the network and try again"
+            f"the download of the Kaggle data set {KAGGLE_DATASET} failed "
+            f"({type(error).__name__}: {error}). Check the network and try again."
         ) from error
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -108,19 +108,19 @@ def fetch_kaggle(target: Path) -> Path:
             finally:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise DataError(f"{target}: the downloaded files cannot be copied ({error})") from error
+        raise DataError(f"cannot copy the downloaded files to {target} ({error})") from error
     return target
 
 
 def _require_network() -> None:
-    """Fail within seconds instead of leaving it to the much longer limits of the libraries."""
+    """Fail within seconds, instead of waiting for the much longer timeouts of the libraries."""
     try:
         # In a thread, because a name look-up does not honour the timeout.
         _within(2 * CONNECT_SECONDS, lambda: urlopen(PHYSIONET, timeout=CONNECT_SECONDS).close())
     except Exception as error:
         raise NetworkError(
-            f"{PHYSIONET} cannot be reached ({error}); check the network, or copy the MIT-BIH "
-            "records from elsewhere and give their folder"
+            f"cannot reach {PHYSIONET} ({error}). Check the network, or copy the MIT-BIH records "
+            "from elsewhere and name their folder."
         ) from error
 
 
@@ -138,7 +138,7 @@ def _fetch_record(record: int, partial: Path, reuse: Path) -> None:
             wanted.append(name)
     if not wanted:
         return
-    # Each attempt has its own folder, so that processes downloading at once never mix.
+    # Each attempt has its own folder, so that concurrent downloads never mix.
     attempt = partial / f"{record}-{uuid.uuid4().hex}"
     try:
         _download_record(record, attempt)
@@ -146,7 +146,7 @@ def _fetch_record(record: int, partial: Path, reuse: Path) -> None:
             if not matches_published(attempt / name, published_sha256()[name]):
                 raise DataError(
                     f"record {record}: the downloaded {name} differs from PhysioNet's SHA-256 "
-                    "list; run `python -m ecg fetch mitdb` again to continue"
+                    "list. To continue, run `python -m ecg fetch mitdb` again."
                 )
             (attempt / name).replace(partial / name)
     finally:
@@ -160,12 +160,13 @@ def _download_record(record: int, folder: Path) -> None:
         wfdb.dl_database("mitdb", str(folder), records=[str(record)], annotators=["atr"])
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # wfdb prints a line a file
+        with contextlib.redirect_stdout(io.StringIO()):  # wfdb prints a line per file
             _within(RECORD_SECONDS, download)
     except Exception as error:  # wfdb and its HTTP library raise many kinds
         raise NetworkError(
-            f"record {record}: the download from PhysioNet broke off "
-            f"({type(error).__name__}: {error}); run `python -m ecg fetch mitdb` again to continue"
+            f"record {record}: the download from PhysioNet was interrupted "
+            f"({type(error).__name__}: {error}). To continue, run `python -m ecg fetch mitdb` "
+            "again."
         ) from error
 
 
@@ -173,7 +174,7 @@ def _within(seconds: float, call: Callable[[], None]) -> None:
     """Run a call that cannot be interrupted, and stop waiting for it after some seconds.
 
     Raises:
-        TimeoutError: it took longer. What the call itself raises passes through.
+        TimeoutError: the call took longer. Errors of the call itself propagate.
     """
     errors: list[Exception] = []
 

@@ -1,4 +1,4 @@
-"""A data set on disk: what it is, how it is read, and by what it is known in the cache."""
+"""A data set on disk: its kind, its reader, and its key in the cache."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from ecg.sources.csv_files import CsvFile
 
 Kind = Literal["mitdb", "mitdb-zip", "kaggle", "prepared", "records", "records-zip", "table"]
 
-# In the order of preference where a folder holds several; only raw records tell patients.
+# In order of preference if a folder holds several; only raw records include patients.
 DESCRIPTIONS: dict[Kind, str] = {
     "mitdb": "MIT-BIH records",
     "mitdb-zip": "MIT-BIH records in a ZIP file",
@@ -40,12 +40,12 @@ class Found:
     """A data set on disk.
 
     Attributes:
-        kind: what it is.
-        path: the folder or file that is it.
-        source: what to call it, where it has no name yet.
-        names: of its records, for kind "records".
+        kind: kind of the data set.
+        path: folder or file of the data set.
+        source: name of the data set, unless its content has a fixed name.
+        names: names of its records, for kind "records".
         files: its CSV files, for "kaggle" (training, test) and "table".
-        note: what a person should know of it, "" for nothing.
+        note: note for the user, or "".
     """
 
     kind: Kind
@@ -60,10 +60,10 @@ class Found:
         return f"{count}{DESCRIPTIONS[self.kind]} of {self.path}"
 
     def read(self, lead: str | None = None) -> Heartbeats:
-        """Read it from its files.
+        """Read the data set from its files.
 
         Args:
-            lead: name of the lead to cut beats from, of raw records.
+            lead: name of the lead to cut beats from, for raw records.
 
         Raises:
             DataError: a file is missing or damaged.
@@ -73,8 +73,8 @@ class Found:
     def key(self, lead: str | None = None) -> str:
         """Return the SHA-256 (hex) of the files and of the code that turns them into beats.
 
-        With the code in it, an edited cutting rule is never answered from an old cache. A
-        file that cannot be read counts as absent; `read` then says so.
+        Because the code is included, the cache of an earlier cutting rule is never used. A file
+        that cannot be read counts as absent; `read` then reports it.
         """
         digest = hashlib.sha256(repr((self.kind, self.source, lead)).encode())
         digest.update(repr([file.member for file in self.files]).encode())

@@ -1,4 +1,4 @@
-"""The Kaggle heartbeats (`shayanfazeli/heartbeat`): two CSV files that bring their own split.
+"""The Kaggle heartbeats (`shayanfazeli/heartbeat`): two CSV files that come with a split.
 
 Kachuee M, Fazeli S, Sarrafzadeh M. ECG Heartbeat Classification: A Deep Transferable
 Representation. IEEE ICHI 2018. The rows are MIT-BIH beats without record and position.
@@ -19,10 +19,10 @@ from ecg.sources.csv_advice import ADVICE, COLUMNS, TOLERANCE, explain
 from ecg.sources.csv_files import CsvFile
 
 TRAIN_FILE, TEST_FILE = "mitbih_train.csv", "mitbih_test.csv"
-SUBSET = "kaggle-subset"  # the source of files that are not the published ones
+SUBSET = "kaggle-subset"  # source name of files other than the published ones
 CHUNK = 4096  # rows parsed at a time: a few MB, whatever the size of the file
 MOST_ROWS = 2**20
-ENOUGH = 100  # rows, to tell from their labels what they are
+ENOUGH = 100  # rows that suffice to recognise PTB files by their labels
 
 
 def read_folder(folder: Path) -> Heartbeats:
@@ -34,36 +34,36 @@ def read_pair(train: CsvFile, test: CsvFile, *, source: str = SUBSET) -> Heartbe
     """Read the training rows, then the test rows; `in_test` keeps that split.
 
     Args:
-        train: no header, 187 values in [0, 1] and a label 0..4 a row.
-        test: likewise.
-        source: what to call the data where the class counts are not the published ones; those
-            are "kaggle".
+        train: file without a header, each row with 187 values in [0, 1] and a label 0..4.
+        test: file of the same form.
+        source: name of the data, unless the class counts are the published ones; then it is
+            "kaggle".
 
     Returns:
         The beats in file order; record and sample are -1 and symbol is "".
 
     Raises:
-        DataError: a file is missing, empty or damaged, or they are no such pair; the message
-            names file and row.
+        DataError: a file is missing, empty or damaged, or the files are not such a pair; the
+            message names file and row.
     """
     missing = [file for file in (train, test) if not file.path.is_file()]
     if missing:
         names = " and ".join(file.name for file in missing)
-        raise DataError(f"{missing[0].path.parent}: {names} missing; {ADVICE}")
+        raise DataError(f"{missing[0].path.parent}: {names} missing. {ADVICE}")
     train_signals, train_labels = _read_csv(train)
     test_signals, test_labels = _read_csv(test)
     n_train, n_test = len(train_labels), len(test_labels)
     labels = np.concatenate([train_labels, test_labels])
     if np.array_equal(train_signals, test_signals) and np.array_equal(train_labels, test_labels):
         raise DataError(
-            f"{test}: has the same rows as {train.name}, so every test row would be trained on; "
+            f"{test}: has the same rows as {train.name}, so every test row is also in training. "
             f"{ADVICE}"
         )
     if len(labels) >= ENOUGH and labels.max() <= 1:
         raise DataError(
-            f"{train}: there are only the labels 0 and 1, as in the PTB files (ptbdb_normal.csv, "
-            "ptbdb_abnormal.csv), whose beats have other classes; name files of MIT-BIH beats, or "
-            f"{ADVICE}"
+            f"{train}: the only labels are 0 and 1, as in the PTB files (ptbdb_normal.csv, "
+            "ptbdb_abnormal.csv), whose beats have other classes. Name files of MIT-BIH beats, or "
+            "download them with `python -m ecg fetch kaggle`."
         )
     counts = tuple(np.bincount(labels, minlength=len(CLASSES)))
     return Heartbeats(
@@ -78,23 +78,23 @@ def read_pair(train: CsvFile, test: CsvFile, *, source: str = SUBSET) -> Heartbe
 
 
 def _read_csv(file: CsvFile) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return signals (n, 187) and labels (n,) of one file."""
+    """Return the signals (n, 187) and labels (n,) of one file."""
     signals: list[NDArray[np.float32]] = []
     labels: list[NDArray[np.int64]] = []
     try:
         for table in _chunks(file):
             if not _is_valid(table):
-                raise ValueError("a value that is no heartbeat")
+                raise ValueError("an invalid value")
             if CHUNK * len(labels) > MOST_ROWS:
-                raise ValueError(f"it has more than {MOST_ROWS:,} rows")
+                raise ValueError(f"more than {MOST_ROWS:,} rows")
             # Adding zero turns -0.0, which clip keeps, into 0.0.
             signals.append(np.clip(table[:, :BEAT_LENGTH], 0.0, 1.0) + np.float32(0.0))
             labels.append(table[:, BEAT_LENGTH].astype(np.int64))
         if not labels:
             raise ValueError("the file is empty")
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        # The fast parser does not tell where; look for the first bad row line by line.
-        raise DataError(f"{file}: {explain(file) or f'{error}; {ADVICE}'}") from error
+        # The fast parser does not say where; look for the first bad row line by line.
+        raise DataError(f"{file}: {explain(file) or f'{error}. {ADVICE}'}") from error
     return np.concatenate(signals), np.concatenate(labels)
 
 

@@ -1,7 +1,7 @@
-"""What a path holds: records, ZIPs of them, the Kaggle files, prepared beats, tables.
+"""Finds the data at a path: records, ZIPs of them, the Kaggle files, prepared beats, tables.
 
-Folders are searched a few levels deep, by content and not by name. Whatever looks like data and
-is not used is kept with the reason, so that nobody is left to guess.
+Folders are searched a few levels deep, by content and not by name. Whatever looks like data but
+is not used is reported with the reason.
 """
 
 import os
@@ -15,24 +15,24 @@ from ecg.sources.found import DESCRIPTIONS, Found
 
 __all__ = ["DESCRIPTIONS", "Found", "Survey", "locate", "survey"]
 
-DEEPEST = 6  # levels of folders; `wget -r` and "Extract all" of PhysioNet make four
-MOST_FILES = 20_000  # looked at below one path; then no further folder is searched
+DEEPEST = 6  # levels of folders; `wget -r` and "Extract all" of PhysioNet create four
+MOST_FILES = 20_000  # once this many files were looked at, no further folder is searched
 
 
 @dataclass(frozen=True)
 class Survey:
-    """All that lies below a path.
+    """All data below a path.
 
     Attributes:
         found: data sets, the preferred one first.
-        unused: path and reason of what looks like data and is none.
+        unused: path and reason of everything that looks like data but is unusable.
     """
 
     found: tuple[Found, ...]
     unused: tuple[tuple[Path, str], ...]
 
     def say_unused(self) -> str:
-        """Return what is not used and why, "" for nothing."""
+        """Return what is not used and why, or ""."""
         reasons = [f"{one.path} ({DESCRIPTIONS[one.kind]})" for one in self.found[1:]]
         reasons += [f"{path} ({reason})" for path, reason in self.unused]
         more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
@@ -40,12 +40,12 @@ class Survey:
 
 
 def locate(path: Path) -> Found | None:
-    """Return the preferred data set that a path is or, for a folder, holds a few levels down."""
+    """Return the preferred data set at a path or, for a folder, a few levels below it."""
     return next(iter(survey(path).found), None)
 
 
 def survey(path: Path) -> Survey:
-    """Look at a file, or through a folder, hidden files and folders aside.
+    """Look at a file, or search a folder, ignoring hidden files and folders.
 
     Raises:
         OSError: the path itself cannot be read.
@@ -53,14 +53,14 @@ def survey(path: Path) -> Survey:
     found: list[tuple[int, Found]] = []
     unused: list[tuple[Path, str]] = []
     if path.is_file():
-        # The files beside it count, so that one of Kaggle's files leads to both.
+        # Look at its neighbours too, so that one of Kaggle's files leads to both.
         names = [path.name] if _holds_all(path) else _names(path.parent)
         here, why = classify(path.parent, names, only=path)
         return Survey(tuple(here), tuple(why))
     looked_at = 0
     for depth, folder, names in _walk(path):
         if looked_at > MOST_FILES:
-            unused.append((folder, f"not searched, after {looked_at:,} other files"))
+            unused.append((folder, f"not searched, because {looked_at:,} files came before it"))
             break
         looked_at += len(names)
         here, why = classify(folder, names)
@@ -80,7 +80,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _walk(top: Path) -> Iterator[tuple[int, Path, list[str]]]:
-    """Yield depth, folder and names of its files, from the top down, each folder once."""
+    """Yield depth, folder and names of its files from the top down, visiting each folder once."""
     seen: set[str] = set()
     level = [top] if top.is_dir() else []
     for depth in range(DEEPEST + 1):

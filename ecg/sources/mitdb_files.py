@@ -1,4 +1,4 @@
-"""Which files make up the MIT-BIH Arrhythmia Database, and PhysioNet's hashes of them."""
+"""The files of the MIT-BIH Arrhythmia Database and PhysioNet's hashes of them."""
 
 import hashlib
 from functools import cache
@@ -12,16 +12,16 @@ RECORDS: tuple[int, ...] = (
     212, 213, 214, 215, 217, 219, 220, 221, 222, 223, 228, 230, 231, 232, 233, 234,
 )
 # fmt: on
-# Largest size in bytes that a file of each kind may have: a few times the real one, so that
-# no header or archive can make the reader fill the memory or the disk.
+# Largest size in bytes of each kind of file: a few times the real size, so that no header or
+# archive can make the reader exhaust memory or disk.
 SIZE_LIMITS = {".hea": 64 * 1024, ".dat": 4 * 1024 * 1024, ".atr": 256 * 1024}
 FILES: tuple[str, ...] = tuple(f"{record}{suffix}" for record in RECORDS for suffix in SIZE_LIMITS)
-DOWNLOAD_AGAIN = "download again with `python -m ecg fetch mitdb`"
+DOWNLOAD_AGAIN = "Download it again with `python -m ecg fetch mitdb`."
 
 
 @cache
 def published_sha256() -> dict[str, str]:
-    """Return PhysioNet's SHA-256 (hex) of each of the 144 files, by file name."""
+    """Return PhysioNet's SHA-256 (hex) of each of the 144 files, by name."""
     text = resources.files(__package__).joinpath("mitdb.sha256").read_text(encoding="ascii")
     return {name: digest for digest, name in (line.split() for line in text.splitlines())}
 
@@ -39,7 +39,7 @@ def sha256_of(path: Path) -> str:
 def differing_files(folder: Path) -> tuple[str, ...]:
     """Return the names of the files that are missing or differ from PhysioNet's version 1.0.0.
 
-    A difference alone is no error: annotations may have been corrected on purpose.
+    A difference is not an error, because annotations may have been corrected on purpose.
     """
     return tuple(
         name for name in FILES if not matches_published(folder / name, published_sha256()[name])

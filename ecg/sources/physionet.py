@@ -25,7 +25,7 @@ def read_folder(folder: Path, *, lead: str | None = None) -> Heartbeats:
     """Read the 48 records of a folder into heartbeats, in the order of `RECORDS`.
 
     Args:
-        folder: holds 100.hea, 100.dat, 100.atr, 101.hea, ...
+        folder: folder with 100.hea, 100.dat, 100.atr, 101.hea, ...
         lead: name of the lead to cut beats from; None for the first, as published.
 
     Returns:
@@ -41,7 +41,7 @@ def read_zip(path: Path, *, lead: str | None = None) -> Heartbeats:
     """Read the 48 records from PhysioNet's ZIP; otherwise like `read_folder`.
 
     Raises:
-        DataError: the ZIP or one of its records is missing something or damaged.
+        DataError: the ZIP or one of its records is incomplete or damaged.
     """
     with tempfile.TemporaryDirectory(prefix="ecg-mitdb-") as folder:
         unpack_mitdb(path, Path(folder))
@@ -52,12 +52,12 @@ def read_record(folder: Path, record: int, *, shown_as: Path | None = None) -> W
     """Read one record and cut it into beats.
 
     Args:
-        folder: where `<record>.hea`, `.dat` and `.atr` lie.
-        record: the record number.
-        shown_as: what error messages call the folder, where it is a temporary one.
+        folder: folder with `<record>.hea`, `.dat` and `.atr`.
+        record: record number.
+        shown_as: path for error messages, if the folder is temporary.
 
     Raises:
-        DataError: a file is missing or damaged; whatever `wfdb` raises is turned into this.
+        DataError: a file is missing or damaged; any error of `wfdb` becomes this error.
     """
     return read_any(folder, str(record), MITDB, shown_as=shown_as)[0]
 
@@ -71,7 +71,7 @@ def _read_all(folder: Path, shown_as: Path, lead: str | None) -> Heartbeats:
 
 
 def _check_header(name: str, header: Any) -> None:
-    """Refuse every header but one of a plain MIT-BIH record."""
+    """Refuse any header that is not of a plain MIT-BIH record."""
     if header.fs != RAW_SAMPLING_RATE:
         raise FileError(
             f"{name} gives a sampling rate of {header.fs} Hz instead of {RAW_SAMPLING_RATE} Hz"
@@ -87,8 +87,8 @@ def _check_header(name: str, header: Any) -> None:
         raise FileError(f"{name} does not give the plain signal format {SIGNAL_FORMAT}")
     if not header.sig_len or header.checksum[0] is None:
         raise FileError(f"{name} lacks the number of samples or the checksum")
-    if header.sig_len > SIZE_LIMITS[".dat"]:  # it may have thousands of digits
-        raise FileError(f"{name} announces more samples than any MIT-BIH record has")
+    if header.sig_len > SIZE_LIMITS[".dat"]:  # a damaged one may have thousands of digits
+        raise FileError(f"{name} declares more samples than any MIT-BIH record has")
 
 
 MITDB = Rules(SIZE_LIMITS, _check_header, DOWNLOAD_AGAIN)

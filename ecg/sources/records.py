@@ -1,4 +1,4 @@
-"""Folders and ZIPs of WFDB records with beat annotations, of any database, rate and leads."""
+"""Folders and ZIPs of WFDB records with beat annotations, from any database, rate and leads."""
 
 import re
 import tempfile
@@ -27,8 +27,8 @@ from ecg.sources.wfdb_files import (
 )
 from ecg.sources.windows import Windows
 
-MITDB_SUBSET = "mitdb-subset"  # the source of some of the 48 records
-PREFERRED_LEADS = ("MLII", "II")  # MIT-BIH's own first, and what other recorders call it
+MITDB_SUBSET = "mitdb-subset"  # source name of some of the 48 records
+PREFERRED_LEADS = ("MLII", "II")  # MIT-BIH's name of the lead first, then the usual name
 
 
 def read_folder(
@@ -43,12 +43,12 @@ def read_folder(
     """Read the records of a folder into heartbeats.
 
     Args:
-        folder: where the files lie.
-        names: of the records, such as "100".
-        source: what to call the data, where it is not some of MIT-BIH's own records.
-        lead: name of the lead to cut beats from. None: lead II (or MLII) of every record if any
-            has it, else the first lead; of MIT-BIH always the first.
-        shown_as: what error messages call the folder, where it is a temporary one.
+        folder: folder of the files.
+        names: names of the records, such as "100".
+        source: name of the data, unless it is a part of MIT-BIH.
+        lead: name of the lead to cut beats from. None means lead II (or MLII) of every record if
+            any has it, else the first lead; for MIT-BIH always the first.
+        shown_as: path for error messages, if the folder is temporary.
         annotate: finds the annotations of a record; None reads its `.atr` file.
 
     Raises:
@@ -69,8 +69,8 @@ def read_folder(
     beats = assemble(found, MITDB_SUBSET if is_subset else source)
     if len(beats) == 0:
         raise DataError(
-            f"{shown}: the annotations of {len(found)} records hold no beat; use records whose "
-            f"{ANNOTATIONS} files mark every beat"
+            f"{shown}: the annotations of {len(found)} records mark no beat. Use records whose "
+            f"{ANNOTATIONS} files mark every beat."
         )
     return beats
 
@@ -83,7 +83,7 @@ def read_zip(path: Path, source: str, *, lead: str | None = None) -> Heartbeats:
 
 
 def is_mitdb(folder: Path, names: Sequence[str]) -> bool:
-    """Return whether all headers are PhysioNet's of the MIT-BIH database, by their content."""
+    """Return whether all headers are identical to PhysioNet's headers of MIT-BIH."""
     published = published_sha256()
     try:
         return bool(names) and all(
@@ -94,7 +94,7 @@ def is_mitdb(folder: Path, names: Sequence[str]) -> bool:
 
 
 def assemble(parts: Mapping[str, tuple[Windows, Record]], source: str) -> Heartbeats:
-    """Join the beats of records, in the order given."""
+    """Concatenate the beats of records, in the given order."""
     numbers = number_records(list(parts))
     windows = [one for one, _ in parts.values()]
     return Heartbeats(
@@ -111,7 +111,7 @@ def assemble(parts: Mapping[str, tuple[Windows, Record]], source: str) -> Heartb
 
 
 def number_records(names: Sequence[str]) -> list[int]:
-    """Return a number for each record: its name where all names are numbers, else 1, 2, ..."""
+    """Return a number for each record: its name if all names are numbers, else 1, 2, ..."""
     if all(re.fullmatch(r"0|[1-9][0-9]{0,8}", name) for name in names):
         return [int(name) for name in names]
     return list(range(1, len(names) + 1))
@@ -138,9 +138,9 @@ def _common_leads(
     lacking = [name for name, one in chosen.items() if one is None]
     if lacking and len(lacking) < len(chosen):
         raise DataError(
-            f"{shown}: record {lacking[0]}: it has the leads {', '.join(leads[lacking[0]])} but "
-            f"neither {' nor '.join(PREFERRED_LEADS)}, as other records here have"
-            f"{f' ({len(lacking)} records lack it)' if len(lacking) > 1 else ''}; move it out of "
-            "the folder, or name a lead that all records have as `lead` of `python -m ecg prepare`"
+            f"{shown}: record {lacking[0]} has the leads {', '.join(leads[lacking[0]])} but "
+            f"neither {' nor '.join(PREFERRED_LEADS)}, which other records have"
+            f"{f' ({len(lacking)} records lack it)' if len(lacking) > 1 else ''}. Move it out of "
+            "the folder, or name a lead that all records have as `lead` of `python -m ecg prepare`."
         )
     return chosen

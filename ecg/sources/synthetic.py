@@ -1,7 +1,7 @@
-"""Synthetic records: continuous ECG with annotations, cut by the rule of the real records.
+"""Synthetic records: continuous ECG with annotations, cut by the same rule as the real records.
 
-For tests, demonstrations and machines without the data. A result found here says nothing
-about patients.
+For tests, demonstrations and machines without the data. Results on them say nothing about
+patients.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 RATE = 360.0  # Hz
 UNITS_PER_MV, OFFSET, ADC_MAX = 200.0, 1024, 2047
-FIRST_BEAT = 0.4  # s before the first RR interval, room for the first P wave
+FIRST_BEAT = 0.4  # s before the first RR interval, to leave room for the first P wave
 MINIMUM_BEATS = 10  # a record must have room for a beat of each of its classes
 RECORDS = (
     *(100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 111, 112, 113, 114, 115, 116),
@@ -26,8 +26,8 @@ RECORDS = (
 )
 PACED_RECORDS = (102, 104, 107, 217)
 CLASS_SHARES = dict(zip("NSVFQ", np.array([90589, 2779, 7236, 803, 8039]) / 109446, strict=True))
-# Which records hold the rarer classes, in relative weights: the real records' ranking, made
-# flatter, so that no class hangs on one patient.
+# Relative weights of the records that hold the rarer classes. They follow the ranking of the real
+# records but are flatter, so that no class depends on one patient.
 CARRIERS = {
     "S": {100: 2, 114: 1, 118: 3, 124: 1, 200: 1, 201: 4, 202: 2, 207: 3, 209: 8, 210: 1}
     | {213: 1, 220: 3, 222: 6, 223: 3, 228: 1, 232: 24, 233: 1, 234: 2},
@@ -38,12 +38,12 @@ CARRIERS = {
     "Q": {102: 90, 104: 90, 107: 95, 217: 70, 101: 1, 105: 1, 111: 1, 118: 1, 202: 1, 203: 1}
     | {207: 1, 208: 1, 214: 1, 223: 1, 231: 1},
 }
-P_WAVE, T_WAVES = 0, (4, 5, 8)  # rows of `Patient.waves`
+P_WAVE, T_WAVES = 0, (4, 5, 8)  # rows in `Patient.waves`
 
 
 @dataclass(frozen=True, eq=False)
 class Patient:
-    """What stays the same through one record.
+    """The properties that stay constant within a record.
 
     Attributes:
         period: mean RR interval in seconds.
@@ -67,7 +67,7 @@ class Patient:
 
 
 def _wide_waves(rng: np.random.Generator, polarity: float) -> Floats:
-    """Draw QRS, its end and a discordant T wave of a beat that starts in the ventricles."""
+    """Draw QRS, its end and a discordant T wave of a beat that originates in the ventricles."""
     height, width = polarity * rng.uniform(0.8, 2.0), rng.uniform(0.022, 0.045)
     return np.array(
         [
@@ -114,7 +114,7 @@ def _draw_patient(paced: bool, rng: np.random.Generator) -> Patient:
 
 
 def _draw_classes(number: int, beats: int, rng: np.random.Generator) -> NDArray[np.str_]:
-    """Return the classes of a record's beats in time, (beats + 1,); the last is not cut."""
+    """Return the classes of a record's beats in order, (beats + 1,); the last is not cut."""
     ectopic: list[str] = []
     for name, weights in CARRIERS.items():
         total = CLASS_SHARES[name] * beats * len(RECORDS)
@@ -129,7 +129,7 @@ def _draw_intervals(
 ) -> Floats:
     """Return the RR interval before each beat in seconds, (beats,).
 
-    S and V beats come early; the pause after V is full, after S mild.
+    S and V beats come early. The pause after V is fully compensatory, after S partly.
     """
     n = len(classes)
     breathing = np.sin(0.25 * 2 * np.pi * patient.period * np.arange(n) + rng.uniform(0, 2 * np.pi))
@@ -146,11 +146,11 @@ def _draw_intervals(
 
 
 def _mixture(patient: Patient, classes: NDArray[np.str_], rng: np.random.Generator) -> Floats:
-    """Return the share of the normal, ventricular and paced shape in each beat, (beats, 3)."""
+    """Return the shares of the normal, ventricular and paced shape in each beat, (beats, 3)."""
     n = len(classes)
     share = np.zeros((n, 3))
     share[:, 0] = 1.0
-    aberrant = np.where(classes == "S", rng.beta(1.2, 3.5, n), 0.0)  # conduction of S beats
+    aberrant = np.where(classes == "S", rng.beta(1.2, 3.5, n), 0.0)  # aberrant conduction of S
     ventricular = np.where(classes == "V", rng.uniform(0.7, 1.0, n), aberrant)
     ventricular = np.where(classes == "F", rng.uniform(0.3, 0.7, n), ventricular)
     if not patient.paced:
@@ -173,7 +173,7 @@ def _draw_beats(
     waves[:, :, 0] *= share * np.exp(spread * rng.standard_normal(share.shape))
     waves[:, :, 2] *= np.exp(0.5 * spread * rng.standard_normal(share.shape))
     waves[:, :, 1] += 0.003 * rng.standard_normal(share.shape)
-    # An early beat repolarises early (Bazett: QT goes with the root of RR).
+    # An early beat repolarises early (Bazett: QT is proportional to the square root of RR).
     waves[:, T_WAVES, 1] *= np.sqrt(intervals / patient.period)[:, None]
     early = classes == "S"
     waves[early, P_WAVE, 0] *= rng.uniform(-0.8, 0.4, early.sum())
@@ -186,7 +186,7 @@ def _render(waves: Floats, peaks: NDArray[np.int64], samples: int) -> Floats:
     """Sum the Gaussians of all beats into one signal in mV, (samples,).
 
     After McSharry et al. 2003 ("A dynamical model for generating synthetic electrocardiogram
-    signals", IEEE Trans. Biomed. Eng. 50:289), the waves laid on the time axis directly.
+    signals", IEEE Trans. Biomed. Eng. 50:289), but with the waves placed directly in time.
     """
     offsets = np.arange(int(-0.32 * RATE), int(0.65 * RATE))
     time = (offsets / RATE).astype(np.float32)
@@ -204,7 +204,7 @@ def _render(waves: Floats, peaks: NDArray[np.int64], samples: int) -> Floats:
 def _disturbance(
     patient: Patient, samples: int, noise_marks: NDArray[np.int64], rng: np.random.Generator
 ) -> Floats:
-    """Return wander, muscle noise (for 6 s after a mark three times as loud) and hum in mV."""
+    """Return wander, muscle noise (three times as strong for 6 s after a mark) and hum in mV."""
     time = np.arange(samples) / RATE
     signal = np.zeros(samples)
     for frequency in rng.uniform(0.05, 0.4, 3):
@@ -223,7 +223,7 @@ def _disturbance(
 def _marks_between(
     peaks: NDArray[np.int64], place: float, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return positions at the part `place` of about every 125th RR interval, ascending."""
+    """Return positions at the fraction `place` of about every 125th RR interval, ascending."""
     chosen = np.flatnonzero(rng.random(len(peaks) - 1) < 0.008)
     return peaks[chosen] + (place * (peaks[chosen + 1] - peaks[chosen])).astype(np.int64)
 
@@ -234,12 +234,12 @@ def generate_record(
     """Generate one record and its annotations.
 
     Args:
-        number: MIT-BIH record number; it sets which classes occur and how often.
-        beats: beats to be cut; one more follows, because a record's last is never cut.
-        rng: the record's own stream of random numbers.
+        number: MIT-BIH record number; it determines which classes occur and how often.
+        beats: number of beats to cut. One more follows, because a record's last is never cut.
+        rng: random generator of the record.
 
     Returns:
-        (samples,) ADC units at 360 Hz (200 a mV, offset 1024), the (annotations,) positions,
+        (samples,) ADC units at 360 Hz (200 per mV, offset 1024), the (annotations,) positions,
         ascending, and the annotation symbols: beats, rhythm changes "+", noise changes "~".
     """
     patient = _draw_patient(number in PACED_RECORDS, rng)
@@ -265,15 +265,15 @@ def generate_record(
 def generate(*, seed: int = 0, records: int = 48, beats_per_record: int = 450) -> Heartbeats:
     """Generate a synthetic set of heartbeats.
 
-    All 48 records together have about the class shares of the real set, every class in
+    All 48 records together have about the class shares of the real set, and every class occurs in
     several training, validation and test patients of the inter-patient split. Fewer records
     hold only the classes of their own patients. A record depends on the seed, its number and
     `beats_per_record`, not on how many records are generated.
 
     Args:
         seed: at least 0; the same seed gives the same set.
-        records: 1 to 48, the first so many MIT-BIH record numbers.
-        beats_per_record: at least 10; every record has exactly so many beats.
+        records: number of records from 1 to 48, in the order of MIT-BIH's numbers.
+        beats_per_record: number of beats in every record, at least 10.
 
     Raises:
         UsageError: an argument is out of its range.
@@ -283,16 +283,16 @@ def generate(*, seed: int = 0, records: int = 48, beats_per_record: int = 450) -
         (20, 187)
     """
     if seed < 0:
-        raise UsageError(f"The seed of synthetic heartbeats is {seed}; use 0 or a larger integer.")
+        raise UsageError(f"the seed of synthetic heartbeats is {seed}. Use 0 or a larger integer.")
     if not 1 <= records <= len(RECORDS):
         raise UsageError(
-            f"{records} synthetic records cannot be made; ask for 1 to {len(RECORDS)}, "
-            "one for each MIT-BIH record number."
+            f"cannot generate {records} synthetic records. Use 1 to {len(RECORDS)}, one for each "
+            "MIT-BIH record number."
         )
     if beats_per_record < MINIMUM_BEATS:
         raise UsageError(
-            f"{beats_per_record} beats a synthetic record are too few for its classes; "
-            f"ask for {MINIMUM_BEATS} or more."
+            f"{beats_per_record} beats per synthetic record are too few for its classes. "
+            f"Use {MINIMUM_BEATS} or more."
         )
     streams = np.random.SeedSequence(seed).spawn(records)
     parts = [

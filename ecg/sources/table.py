@@ -1,4 +1,4 @@
-"""A plain table of beats that somebody made: a CSV file with a header, or an `.npz` of arrays."""
+"""A user's own table of beats: a CSV file with a header, or an `.npz` of arrays."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from ecg.sources.csv_advice import TOLERANCE
 from ecg.sources.csv_files import CsvFile, as_text
 from ecg.sources.records import number_records
 
-LABEL, RECORD, IN_TEST = "label", "record", "in_test"  # columns beside the values
-SIGNALS, LABELS = "signals", "labels"  # arrays of an .npz, beside RECORD and IN_TEST
-SEE = "docs/data.md shows the form"
+LABEL, RECORD, IN_TEST = "label", "record", "in_test"  # columns besides the values
+SIGNALS, LABELS = "signals", "labels"  # arrays of an .npz, besides RECORD and IN_TEST
+SEE = "See docs/data.md for the form."
 SCALE = "scale each beat by its minimum and maximum: (x - x.min()) / (x.max() - x.min())"
 CHUNK = 4096
 MOST_ROWS = 2**20
-# Labels as people write them; a number may have passed through a column of floats.
+# Labels as people write them; an integer may have been stored as a float.
 KNOWN_LABELS = {
     **{str(place): place for place in range(len(CLASSES))},
     **{f"{place}.0": place for place in range(len(CLASSES))},
@@ -31,12 +31,12 @@ KNOWN_LABELS = {
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Return whether the first row of a CSV file makes it such a table."""
+    """Return whether the first row of a CSV file is the header of such a table."""
     return LABEL in [field.strip().strip('"').lower() for field in fields]
 
 
 def read(path: Path, files: Sequence[CsvFile], source: str) -> Heartbeats:
-    """Read a table from its CSV file, if it has one, else from its `.npz`."""
+    """Read a table from its CSV file if there is one, else from its `.npz`."""
     return read_csv(files[0], source) if files else read_npz(path, source)
 
 
@@ -44,11 +44,11 @@ def read_csv(file: CsvFile, source: str) -> Heartbeats:
     """Read a CSV file with a header: `label`, optional `record` and `in_test`, and 187 values.
 
     Args:
-        file: the columns of the values, in their order, may have any name.
-        source: what to call the data.
+        file: the file; the columns of the values may have any names.
+        source: name of the data.
 
     Raises:
-        DataError: names file, row and fault.
+        DataError: the file is invalid; the message names file, row and fault.
     """
     import pandas as pd
 
@@ -60,16 +60,16 @@ def read_csv(file: CsvFile, source: str) -> Heartbeats:
         frames: list[Any] = []
         while chunk := b"".join(line for _, line in islice(lines, CHUNK)):
             if CHUNK * len(frames) > MOST_ROWS:
-                raise ValueError(f"it has more than {MOST_ROWS:,} rows")
+                raise ValueError(f"more than {MOST_ROWS:,} rows")
             frames.append(
                 pd.read_csv(io.BytesIO(chunk), header=None, dtype=str, keep_default_na=False)
             )
             if frames[-1].shape[1] != len(names):
                 raise ValueError(
-                    f"a row has {frames[-1].shape[1]} fields where the header has {len(names)}"
+                    f"a row has {frames[-1].shape[1]} fields, but the header has {len(names)}"
                 )
         if not frames:
-            raise ValueError("it has a header and no row")
+            raise ValueError("there is a header but no row")
         frame = pd.concat(frames, ignore_index=True)
         others = {name: frame[place].to_numpy() for name, place in places.items()}
         values = frame.drop(columns=list(places.values()))
@@ -82,29 +82,29 @@ def read_csv(file: CsvFile, source: str) -> Heartbeats:
             first_row=2,
         )
     except (ValueError, OSError) as error:
-        raise DataError(f"{file}: {error}; {SEE}") from error
+        raise DataError(f"{file}: {error}. {SEE}") from error
 
 
 def read_npz(path: Path, source: str) -> Heartbeats:
     """Read an `.npz`: `signals` (n, 187), `labels` (n,), optional `record` and `in_test` (n,).
 
     Args:
-        path: of the file.
-        source: what to call the data.
+        path: path of the file.
+        source: name of the data.
 
     Raises:
-        DataError: names file, row and fault.
+        DataError: the file is invalid; the message names file, row and fault.
     """
     try:
         arrays = read_members(path)
         return _from_arrays(arrays, source)
     except Exception as error:  # whatever a damaged file makes zipfile or numpy raise
-        raise DataError(f"{path}: {error or type(error).__name__}; {SEE}") from None
+        raise DataError(f"{path}: {error or type(error).__name__}. {SEE}") from None
 
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]], source: str) -> Heartbeats:
     if missing := [name for name in (SIGNALS, LABELS) if name not in arrays]:
-        raise ValueError(f"it lacks the array {missing[0]} (it has {', '.join(arrays) or 'none'})")
+        raise ValueError(f"lacks the array {missing[0]} (it has {', '.join(arrays) or 'none'})")
     signals, labels, in_test = arrays[SIGNALS], arrays[LABELS], arrays.get(IN_TEST)
     if signals.ndim != 2 or signals.shape[1] != BEAT_LENGTH or signals.dtype.kind not in "fiu":
         raise ValueError(
@@ -120,19 +120,19 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], source: str) -> Heartbeats:
 
 
 def _places(names: Sequence[str]) -> dict[str, int]:
-    """Return the column of each name that is not a value.
+    """Return the index of each column that is not a value.
 
     Raises:
-        ValueError: the header is not that of a table.
+        ValueError: this is not the header of a table.
     """
     places = {name: names.index(name) for name in (LABEL, RECORD, IN_TEST) if name in names}
     if LABEL not in places:
-        raise ValueError("its first row has no column `label`")
+        raise ValueError("the first row has no column `label`")
     values = len(names) - len(places)
     if values != BEAT_LENGTH:
         index = "; the first column has no name: leave the index out" if not names[0] else ""
         raise ValueError(
-            f"its header has {values} columns beside {', '.join(places)}, not {BEAT_LENGTH} values"
+            f"the header has {values} columns besides {', '.join(places)}, not {BEAT_LENGTH} values"
             f"{index}"
         )
     return places
@@ -176,13 +176,13 @@ def _assemble(
     """Return the beats of a table whose arrays have the right shapes.
 
     Raises:
-        ValueError: names the first bad row, counted from `first_row`.
+        ValueError: a row is invalid; the message names the first one, counted from `first_row`.
     """
     n = len(signals)
     if n == 0:
-        raise ValueError("it has no beat")
+        raise ValueError("there is no beat")
     values = signals.astype(np.float32)
-    is_bad = ~((values >= -TOLERANCE) & (values <= 1 + TOLERANCE))  # NaN is bad, too
+    is_bad = ~((values >= -TOLERANCE) & (values <= 1 + TOLERANCE))  # includes NaN
     if is_bad.any():
         row, column = (int(at) for at in np.argwhere(is_bad)[0])
         raise ValueError(
@@ -191,7 +191,7 @@ def _assemble(
         )
     names = None if record is None else [str(one).strip() for one in record]
     if names is not None and "" in names:
-        raise ValueError(f"row {names.index('') + first_row}: it has no record")
+        raise ValueError(f"row {names.index('') + first_row}: there is no record")
     unique = sorted(set(names or ()))
     numbers = dict(zip(unique, number_records(unique), strict=True))
     unknown = np.full(n, UNKNOWN, dtype=np.int32)

@@ -18,19 +18,20 @@ from ecg.sources.mitdb_files import DOWNLOAD_AGAIN
 from ecg.sources.windows import Windows, cut_windows
 
 HEADER, ANNOTATIONS = ".hea", ".atr"
-# Bits of a sample in each signal format that is read; the lowest value marks a missing sample.
+# Bits per sample in each supported signal format; the lowest value marks a missing sample.
 FORMATS = {"16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12}
 RATES = (100.0, 20000.0)  # Hz
 SIZE_LIMITS = {HEADER: 64 * 1024, ANNOTATIONS: 64 * 1024 * 1024}
 LONGEST = 2**31 - 1  # samples; positions are stored as int32
-CONVERT = "convert it with the WFDB tool `xform` or with `wfdb.wrsamp` of Python, to format 16"
+CONVERT = "convert it to format 16 with the WFDB tool `xform` or Python's `wfdb.wrsamp`"
 
-# Annotation codes that carry more bytes than their own two (WFDB annot(5)).
+# Annotation codes that are followed by further bytes (WFDB annot(5)).
 SKIP, AUX = 59, 63
 PATIENT = re.compile(r"patient\s*(?:id|no\.?)?\s*[:#=]?\s*(\w+)", re.IGNORECASE)
 
 
-# From a record (path, rate in Hz, samples of a lead, its gaps) to sample and symbol of annotations.
+# From a record (path, rate in Hz, samples of a lead, its gaps) to the samples and symbols of its
+# annotations.
 Annotate = Callable[
     [Path, float, NDArray[np.int64], NDArray[np.bool_] | None],
     tuple[NDArray[np.int64], list[str]],
@@ -38,17 +39,17 @@ Annotate = Callable[
 
 
 class FileError(Exception):
-    """What is wrong with one file; `read_record` adds where it lies and what to do."""
+    """What is wrong with a file; `read_record` adds its folder and what to do."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a database asks of its records.
+    """What a database requires of its records.
 
     Attributes:
-        size_limits: largest size in bytes of the files that must be there, by suffix.
-        check_header: raises `FileError` for a header that is not one of the database.
-        advice: what a person should do about a damaged file.
+        size_limits: largest size in bytes of each required file, by suffix.
+        check_header: raises `FileError` for a header that does not fit the database.
+        advice: what the user should do about a damaged file.
     """
 
     size_limits: Mapping[str, int]
@@ -59,12 +60,12 @@ class Rules:
 def _any_header(name: str, header: Any) -> None:
     if not header.fs or not RATES[0] <= header.fs <= RATES[1]:
         raise FileError(
-            f"{name} gives a sampling rate of {header.fs} Hz, not one of {RATES[0]:.0f} to "
-            f"{RATES[1]:.0f} Hz"
+            f"{name} gives a sampling rate of {header.fs} Hz, which is not between "
+            f"{RATES[0]:.0f} and {RATES[1]:.0f} Hz"
         )
 
 
-ANY = Rules(SIZE_LIMITS, _any_header, "fix the record, or move it out of the folder")
+ANY = Rules(SIZE_LIMITS, _any_header, "Fix the record, or move it out of the folder.")
 SUBSET = Rules(SIZE_LIMITS, _any_header, DOWNLOAD_AGAIN)
 
 
@@ -80,18 +81,18 @@ def read_record(
     """Read one record and cut it into beats.
 
     Args:
-        folder: where `<name>.hea`, `<name>.atr` and the signal files lie.
-        name: of the record.
-        rules: of its database.
+        folder: folder with `<name>.hea`, `<name>.atr` and the signal files.
+        name: name of the record.
+        rules: rules of its database.
         lead: name of the lead; None for the first.
-        shown_as: what error messages call the folder, where it is a temporary one.
+        shown_as: path for error messages, if the folder is temporary.
         annotate: finds the annotations; None reads `<name>.atr`.
 
     Returns:
-        The beats, and what is known of the record.
+        The beats, and the details of the record.
 
     Raises:
-        DataError: a file is missing or damaged; whatever `wfdb` raises is turned into this.
+        DataError: a file is missing or damaged; any error of `wfdb` becomes this error.
     """
     path = folder.absolute() / name
     try:
@@ -108,10 +109,12 @@ def read_record(
 
 
 def named(error: Exception, folder: Path, name: str, rules: Rules) -> DataError:
-    return DataError(f"{folder}: record {name}: {error}; {rules.advice}")
+    """Return the error with folder, record and advice."""
+    return DataError(f"{folder}: record {name}: {error}. {rules.advice}")
 
 
 def lead_names(header: Any) -> list[str]:
+    """Return the names of the leads; "lead 1" and so on for those without a name."""
     return [str(one or f"lead {place}") for place, one in enumerate(header.sig_name, start=1)]
 
 
@@ -122,7 +125,7 @@ def _channel(header: Any, lead: str | None) -> int:
     for place, name in enumerate(names):
         if name.strip().lower() == lead.strip().lower():
             return place
-    raise FileError(f"it has no lead {lead!r}, only {', '.join(names)}")
+    raise FileError(f"there is no lead {lead!r}, only {', '.join(names)}")
 
 
 def _patient(header: Any) -> str:
@@ -133,7 +136,7 @@ def _patient(header: Any) -> str:
 
 
 def read_header(path: Path, rules: Rules) -> Any:
-    """Return the header of a record whose files are there, sound and not too large."""
+    """Return the header of a record, after checking its files."""
     import wfdb
 
     _check_files(path, rules.size_limits)
@@ -152,11 +155,11 @@ def _check_files(path: Path, limits: Mapping[str, int]) -> None:
     for suffix, limit in limits.items():
         size = Path(f"{path}{suffix}").stat().st_size
         if size > limit:
-            raise FileError(f"{path.name}{suffix} has {size} bytes, more than any such record")
+            raise FileError(f"{path.name}{suffix} has {size} bytes, more than any such file has")
 
 
 def _check_header(path: Path, header: Any, rules: Rules) -> None:
-    """Refuse a header that points at other files or at more samples than there are."""
+    """Refuse a header that refers to other files or to more samples than there are."""
     name = f"{path.name}{HEADER}"
     files = getattr(header, "file_name", None)
     if getattr(header, "n_seg", None) is not None:
@@ -164,18 +167,18 @@ def _check_header(path: Path, header: Any, rules: Rules) -> None:
     if not header.n_sig or not files:
         raise FileError(f"{name} describes no channel")
     if len(files) != header.n_sig:
-        raise FileError(f"{name} announces {header.n_sig} channels and describes {len(files)}")
+        raise FileError(f"{name} declares {header.n_sig} channels but describes {len(files)}")
     _check_names(path, files)
     rules.check_header(name, header)
     for form in header.fmt:
         if form not in FORMATS:
-            raise FileError(f"{name} gives the signal format {form}, which is not read; {CONVERT}")
+            raise FileError(f"{name} has the unsupported signal format {form}; {CONVERT}")
     if not set(header.samps_per_frame) <= {None, 1} or any(header.skew):
-        raise FileError(f"{name} gives leads of different rates or start times; {CONVERT}")
+        raise FileError(f"{name} has leads of different rates or start times; {CONVERT}")
     if not header.sig_len:
         raise FileError(f"{name} lacks the number of samples")
     if header.sig_len > LONGEST:
-        raise FileError(f"{name} announces more samples than can be read")
+        raise FileError(f"{name} declares more samples than can be read")
     for file in dict.fromkeys(files):
         _check_size(path, header, file)
 
@@ -202,7 +205,7 @@ def _check_size(path: Path, header: Any, file: str) -> None:
     if found != expected:
         fault = "is cut short" if found < expected else "is too long"
         raise FileError(
-            f"{file} {fault}: it has {found} bytes where {path.name}{HEADER} says {expected} "
+            f"{file} {fault}: it has {found} bytes, but {path.name}{HEADER} implies {expected} "
             f"({header.sig_len} samples of {len(channels)} channels)"
         )
 
@@ -210,9 +213,9 @@ def _check_size(path: Path, header: Any, file: str) -> None:
 def _read_signal(
     path: Path, header: Any, channel: int
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
-    """Return a channel in raw ADC units and where it has gaps, (samples,) both.
+    """Return a channel in raw ADC units and its gaps, (samples,) both; None for no gaps.
 
-    The checksum is verified where the header gives one. None stands for no gap.
+    The checksum is verified if the header gives one.
     """
     import wfdb
 
@@ -224,10 +227,10 @@ def _read_signal(
         raise FileError(f"{file} is unreadable ({_reason(error)})") from error
     checksum = header.checksum[channel]
     if checksum is not None and (int(adc.sum()) - checksum) % 65536:
-        raise FileError(f"{file} does not have the checksum that {path.name}{HEADER} gives")
+        raise FileError(f"{file} does not match the checksum in {path.name}{HEADER}")
     gaps: NDArray[np.bool_] = adc == -(2 ** (FORMATS[header.fmt[channel]] - 1))
     if gaps.all():
-        raise FileError(f"the lead {lead_names(header)[channel]} has no signal, only a gap")
+        raise FileError(f"the lead {lead_names(header)[channel]} is one gap without any signal")
     return adc, gaps if gaps.any() else None
 
 
@@ -242,14 +245,14 @@ def read_annotations(
     """Return sample and symbol of every annotation of a record.
 
     Args:
-        path: of the record, without suffix.
-        rate: of its samples, in Hz.
-        adc: (samples,) of a lead.
-        gaps: not looked at.
-        suffix: of the file of annotations.
+        path: path of the record, without suffix.
+        rate: sampling rate in Hz.
+        adc: (samples,) signal of a lead.
+        gaps: ignored.
+        suffix: suffix of the annotation file.
 
     Raises:
-        FileError: the file is missing, damaged, or not of this record.
+        FileError: the file is missing, damaged, or does not belong to the record.
     """
     import wfdb
 
@@ -267,12 +270,12 @@ def read_annotations(
         raise FileError(f"{name} has no annotation")
     if annotation.fs and annotation.fs != rate:
         raise FileError(
-            f"{name} counts time at {annotation.fs} Hz, its record at {rate} Hz; write it again "
-            "at the record's rate"
+            f"{name} counts time at {annotation.fs} Hz, but its record at {rate} Hz; write it "
+            "again at the record's rate"
         )
     if (np.diff(sample) < 0).any():
         first = int(np.flatnonzero(np.diff(sample) < 0)[0]) + 1
-        raise FileError(f"annotation {first} of {name} lies before the one preceding it")
+        raise FileError(f"annotation {first} of {name} is earlier than the previous one")
     if sample[0] < 0 or sample[-1] >= length:
         raise FileError(
             f"{name} has an annotation at sample {sample[0] if sample[0] < 0 else sample[-1]}, "
@@ -282,10 +285,10 @@ def read_annotations(
 
 
 def _check_end_marker(name: str, content: bytes) -> None:
-    """Walk the annotations to the end marker, a zero word, which must be the last two bytes.
+    """Check that the end marker, a zero word, is at the end of the annotations.
 
-    `wfdb` takes the last two bytes for the marker without looking, so that a file cut short
-    would silently lose its last annotations.
+    `wfdb` takes the last two bytes for the marker without looking, so a truncated file would
+    silently lose its last annotations.
     """
     at = 0
     while at + 2 <= len(content):
@@ -294,9 +297,7 @@ def _check_end_marker(name: str, content: bytes) -> None:
         code, value = word >> 10, word & 0x3FF
         if word == 0:
             if at < len(content):
-                raise FileError(
-                    f"{name} goes on for {len(content) - at} bytes after its end marker"
-                )
+                raise FileError(f"{name} has {len(content) - at} bytes after its end marker")
             return
         if code == SKIP:
             at += 4

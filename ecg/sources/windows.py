@@ -1,8 +1,8 @@
-"""From a record and its annotations to fixed-length beats.
+"""Cuts a record with annotations into fixed-length beats.
 
-The rule was found by matching the Kaggle rows (`shayanfazeli/heartbeat`) with the raw
-MIT-BIH records; it reproduces them sample by sample. Records of another rate are resampled to
-MIT-BIH's first, so that one rule cuts all.
+The rule was found by matching the Kaggle rows (`shayanfazeli/heartbeat`) with the raw MIT-BIH
+records, and it reproduces them sample by sample. Records of another rate are first resampled to
+MIT-BIH's, so that one rule fits all.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, RAW_SAMPLING_RATE
 
-DECIMATION = 3  # 360 Hz -> 120 Hz, plain, no filter
+DECIMATION = 3  # 360 Hz -> 120 Hz, without a filter
 
-# AAMI EC57 classes of the annotation symbols; every other symbol is not a beat. MIT-BIH does not
-# use B (bundle branch block), n (supraventricular escape), r (R-on-T) and ? (not classified).
+# AAMI EC57 classes of the annotation symbols; no other symbol is a beat. MIT-BIH does not use B
+# (bundle branch block), n (supraventricular escape), r (R-on-T) and ? (not classified).
 AAMI_SYMBOLS = {"N": "NLRejB", "S": "AaJSn", "V": "VEr", "F": "F", "Q": "/fQ?"}
 LABEL_OF_SYMBOL = {
     symbol: CLASSES.index(name) for name, symbols in AAMI_SYMBOLS.items() for symbol in symbols
@@ -31,11 +31,11 @@ class Windows:
     Attributes:
         signals: (n, 187) float32.
         labels: (n,) int64.
-        sample: (n,) int32, of the R peak, at the record's own rate.
+        sample: (n,) int32, position of the R peak at the record's own rate.
         symbol: (n,) "U1".
-        rr: (n, 2) float32, seconds since the beat before and to the beat after; NaN where there
-            is none.
-        lost: beats left out because their signal has a gap.
+        rr: (n, 2) float32, seconds since the previous beat and until the next; NaN if there is
+            none.
+        lost: number of beats left out because of gaps in their signal.
     """
 
     signals: NDArray[np.float32]
@@ -56,21 +56,20 @@ def cut_windows(
 ) -> Windows:
     """Cut one record into beats.
 
-    For the annotation k at sample p[k] (at 360 Hz), which is a beat and not the record's last
-    annotation, the window starts at p[k] and spans one RR interval and a fifth of the next:
+    Each annotation k that is a beat, except the record's last annotation, gives one window. It
+    starts at the sample p[k] (at 360 Hz) and spans one RR interval and a fifth of the next:
     int((p[k+1] - p[k]) + 0.2 * (p[k+2] - p[k+1])) samples. Every third sample is kept, scaled to
     [0, 1] by the minimum and maximum of the whole window, then cropped or zero-padded to 187.
 
     Args:
         adc: (samples,) raw ADC units of one lead.
-        sample: (annotations,) position of every annotation, non-beats included, ascending.
-        symbol: (annotations,) the annotation symbols.
-        rate: of the samples in Hz; where it is not 360, signal and positions are brought to it.
+        sample: (annotations,) position of every annotation, including non-beats, ascending.
+        symbol: (annotations,) annotation symbols.
+        rate: sampling rate in Hz; signal and positions are resampled to 360 Hz.
         gaps: (samples,) where the signal is missing; a beat whose window has a gap is left out.
 
     Returns:
-        The beats in the order of their annotations. A window without any variation is all
-        zeros.
+        The beats in the order of their annotations. A constant window is all zeros.
     """
     labels = np.array([LABEL_OF_SYMBOL.get(s, -1) for s in symbol], dtype=np.int64)
     sample = np.asarray(sample)
@@ -111,7 +110,7 @@ def cut_windows(
 def _rr_intervals(
     sample: NDArray[np.integer], is_beat: NDArray[np.bool_], rate: float
 ) -> NDArray[np.float32]:
-    """Return the seconds since the beat before and to the beat after, (annotations, 2)."""
+    """Return the seconds since the previous beat and until the next, (annotations, 2)."""
     found = np.full((len(sample), 2), np.nan, dtype=np.float32)
     beats = np.flatnonzero(is_beat)
     seconds = np.diff(sample[beats]) / rate
@@ -123,7 +122,7 @@ def _rr_intervals(
 def _resample(
     adc: NDArray[np.integer], ratio: Fraction, gaps: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
-    """Return the signal at `ratio` times its rate, band-limited; gaps are bridged by lines."""
+    """Return the signal at `ratio` times its rate, band-limited; gaps are interpolated."""
     signal = adc.astype(np.float64)
     if gaps is not None and gaps.any() and not gaps.all():
         signal[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), signal[~gaps])
@@ -131,7 +130,7 @@ def _resample(
         return signal
     from scipy.signal import resample_poly
 
-    # Without its mean, the signal would seem to jump where it begins and ends.
+    # With zero padding, the signal would seem to jump at its beginning and end.
     resampled: NDArray[np.float64] = resample_poly(
         signal, ratio.numerator, ratio.denominator, padtype="mean"
     )

@@ -1,6 +1,6 @@
 """The shared trainer: `TrainConfig` + `TrainingData` -> `TrainResult`.
 
-A name is imported when it is first asked for, so that a configuration does without PyTorch.
+Names are imported on first use, so a configuration does not need PyTorch.
 """
 
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ __all__ = [
     "training_data",
 ]
 
-if not TYPE_CHECKING:  # or every name would pass the type checker
+if not TYPE_CHECKING:  # otherwise the type checker would accept any name
     __getattr__, __dir__ = on_demand(
         __name__,
         __all__,

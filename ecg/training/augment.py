@@ -1,4 +1,4 @@
-"""Random changes to a training batch: mixed pairs of beats, and beats a little off.
+"""Random changes to a training batch: mixup of beats, and jitter in time and amplitude.
 
 Every draw comes from the device's default generator, which a run seeds for every epoch.
 """
@@ -10,27 +10,27 @@ from torch import Tensor, nn
 
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE
 
-# At strength 1; a deviation is that of the beat's 187 values, which its z-score makes 1.
-STRETCH = 0.05  # of the time scale, either way
-SHIFT = 3.0  # samples (25 ms) either way
-DRIFT = 0.3  # largest amplitude of the baseline's drift, in deviations
-DRIFT_RATES = (0.15, 0.5)  # Hz, of slow and of fast breathing
-NOISE = 0.1  # standard deviation of the noise, in deviations
+# At strength 1. Amplitudes are in standard deviations of the beat, which the z-score makes 1.
+STRETCH = 0.05  # largest relative stretch or compression in time
+SHIFT = 3.0  # largest shift in samples (25 ms), in either direction
+DRIFT = 0.3  # largest amplitude of the baseline drift
+DRIFT_RATES = (0.15, 0.5)  # Hz, slow and fast breathing
+NOISE = 0.1  # standard deviation of the noise
 
 
 def jittered(signals: Tensor, strength: float) -> Tensor:
-    """Stretch and shift every beat in time, add a slow drift and noise; each beat by its own draw.
+    """Stretch and shift every beat in time, and add slow drift and noise, drawn per beat.
 
-    There is no change of amplitude: the z-score of a beat cancels it.
+    The amplitude is not scaled, because the z-score of a beat would cancel that.
 
     Args:
-        signals: (batch, 1, 187 or more); what follows the beat is left as it is.
+        signals: (batch, 1, 187 or more); values after the beat are not changed.
         strength: from 0, which changes nothing, to 1.
 
     Returns:
-        The same shape.
+        A tensor of the same shape.
     """
-    beats, beside = signals[..., :BEAT_LENGTH], signals[..., BEAT_LENGTH:]
+    beats, rest = signals[..., :BEAT_LENGTH], signals[..., BEAT_LENGTH:]
     draws = torch.rand(5, len(beats), 1, 1, device=signals.device)
     stretch, shift, amplitude, phase, rate = draws  # (batch, 1, 1) each
     time = torch.arange(BEAT_LENGTH, device=signals.device)  # (187,) samples
@@ -43,14 +43,14 @@ def jittered(signals: Tensor, strength: float) -> Tensor:
     turns = phase + (slow + (fast - slow) * rate) / SAMPLING_RATE * time
     drift = DRIFT * strength * amplitude * torch.sin(2 * math.pi * turns)
     noise = NOISE * strength * torch.randn_like(moved)
-    return torch.cat([moved + drift + noise, beside], -1)
+    return torch.cat([moved + drift + noise, rest], -1)
 
 
 def mixed(signals: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mix every beat of a batch with the one before it (mixup, Zhang et al. 2018).
+    """Mix every beat of a batch with the previous one (mixup, Zhang et al. 2018).
 
-    The order of the batch is random, so these are random pairs. The share of each pair is drawn
-    from Beta(alpha, alpha).
+    The order of the batch is random, so the pairs are random. The mixing share of each pair is
+    drawn from Beta(alpha, alpha).
 
     Args:
         signals: (batch, 1, length).
@@ -58,7 +58,7 @@ def mixed(signals: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, Tensor
         alpha: above 0.
 
     Returns:
-        Mixed signals, and (batch, 5) targets: the shares of the classes.
+        The mixed signals and the (batch, 5) targets, which are shares of the classes.
     """
     share = symmetric_beta(alpha, len(labels), signals.device)
     targets = nn.functional.one_hot(labels, len(CLASSES)).to(signals)
@@ -70,10 +70,11 @@ def mixed(signals: Tensor, labels: Tensor, alpha: float) -> tuple[Tensor, Tensor
 
 
 def symmetric_beta(alpha: float, n: int, device: torch.device) -> Tensor:
-    """Draw n values of Beta(alpha, alpha), (n,) float32 on the device.
+    """Draw n values from Beta(alpha, alpha), (n,) float32 on the device.
 
-    From two Gamma(alpha) values by their logarithms, log Gamma(alpha + 1) + log(U) / alpha:
-    themselves, they are 0 in float32 where alpha is small.
+    They are computed from the logarithms of two Gamma(alpha) values, each
+    log Gamma(alpha + 1) + log(U) / alpha, because for small alpha the values themselves are 0 in
+    float32.
     """
     gammas = torch._standard_gamma(torch.full((2, n), alpha + 1, device=device))
     uniforms = torch.rand(2, n, device=device).clamp_(min=1e-38)

@@ -1,4 +1,4 @@
-"""Saving a run between epochs and resuming it to the bit; safetensors, no pickle."""
+"""Saves a run between epochs and resumes it bit-identically, in safetensors without pickle."""
 
 import dataclasses
 import hashlib
@@ -25,7 +25,7 @@ from ecg.training.run import Run
 
 logger = logging.getLogger(__name__)
 
-# The part of the scheduler's state that changes.
+# The entries of the scheduler's state that change during a run.
 SCHEDULER_STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
 
@@ -34,10 +34,10 @@ class Checkpoint:
     """The saved state of one run.
 
     Attributes:
-        path: of the file.
-        key: names what is trained on what; a file with another key is not used.
-        every_seconds: so long at least between two savings, which happen between epochs.
-        resumed: epochs of the run that it held.
+        path: path of the file.
+        key: identifies configuration and data; a file with another key is not used.
+        every_seconds: minimum time between two saves, which happen between epochs.
+        resumed: number of epochs that were restored.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class Checkpoint:
     _warned: bool = False
 
     def save_if_due(self, run: Run, seconds: float) -> None:
-        """Save the run where the last saving is long enough ago.
+        """Save the run if the last save is long enough ago.
 
-        A file that cannot be written is a warning, once: the training is worth more.
+        If the file cannot be written, a warning is logged once and the training continues.
 
         Args:
-            run: between two epochs.
-            seconds: of training so far.
+            run: the run, between two epochs.
+            seconds: training time so far.
         """
         if time.monotonic() - self._last < self.every_seconds:
             return
@@ -63,7 +63,7 @@ class Checkpoint:
         except OSError as error:
             if not self._warned:
                 reason = error.strerror or error
-                logger.warning("no checkpoint in %s: %s", self.path.parent, reason)
+                logger.warning("cannot save a checkpoint in %s: %s", self.path.parent, reason)
             self._warned = True
         self._last = time.monotonic()
 
@@ -90,16 +90,17 @@ class Checkpoint:
         plain = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
         text = json.dumps(state)
         with replacing(self.path) as temporary:
-            # Not `save_file`: on a full disk that raises no OSError.
+            # Not `save_file`, which does not raise OSError on a full disk.
             digest = content_digest(text, plain)
             temporary.write_bytes(to_bytes(plain, {"state": text, "digest": digest}))
 
     def resume(self, config: TrainConfig, data: TrainingData) -> tuple[Run, float]:
-        """Return the saved run, where there is one that fits, else a fresh one.
+        """Return the saved run if there is a matching one, else a new run.
+
+        A file that is damaged or belongs to another run is not used.
 
         Returns:
-            The run, and the seconds of training it had. A damaged file, or one of another
-            run, is not used.
+            The run, and its training time so far in seconds.
         """
         run = Run(config, data)
         try:
@@ -107,7 +108,7 @@ class Checkpoint:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if metadata["digest"] != content_digest(metadata["state"], tensors):
-                raise ValueError("its content does not have the digest it was saved with")
+                raise ValueError("its content does not match its digest")
             state = dict(json.loads(metadata["state"]))
             if state.get("key") != self.key or state.get("config") != config.to_fields():
                 raise ValueError("it belongs to another run")
@@ -117,21 +118,21 @@ class Checkpoint:
         except FileNotFoundError:
             return run, 0.0
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            logger.warning("the checkpoint %s is not used: %s", self.path, error)
+            logger.warning("ignoring the checkpoint %s: %s", self.path, error)
             return Run(config, data), 0.0
 
     def remove(self) -> None:
-        """Delete the file, if there is one and its folder lets us: no other run can use it."""
+        """Delete the file if possible. No other run can use it."""
         with suppress(OSError):
             self.path.unlink()
 
 
 def content_digest(state: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of all that a file of weights holds: a flipped bit must not be used.
+    """Return the SHA-256 (hex) of the content of a file of weights, to detect damage.
 
     Args:
-        state: what the file says beside the tensors.
-        tensors: on the CPU, contiguous.
+        state: the metadata of the file.
+        tensors: tensors on the CPU, contiguous.
     """
     digest = hashlib.sha256(state.encode())
     for name, tensor in sorted(tensors.items()):
@@ -141,7 +142,7 @@ def content_digest(state: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _optimizer_tensors(run: Run) -> dict[str, Tensor]:
-    """Name the optimizer's tensors by parameter and entry, such as `0.weight/exp_avg`."""
+    """Return the optimizer's tensors by parameter and entry, such as `0.weight/exp_avg`."""
     return {
         f"{name}/{entry}": value
         for name, parameter in run.model.named_parameters()
@@ -165,8 +166,8 @@ def _apply(run: Run, state: dict[str, Any], tensors: dict[str, Tensor]) -> float
             if name.startswith(prefix)
         }
 
-    # Both copy into tensors of the network's own memory layout: a fused optimizer reads
-    # weights and moments side by side.
+    # The best weights and the moments are copied into tensors with the memory layout of the
+    # network, because a fused optimizer reads weights and moments together.
     layout = run.model.state_dict()
     best = {k: torch.empty_like(layout[k]).copy_(v) for k, v in under("best.").items()}
     run.model.load_state_dict(under("model."))

@@ -1,4 +1,4 @@
-"""Everything that decides one training run, in one frozen and hashable value."""
+"""The configuration of a training run, as one frozen and hashable value."""
 
 import dataclasses
 import hashlib
@@ -12,18 +12,18 @@ from ecg.budget import Budget, gives_schedule
 from ecg.errors import UsageError
 from ecg.networks import SHAPE, find_network
 
-# What a training run does beyond its configuration; runs of different protocols are never mixed.
-# 1: early stopping, the scheduler and the choice of weights watched the validation loss with the
-#    class weights of the training. 2: they watch it without. The same where alpha is 0.
+# Version of the training rules that are not in the configuration; runs of different protocols are
+# never mixed. 1: early stopping, the scheduler and the choice of weights used the validation loss
+# with class weights. 2: they use it without. Both are the same if alpha is 0.
 PROTOCOL = 2
 Value = str | int | float | None
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = (None, "cosine")
 RHYTHMS = (None, "rr")
-# Batch norm has no variance of one value, so a batch has two beats or more.
+# Batch norm needs at least two beats per batch for a variance.
 LOWEST = {"seed": 0, "scheduler_patience": 0, "batch_size": 2, "warm_up": 0}
-# Beyond the published protocol. `to_fields` leaves out those that are off, so that a published
-# configuration has the digest that it had before they existed.
+# Options beyond the published protocol. `to_fields` leaves out those that are off, so a published
+# configuration keeps the digest that it had before they existed.
 OPTIONS = (
     *("schedule", "warm_up", "ema", "label_smoothing", "mixup", "jitter", "logit_adjustment"),
     "rhythm",
@@ -35,39 +35,41 @@ class TrainConfig:
     """One training run. The defaults are the published baseline.
 
     Attributes:
-        model: one of `ecg.networks`.
-        width_multiplier: of the published numbers of channels and units.
-        kernel_multiplier: of the published kernel size.
-        dropout_multiplier: of the published dropout probabilities.
+        model: name of a network in `ecg.networks`.
+        width_multiplier: multiplies the published numbers of channels and units.
+        kernel_multiplier: multiplies the published kernel size.
+        dropout_multiplier: multiplies the published dropout probabilities.
         optimizer: "adamw", "adam", or "sgd" (with Nesterov momentum).
-        learning_rate: at the first epoch.
+        learning_rate: learning rate at the first epoch.
         weight_decay: decoupled for AdamW, an L2 penalty for the others.
-        momentum: of SGD.
-        scheduler_factor: by which the learning rate is multiplied on a plateau of the
-            validation loss; None for no scheduler.
-        scheduler_patience: epochs of the plateau.
-        min_learning_rate: under which the scheduler does not go.
-        alpha: of the class weights, 0 for none (see `ecg.imbalance.class_weights`).
-        ratio: of the sampler, None for a plain shuffle (see `ecg.imbalance.sampling_weights`).
-        batch_size: beats a step.
-        max_epochs: at most so many epochs.
-        patience: early stopping after so many epochs without a better validation loss.
-        seed: of weights, order and dropout.
+        momentum: momentum of SGD.
+        scheduler_factor: factor of the learning rate on a plateau of the validation loss; None
+            for no scheduler.
+        scheduler_patience: length of the plateau in epochs.
+        min_learning_rate: lower limit of the scheduler.
+        alpha: strength of the class weights, 0 for none (see `ecg.imbalance.class_weights`).
+        ratio: ratio of the sampler, None for a plain shuffle (see
+            `ecg.imbalance.sampling_weights`).
+        batch_size: beats per step.
+        max_epochs: maximum number of epochs.
+        patience: epochs without a better validation loss before early stopping.
+        seed: seed of weights, order and dropout.
         schedule: "cosine" lowers the learning rate to zero over `max_epochs`; None leaves it to
             `scheduler_factor` (see `ecg.training.schedule`).
-        warm_up: epochs over which the learning rate rises at first.
-        ema: decay of the averaged weights that are validated and kept in place of the trained
-            ones, None for no average (see `ecg.training.ema`).
+        warm_up: number of initial epochs in which the learning rate rises.
+        ema: decay of averaged weights, which are validated and kept instead of the trained
+            weights; None for no average (see `ecg.training.ema`).
         label_smoothing: share of each label that is spread over all classes.
-        mixup: alpha of the Beta distribution by which pairs of beats are mixed, 0 for none.
-        jitter: strength of the random changes to training beats, 0 for none; both in
-            `ecg.training.augment`.
+        mixup: alpha of the Beta distribution that mixes pairs of beats, 0 for none (see
+            `ecg.training.augment`).
+        jitter: strength of the random changes to training beats, 0 for none (see
+            `ecg.training.augment`).
         logit_adjustment: largest |tau| tried on the validation part after every epoch, 0 for
             none (see `ecg.training.adjustment`).
-        rhythm: "rr" gives the network four numbers of the RR intervals around the beat, None
-            only the beat (see `ecg.rhythm`).
-        own: parameters of the model's own, by name: `from_fields` and `to_fields` have them
-            beside the others.
+        rhythm: "rr" gives the network four numbers of the RR intervals around the beat; None
+            gives it only the beat (see `ecg.rhythm`).
+        own: further parameters that only this model takes, by name. `from_fields` and
+            `to_fields` list them with the other fields.
 
     Raises:
         UsageError: a value is unknown or out of range, two exclude each other, or the model does
@@ -108,7 +110,7 @@ class TrainConfig:
     own: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every field; whole numbers given for real ones become real."""
+        """Check every field and convert integers in real-valued fields to floats."""
         self._one_of("optimizer", OPTIMIZERS)
         self._one_of("schedule", SCHEDULES)
         self._one_of("rhythm", RHYTHMS)
@@ -136,8 +138,8 @@ class TrainConfig:
             self._integer(name, LOWEST.get(name, 1))
         if self.schedule is not None and self.scheduler_factor is not None:
             raise UsageError(
-                f"schedule '{self.schedule}' and a scheduler_factor ({self.scheduler_factor}) "
-                "exclude each other. Leave one of them out"
+                f"schedule '{self.schedule}' and scheduler_factor {self.scheduler_factor:g} "
+                "exclude each other. Leave one of them out."
             )
         self._check_model()
         for field in dataclasses.fields(self):
@@ -150,8 +152,8 @@ class TrainConfig:
         """Build a configuration from a mapping.
 
         Raises:
-            UsageError: a field is not known (the message lists those that are), or its value
-                is out of range.
+            UsageError: a field is unknown (the message lists the known ones), or its value is out
+                of range.
         """
         known = cls.field_names()
         own = set(fields) - set(known)
@@ -161,14 +163,14 @@ class TrainConfig:
                 f"a training configuration has no field '{unknown[0]}'; "
                 f"known fields: {', '.join(known)}"
             )
-        # An option that a table leaves empty is off.
+        # A table of configurations leaves an option empty if it is off.
         off = [name for name in OPTIONS if name in fields and fields[name] is None]
         given = {name: fields[name] for name in fields if name not in {*off, *own}}
         return cls(**given, own=tuple((name, fields[name]) for name in sorted(own)))
 
     @classmethod
     def field_names(cls) -> list[str]:
-        """Return the names that every configuration has, whatever its model."""
+        """Return the names of the fields that every configuration has, whatever its model."""
         return [field.name for field in dataclasses.fields(cls) if field.name != "own"]
 
     def to_fields(self) -> dict[str, Any]:
@@ -178,13 +180,13 @@ class TrainConfig:
         return {name: value for name, value in fields.items() if name not in off}
 
     def every_field(self) -> dict[str, Any]:
-        """Return all fields by name, those of the model's own among them."""
+        """Return all fields by name, including those that only this model takes."""
         return {name: getattr(self, name) for name in self.field_names()} | dict(self.own)
 
     def within(self, budget: Budget) -> Self:
-        """Return a copy with the limits of a budget, and its schedule where it has none.
+        """Return a copy with the limits of a budget, and with its schedule if there is none yet.
 
-        A schedule that another budget gave is not the configuration's own and is replaced.
+        A schedule that came from another budget is replaced.
         """
         limited = self.replace(max_epochs=budget.max_epochs, patience=budget.patience)
         if gives_schedule(self.max_epochs, self.schedule, self.warm_up):
@@ -199,7 +201,7 @@ class TrainConfig:
 
     @property
     def digest(self) -> str:
-        """SHA-256 (first 16 hex digits) of the fields; the same for equal configurations."""
+        """First 16 hex digits of the SHA-256 of the fields; equal for equal configurations."""
         text = json.dumps(self.to_fields(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

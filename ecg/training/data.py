@@ -1,4 +1,4 @@
-"""Heartbeats as tensors on the device, put there once a process."""
+"""Heartbeats as tensors on the device, transferred once per process."""
 
 from dataclasses import dataclass, replace
 
@@ -22,9 +22,9 @@ class Part:
     Attributes:
         signals: (n, 1, 187) float32.
         labels: (n,) int64.
-        rhythm: (n, 4) float32 of `ecg.rhythm`, None where the data do not tell the records.
-        rows: (n,) row numbers in the heartbeats, on the CPU; None where they are not known.
-        record: (n,) number of the record of each beat, on the CPU; None where it is not known.
+        rhythm: (n, 4) float32 from `ecg.rhythm`, None if the data has no RR intervals.
+        rows: (n,) row numbers in the heartbeats, on the CPU; None if unknown.
+        record: (n,) record number of each beat, on the CPU; None if unknown.
     """
 
     signals: Tensor
@@ -39,12 +39,12 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a training run may see: training and validation. The test part is not in it.
+    """The data of a training run: training and validation, never the test part.
 
     Attributes:
         train: the training part.
         validation: the validation part.
-        by_patient: whether they share no patient; class weights and draws are then capped, see
+        by_patient: whether the split is by patient; class weights and draws are then capped, see
             `ecg.imbalance`.
     """
 
@@ -54,15 +54,15 @@ class TrainingData:
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors are."""
+        """The device of the tensors."""
         return self.train.labels.device
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; "auto" takes CUDA where there is one.
+    """Return the device of that name; "auto" means CUDA if available, else the CPU.
 
     Raises:
-        UsageError: the name is not known, or the device is not there.
+        UsageError: the name is unknown, or the device does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -75,13 +75,13 @@ def find_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"`device` {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA "
-            "devices here. Use `device` cpu, or install a PyTorch build with CUDA and a driver"
+            "devices. Use `device` cpu, or install a driver and a PyTorch build with CUDA."
         )
     return device
 
 
 def normalise(signals: NDArray[np.float32]) -> NDArray[np.float32]:
-    """z-score every beat over its 187 values (population standard deviation + 1e-8).
+    """Z-score every beat over its 187 values (population standard deviation + 1e-8).
 
     Args:
         signals: (n, 187) float32.
@@ -96,7 +96,7 @@ def normalise(signals: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
-    """Put the normalised beats of some rows on the device."""
+    """Normalise some rows of beats and move them to the device."""
     signals = torch.from_numpy(normalise(beats.signals[rows])).unsqueeze(1)
     labels = torch.from_numpy(beats.labels[rows])
     around = torch.from_numpy(rhythm(beats)[rows]).to(device) if has_rhythm(beats) else None
@@ -104,14 +104,14 @@ def make_part(beats: Heartbeats, rows: Rows, device: torch.device) -> Part:
 
 
 def inputs(config: TrainConfig, part: Part) -> Part:
-    """Return a part as the configured network takes it.
+    """Return a part with the inputs of the configured network.
 
     Returns:
-        The part itself; or with `rhythm` one whose signals are (n, 1, 187 + 4), the numbers of
-        the rhythm at the end of each beat.
+        The part itself; or with `rhythm` a part with signals (n, 1, 187 + 4), in which each beat
+        ends in the numbers of the rhythm.
 
     Raises:
-        UsageError: the network takes the rhythm, which the data do not tell.
+        UsageError: the network takes the rhythm, but the data has no RR intervals.
     """
     if config.rhythm is None:
         return part
@@ -124,7 +124,7 @@ def inputs(config: TrainConfig, part: Part) -> Part:
 def training_data(
     beats: Heartbeats, split: Split, budget: Budget, device: torch.device
 ) -> TrainingData:
-    """Put the training and validation parts of a split, reduced to the budget, on the device.
+    """Reduce training and validation part to the budget, and move them to the device.
 
     Raises:
         UsageError: there are fewer than 2 training beats.
@@ -139,7 +139,7 @@ def training_data(
     """
     train = subsample(split.train, beats.labels, budget.train_beats)
     if len(train) < 2:
-        raise UsageError("the training part has fewer than 2 beats; use more data")
+        raise UsageError("the training part has fewer than 2 beats. Use more data.")
     validation = subsample(split.validation, beats.labels, budget.validation_beats)
     return TrainingData(
         make_part(beats, train, device),

@@ -1,4 +1,4 @@
-"""When to stop: the validation loss has not improved for a number of epochs."""
+"""Early stopping: stop when the validation loss has not improved for a number of epochs."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ class EarlyStopping:
     """Watches the validation loss of one run.
 
     Attributes:
-        patience: epochs in a row without a better loss after which the run stops.
-        best_loss: the lowest loss so far.
-        best_epoch: its epoch, counted from 1; 0 before the first.
-        epochs_since_best: epochs in a row that brought no better loss.
+        patience: number of consecutive epochs without a better loss after which the run stops.
+        best_loss: lowest loss so far.
+        best_epoch: epoch of the lowest loss, counted from 1; 0 before the first.
+        epochs_since_best: number of consecutive epochs without a better loss.
     """
 
     patience: int
@@ -21,7 +21,7 @@ class EarlyStopping:
     epochs_since_best: int = 0
 
     def update(self, epoch: int, loss: float) -> bool:
-        """Take the loss of one epoch; return whether it is the best so far."""
+        """Record the loss of one epoch; return whether it is the best so far."""
         if loss < self.best_loss:
             self.best_loss, self.best_epoch, self.epochs_since_best = loss, epoch, 0
             return True

@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """The moving average of a network's weights and of the statistics of its batch norms.
+    """The moving average of a network's weights and batch-norm statistics.
 
-    It begins at zero and is divided by the sum of its weights, 1 - decay^steps, when it is read
-    (as Adam does with its moments), so that the first weights count no more than later ones.
+    It starts at zero and is divided by 1 - decay^steps when read (as Adam does with its moments),
+    so the first weights do not count more than later ones.
 
     Args:
-        model: in training; it is not changed.
-        decay: by which the average is multiplied in every step.
+        model: the network in training; it is not changed.
+        decay: factor of the average in every step.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        """Begin with zeros."""
+        """Start with zeros."""
         self.decay = decay
         self._model = model
         self._averaged = copy.deepcopy(model)
@@ -28,7 +28,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         torch._foreach_lerp_(list(self.sums.values()), self._followed, 1 - self.decay)
 
     @torch.no_grad()
@@ -36,10 +36,10 @@ class WeightAverage:
         """Return the network with the average of its weights.
 
         Args:
-            steps: how many were taken in, above 0.
+            steps: number of steps so far, above 0.
 
         Returns:
-            The same network at every call, with the weights of now.
+            The network with the current average; every call returns the same object.
         """
         for name, value in self._averaged.state_dict().items():
             if name in self.sums:
@@ -49,10 +49,10 @@ class WeightAverage:
         return self._averaged
 
     def load(self, sums: dict[str, Tensor]) -> None:
-        """Take over the saved `sums` of another average of the same network.
+        """Load the saved `sums` of another average of the same network.
 
         Raises:
-            KeyError: one of them is missing.
+            KeyError: a sum is missing.
         """
         for name, value in self.sums.items():
             value.copy_(sums[name])

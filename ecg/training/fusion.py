@@ -1,9 +1,10 @@
-"""The same network in fewer passes over memory, for bfloat16 on a CPU.
+"""The same network with fewer passes over memory, for bfloat16 on a CPU.
 
-With a matrix unit the products of a bfloat16 step are so quick that batch norm, ReLU, dropout and
-pooling are most of it. `for_training` runs each such chain as one function, and `for_evaluation`
-folds batch norm into the weights before it. The plain network stays the one that is kept, saved
-and trained in float32: both forms share or copy its weights, and tests compare them with it.
+On a CPU with a matrix unit, the products of a bfloat16 step are so fast that batch norm, ReLU,
+dropout and pooling take most of the time. `for_training` runs each such chain as one function, and
+`for_evaluation` folds batch norm into the preceding weights. The original network is the one that
+is saved and trained in float32: both forms share or copy its weights, and tests compare them with
+it.
 """
 
 import copy
@@ -16,12 +17,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ecg.dropout import DRAWS, Dropout, draw
 
-PAIR = (1, 2)  # the kernel of the only max pool with a fused form
+PAIR = (1, 2)  # kernel of the only max pool with a fused form
 Layers = Iterable[nn.Module]
 
 
 def for_training(model: nn.Module) -> nn.Module:
-    """Return the network with every chain that `FusedChain` knows as one layer.
+    """Return the network with every chain that `FusedChain` supports as one layer.
 
     Args:
         model: any network; its parameters and buffers are shared, so training one trains both.
@@ -30,7 +31,7 @@ def for_training(model: nn.Module) -> nn.Module:
 
 
 def for_evaluation(model: nn.Module) -> nn.Module:
-    """Return a bfloat16 copy of the network for predictions, batch norm folded into the weights.
+    """Return a bfloat16 copy of the network for predictions, with batch norm folded in.
 
     Args:
         model: any network; it is not changed.
@@ -39,14 +40,14 @@ def for_evaluation(model: nn.Module) -> nn.Module:
 
 
 class FusedChain(nn.Module):
-    """Batch norm, then ReLU, dropout and a max pool of pairs where the chain has them.
+    """Batch norm, then ReLU, dropout and a max pool of pairs if the chain has them.
 
     Args:
-        chain: layers in this order, the batch norm first.
+        chain: layers in this order, batch norm first.
     """
 
     def __init__(self, chain: list[nn.Module]) -> None:
-        """Keep the plain layers: they hold the parameters, and run what is not bfloat16."""
+        """Keep the plain layers: they hold the parameters and process other types."""
         super().__init__()
         self.plain = nn.Sequential(*chain)
         self._has_relu = any(map(_is_relu, chain))
@@ -54,7 +55,7 @@ class FusedChain(nn.Module):
         self._dropped = sum(layer.dropped for layer in chain if isinstance(layer, Dropout))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, 1, length) -> the same, or (batch, channels, 1, length // 2)."""
+        """(batch, channels, 1, length) -> the same shape, or (batch, channels, 1, length // 2)."""
         norm = self.plain[0]
         if not self.training or x.dtype != torch.bfloat16 or x.device.type != "cpu":
             return self.plain(x)  # type: ignore[no-any-return]
@@ -65,10 +66,10 @@ class FusedChain(nn.Module):
 
 
 class _Chain(torch.autograd.Function):
-    """Works on bfloat16 as 16-bit integers: those of values of 0 or more have the same order.
+    """Treats bfloat16 as 16-bit integers, which have the same order for non-negative values.
 
-    A value times a 0 or 1 that is drawn, or that a comparison gave, is then a product of
-    integers, which a CPU does 16 or 32 at a time.
+    Multiplying a value by a mask of 0 and 1 is then a product of integers, of which a CPU
+    computes 16 or 32 at a time.
     """
 
     @staticmethod
@@ -82,8 +83,8 @@ class _Chain(torch.autograd.Function):
         dropped: int,
         has_pool: bool,
     ) -> Tensor:
-        """Return the chain's output; what follows the norm works in place on its output."""
-        # What dropout keeps is scaled, and so may be the affine part of the norm before it.
+        """Return the chain's output; the layers after the norm work in place on its output."""
+        # Dropout scales the kept values; scaling the affine part of the norm has the same effect.
         scale = DRAWS / (DRAWS - dropped)
         y, mean, deviation = torch.native_batch_norm(
             x, weight * scale, bias * scale, norm.running_mean, norm.running_var,
@@ -96,7 +97,7 @@ class _Chain(torch.autograd.Function):
         if dropped:
             kept = draw(y, dropped)
             bits.mul_(kept)
-        # With ReLU, what is not above 0 has no gradient, dropped or not.
+        # With ReLU, values that are not above 0 have no gradient, dropped or not.
         mask_of = bits if has_relu else kept
         ctx.save_for_backward(x, weight, mean, deviation, mask_of)
         ctx.settings = scale, norm.eps, has_relu, has_pool
@@ -104,7 +105,7 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of x, weight and bias; the masks are seen from what was kept."""
+        """Return the gradients of x, weight and bias."""
         x, weight, mean, deviation, mask_of = ctx.saved_tensors
         scale, eps, has_relu, has_pool = ctx.settings
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
@@ -120,11 +121,11 @@ class _Chain(torch.autograd.Function):
 
 
 def _unpooled(gradient: Tensor, bits: Tensor) -> Tensor:
-    """Give the gradient of each pair to its larger value (the first of two equal ones).
+    """Route the gradient of each pair to its larger value, or to the first of two equal ones.
 
     Args:
         gradient: (batch, channels, 1, length // 2) bfloat16.
-        bits: (batch, channels, 1, length) int16 of the values after ReLU; 0 has no gradient.
+        bits: (batch, channels, 1, length) int16 view of the values after ReLU; 0 has no gradient.
     """
     found = torch.empty_like(bits)
     first, second = _pairs(bits)
@@ -134,7 +135,7 @@ def _unpooled(gradient: Tensor, bits: Tensor) -> Tensor:
     to_first.mul_(_compare(torch.gt, first, 0)).mul_(from_above)
     torch.gt(second, first, out=to_second)
     to_second.mul_(from_above)
-    found[..., 2 * gradient.shape[-1] :] = 0  # an odd length has a last value that is in no pair
+    found[..., 2 * gradient.shape[-1] :] = 0  # with an odd length, the last value has no pair
     return found.view(torch.bfloat16)
 
 
@@ -144,7 +145,7 @@ def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _compare(how: Callable[..., Tensor], one: Tensor, other: int) -> Tensor:
-    """Compare integers; the answer is 0 or 1 in their own type, which is quicker than bool."""
+    """Compare integers; the result is 0 or 1 in their own type, which is faster than bool."""
     return how(one, other, out=torch.empty_like(one))
 
 
@@ -154,7 +155,7 @@ def _masked(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _rebuilt(module: nn.Module, rewrite: Callable[[list[nn.Module]], Layers]) -> nn.Module:
-    """Copy a tree of modules, rewriting the layers of every `nn.Sequential`; leaves are shared."""
+    """Copy a tree of modules and rewrite the layers of every `nn.Sequential`; share the leaves."""
     if not module._modules:
         return module
     children = {name: _rebuilt(child, rewrite) for name, child in module.named_children()}
@@ -173,7 +174,7 @@ def _fuse_chains(layers: list[nn.Module]) -> Iterator[nn.Module]:
 
 
 def _chain_length(layers: list[nn.Module]) -> int:
-    """Return how many layers from the first one on are a chain that `FusedChain` knows."""
+    """Return how many of the first layers form a chain that `FusedChain` supports."""
     first = layers[0]
     if type(first) is not nn.BatchNorm2d or not first.affine or first.momentum is None:
         return 0
@@ -182,7 +183,7 @@ def _chain_length(layers: list[nn.Module]) -> int:
         if length < len(layers) and fits(layers[length]):
             length += 1
     has_pool = _is_pool(layers[length - 1])
-    # Without ReLU, bits do not have the order of the values.
+    # Without ReLU, the integers do not have the order of the values.
     return length - has_pool if has_pool and not _is_relu(layers[1]) else length
 
 

@@ -1,8 +1,8 @@
-"""The training step as a CUDA graph: recorded once, replayed for every batch.
+"""The training step as a CUDA graph, recorded once and replayed for every batch.
 
-A step of these networks is about a hundred small kernels; launching them one by one keeps a GPU
-waiting for Python. A replay launches them all at once. What is recorded is `step.train_step`,
-the step that a CPU takes.
+A step of these networks is about a hundred small kernels. If Python launches them one by one, the
+GPU waits for Python; a replay launches them all at once. The recorded step is `step.train_step`,
+the same as on a CPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,23 +16,23 @@ from ecg.training.data import Part
 from ecg.training.ema import WeightAverage
 from ecg.training.step import PUBLISHED, batch_sizes, train_step
 
-WARM_UP_STEPS = 3  # before a recording, so that libraries have chosen and allocated
+WARM_UP_STEPS = 3  # before a recording, so that libraries choose algorithms and allocate memory
 
 
 class GraphedSteps:
     """Trains epochs like `step.train_epoch`, by replays. Nothing else may train in between.
 
-    A graph reads and writes fixed places in memory, so the order of the epoch, the position in
-    it, the learning rate and the sums are tensors that stay where they are. Full batches have
+    A graph reads and writes fixed addresses in memory, so the order of the epoch, the position in
+    it, the learning rate and the sums are tensors that are never reallocated. Full batches have
     one graph and the smaller last batch has another. On a CPU, which has no graphs, the steps
-    are called: that is how tests compare them with `train_epoch` to the bit.
+    are called directly, so tests can compare them with `train_epoch` bit by bit.
 
     Args:
-        model: on the device of the part; left in training mode.
-        optimizer: of the model's parameters, "capturable" where PyTorch knows that option.
+        model: network on the device of the part; left in training mode.
+        optimizer: optimizer of the model, "capturable" if PyTorch has that option for it.
         part: the training part.
         class_weights: (5,) float32 weights in the cross-entropy.
-        batch_size: beats a step.
+        batch_size: beats per step.
         options: as for `step.train_step`.
         average: as for `step.train_step`.
     """
@@ -47,7 +47,7 @@ class GraphedSteps:
         options: TrainConfig = PUBLISHED,
         average: WeightAverage | None = None,
     ) -> None:
-        """Record the steps; weights and optimizer are afterwards what they were."""
+        """Record the steps, then restore weights and optimizer."""
         self._model, self._optimizer = model, optimizer
         self._part, self._class_weights = part, class_weights
         self._options, self._average = options, average
@@ -68,7 +68,7 @@ class GraphedSteps:
             order: (n,) int64 rows to train on, in order.
 
         Returns:
-            (2,) float64 on the device: sum of weighted losses, sum of weights.
+            (2,) float64 on the device: sum of the weighted losses, sum of the weights.
         """
         self._model.train()
         self._order.copy_(order)
@@ -93,13 +93,13 @@ class GraphedSteps:
         if device.type != "cuda":
             return lambda: self._step(size)
         with torch.cuda.device(device):
-            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
+            side_stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side_stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side_stream):
                 for _ in range(WARM_UP_STEPS):
                     self._position.zero_()
                     self._step(size)
-            torch.cuda.current_stream().wait_stream(beside)
+            torch.cuda.current_stream().wait_stream(side_stream)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 self._step(size)
@@ -107,7 +107,7 @@ class GraphedSteps:
 
     @contextmanager
     def _device_learning_rate(self) -> Iterator[None]:
-        """Let the optimizer read the learning rate on the device; the scheduler keeps its own."""
+        """Let the optimizer read the learning rate on the device, then restore the host's."""
         group = self._optimizer.param_groups[0]
         on_host, group["lr"] = group["lr"], self._learning_rate
         try:
@@ -120,7 +120,7 @@ class GraphedSteps:
 def _undone(
     model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
 ) -> Iterator[None]:
-    """Undo what steps do to weights, average and optimizer, in the same places in memory."""
+    """Restore weights, average and optimizer after the steps, at the same addresses in memory."""
     kept = [*model.state_dict().values(), *(average.sums.values() if average else ())]
 
     def tensors() -> list[Tensor]:
@@ -132,5 +132,5 @@ def _undone(
     after = tensors()
     for tensor, value in zip(after, before, strict=False):
         tensor.copy_(value)
-    for tensor in after[len(before) :]:  # an optimizer's state begins with zeros
+    for tensor in after[len(before) :]:  # an optimizer's state starts at zero
         tensor.zero_()

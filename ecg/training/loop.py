@@ -1,4 +1,9 @@
-"""The shared trainer: one epoch after another, until the validation loss stops falling."""
+"""The shared trainer: trains epoch by epoch until the validation loss stops falling.
+
+Early stopping, the scheduler and the choice of weights use the unweighted validation loss, whatever
+the class weights. In the published code, nearly every batch holds one class, so the weights cancel
+there. It also makes the losses of all trials comparable.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,27 +32,23 @@ def train(
 ) -> TrainResult:
     """Train one network by the published protocol.
 
-    Early stopping, the scheduler and the choice of weights watch the unweighted validation loss,
-    whatever the class weights: the published code averages batches that nearly all hold one
-    class, so that its weights cancel, and the losses of all trials are on one scale.
-
-    The same configuration on the same CPU with as many threads gives the same result to the
-    bit, interrupted and resumed or not. The host waits for the device once an epoch.
+    The same configuration on the same CPU and number of threads gives a bit-identical result,
+    even if resumed. The host waits for the device once per epoch.
 
     Args:
-        config: what to train.
+        config: configuration of the run.
         data: training and validation parts, on the device.
-        on_epoch: called after every epoch; returning True stops the run as "pruned". After a
-            resumption it is first called for the epochs of before, its answer unheeded.
-        checkpoint: where the run is saved and resumed from, None for nowhere.
+        on_epoch: called after every epoch; if it returns True, the run stops as "pruned". A
+            resumed run first calls it for the restored epochs and ignores the result.
+        checkpoint: where to save and resume the run; None for nowhere.
         precision: as for `find_precision`.
 
     Returns:
-        All epochs, and the weights of the one with the lowest validation loss.
+        All epochs, and the weights of the epoch with the lowest validation loss.
 
     Raises:
         DivergedError: a loss is NaN or infinite.
-        UsageError: the precision is not known, or the device cannot compute in it.
+        UsageError: the precision is unknown, or the device does not support it.
 
     Example:
         >>> from ecg import TrainConfig, find_budget, find_device, load, make_split
@@ -63,9 +64,7 @@ def train(
     device = data.device
     precision = find_precision(precision, device)
     with torch.random.fork_rng(_cuda_indices(device)), computing_in(precision, device):
-        run, seconds_before = Run(config, data), 0.0
-        if checkpoint is not None:
-            run, seconds_before = checkpoint.resume(config, data)
+        run, before = checkpoint.resume(config, data) if checkpoint else (Run(config, data), 0.0)
         for epoch in run.epochs:
             if on_epoch is not None:
                 on_epoch(epoch)
@@ -75,13 +74,13 @@ def train(
             pruned = on_epoch is not None and on_epoch(epoch)
             stop_reason = "pruned" if pruned else run.stop_reason
             if checkpoint and stop_reason is None:
-                checkpoint.save_if_due(run, seconds_before + time.perf_counter() - began)
+                checkpoint.save_if_due(run, before + time.perf_counter() - began)
     return TrainResult(
         config=config,
         epochs=tuple(run.epochs),
         best_epoch=run.stopping.best_epoch,
         stop_reason=stop_reason,
-        seconds=seconds_before + time.perf_counter() - began,
+        seconds=before + time.perf_counter() - began,
         weights=run.best_weights,
     )
 
@@ -105,13 +104,13 @@ def trade_off(
 ) -> list[Confusion]:
     """Return the validation confusion matrix of trained weights for each logit adjustment.
 
-    One training so gives a curve of recall against precision. What the weights already hold of
-    an adjustment comes on top.
+    So one training gives a curve of recall against precision. An adjustment that the weights
+    already contain is added.
 
     Args:
-        config: of the training.
-        weights: as it left them.
-        data: its training part, for the shares of the classes, and validation part.
+        config: configuration of the training.
+        weights: state of the trained network.
+        data: training part, for the shares of the classes, and validation part.
         taus: as in `ecg.training.adjustment`; 0 changes nothing.
         precision: as for `find_precision`.
 
@@ -137,7 +136,7 @@ def trade_off(
 def predict(
     config: TrainConfig, weights: Mapping[str, Tensor], part: Part, precision: str = "auto"
 ) -> Tensor:
-    """Return the logits that trained weights give to the beats of a part, (n, 5) on the CPU."""
+    """Return the logits of trained weights for the beats of a part, (n, 5) on the CPU."""
     device = part.labels.device
     model = restore(config, weights, device)
     with computing_in(find_precision(precision, device), device):
@@ -148,7 +147,7 @@ def restore(config: TrainConfig, weights: Mapping[str, Tensor], device: torch.de
     """Return the configured network with trained weights.
 
     Raises:
-        RuntimeError: the weights are those of another network.
+        RuntimeError: the weights belong to another network.
     """
     with torch.random.fork_rng(_cuda_indices(device)):
         model = build_model(config).to(device)

@@ -1,7 +1,7 @@
-"""Which beats an epoch trains on, in which order.
+"""The beats of an epoch and their order.
 
 Everything random in a run is drawn from seeds derived from (seed, epoch), so an epoch can be
-trained again, or a run resumed at it, without any stored random state.
+repeated, or a run resumed at it, without any stored random state.
 """
 
 import hashlib
@@ -25,18 +25,18 @@ def class_counts(labels: Tensor) -> Tensor:
 
 
 def beat_weights(labels: Tensor, ratio: float | None, *, capped: bool = False) -> Tensor | None:
-    """Return the weight with which the sampler draws each beat.
+    """Return the weight of each beat in the draws of the sampler.
 
     Args:
         labels: (n,) int64 labels of the training part.
-        ratio: of the sampler; None for a plain shuffle, which has no weights.
+        ratio: ratio of the sampler; None for a plain shuffle, which has no weights.
         capped: as for `ecg.imbalance.sampling_weights`.
 
     Returns:
         (n,) float64 on the labels' device, see `ecg.imbalance.sampling_weights`; or None.
 
     Raises:
-        UsageError: there is no beat of class N to measure the ratio by.
+        UsageError: there are no beats of class N, to which the ratio is relative.
     """
     if ratio is None:
         return None
@@ -49,9 +49,9 @@ def epoch_order(labels: Tensor, weights: Tensor | None, seed: int, epoch: int) -
 
     Args:
         labels: (n,) int64 labels of the training part.
-        weights: (n,) of `beat_weights`: as many draws as there are beats, with replacement;
-            None for a plain shuffle.
-        seed: of the run.
+        weights: (n,) from `beat_weights`: n rows are drawn with replacement; None for a plain
+            shuffle.
+        seed: seed of the run.
         epoch: counted from 1.
 
     Returns:

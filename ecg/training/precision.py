@@ -1,4 +1,4 @@
-"""In which arithmetic a network is trained; the weights are float32 in all of them."""
+"""The arithmetic precision of a training; the weights are always float32."""
 
 import os
 import time
@@ -12,18 +12,18 @@ from torch import nn
 from ecg.errors import UsageError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
-# Convolutions are about half of a step: below this gain, casts cost what they win.
+# Convolutions take about half of a step. Below this gain, the casts cost as much as they save.
 WORTHWHILE_GAIN = 1.3
-ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # of oneDNN, which does the convolutions
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")  # read by oneDNN for convolutions
 
 
 def find_precision(name: str, device: torch.device) -> str:
     """Return the precision of that name.
 
-    "auto" is TF32 on CUDA; on a CPU it is bfloat16 where that is faster, else float32.
+    "auto" is TF32 on CUDA; on a CPU it is bfloat16 if that is faster, else float32.
 
     Raises:
-        UsageError: the name is not known, or the device cannot compute in it.
+        UsageError: the name is unknown, or the device does not support the precision.
     """
     on_cuda = device.type == "cuda"
     if name == "auto":
@@ -31,15 +31,15 @@ def find_precision(name: str, device: torch.device) -> str:
     if name not in PRECISIONS:
         raise UsageError(f"unknown precision '{name}'; use auto, {', '.join(PRECISIONS)}")
     if name == "tf32" and not on_cuda:
-        raise UsageError("precision tf32 needs a CUDA device; use fp32 or bf16 on a CPU")
+        raise UsageError("precision tf32 needs a CUDA device. Use fp32 or bf16 on a CPU.")
     return name
 
 
 def is_bf16_fast() -> bool:
     """Whether this CPU trains faster in bfloat16 than in float32.
 
-    A CPU with a matrix unit (AMX) does, one without any bfloat16 instruction does not. Others
-    differ, so a few convolutions are timed.
+    A CPU with a matrix unit (AMX) does; one without bfloat16 instructions does not. Others vary,
+    so a few convolutions are timed.
     """
     known = torch.cpu.get_capabilities()
     limited = any(os.environ.get(name) for name in ISA_LIMITS)
@@ -51,10 +51,10 @@ def is_bf16_fast() -> bool:
 
 @cache
 def bf16_gain() -> float:
-    """Time a convolution forwards and backwards on one thread, once in a process.
+    """Time a convolution forwards and backwards on one thread, once per process.
 
     Returns:
-        Process time in float32 over that in bfloat16, each the least of five.
+        Process time in float32 divided by that in bfloat16, each the minimum of five.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -77,30 +77,30 @@ def _time_convolution(kind: torch.dtype) -> float:
 
 
 def is_bf16_on_cpu() -> bool:
-    """Whether `computing_in` has a CPU compute in bfloat16 just now."""
+    """Whether `computing_in` currently makes the CPU compute in bfloat16."""
     return torch.is_autocast_enabled("cpu")
 
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in a precision while this lasts.
+    """Compute in a precision within this context.
 
-    fp32: float32 throughout. tf32: products of matrices and convolutions round their factors
-    to 10 bits of fraction. bf16: PyTorch's autocast; convolutions, linear layers, batch norm and
-    pooling take and return bfloat16 (they sum in float32 inside), the loss is float32.
+    fp32: float32 throughout. tf32: matrix products and convolutions round their factors to a
+    10-bit mantissa. bf16: PyTorch's autocast; convolutions, linear layers, batch norm and
+    pooling take and return bfloat16 (and sum in float32 internally), and the loss is float32.
 
     Args:
-        precision: as `find_precision` returned it.
-        device: on which to compute.
+        precision: a result of `find_precision`.
+        device: device of the computation.
     """
     rounded = device.type == "cuda" and precision != "fp32"
     conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = torch.get_float32_matmul_precision(), conv.fp32_precision
-    # Not cuda.matmul.fp32_precision: torch.compile asks for what this older name sets.
+    # Not cuda.matmul.fp32_precision: torch.compile reads the setting of this older function.
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     conv.fp32_precision = "tf32" if rounded else "ieee"
     try:
-        # Without the cache of cast weights: a CUDA graph would read what was cast before it.
+        # Without the cache of cast weights: a CUDA graph would read weights cast before it ran.
         with torch.autocast(
             device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False
         ):

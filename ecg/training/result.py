@@ -1,4 +1,4 @@
-"""What one training run leaves behind."""
+"""The result of a training run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ecg.metrics import scores
 from ecg.training.config import TrainConfig
 
-if TYPE_CHECKING:  # recordings and results are read without PyTorch
+if TYPE_CHECKING:  # reading recordings and results does not need PyTorch
     from torch import Tensor
 
 Confusion = tuple[tuple[int, ...], ...]
@@ -19,13 +19,13 @@ class Epoch:
 
     Attributes:
         number: counted from 1.
-        train_loss: mean weighted cross-entropy over the epoch's training beats.
+        train_loss: mean weighted cross-entropy over the training beats of the epoch.
         validation_loss: mean unweighted cross-entropy over the validation part.
-        learning_rate: with which the epoch was trained.
+        learning_rate: learning rate of the epoch.
         confusion: (5, 5) validation counts, rows true, columns predicted.
-        best_epoch: the epoch of the lowest validation loss so far.
-        epochs_since_best: epochs in a row without a better validation loss.
-        tau: of the logit adjustment with which `confusion` was counted.
+        best_epoch: epoch of the lowest validation loss so far.
+        epochs_since_best: number of consecutive epochs without a better validation loss.
+        tau: tau of the logit adjustment in `confusion`.
     """
 
     number: int
@@ -48,12 +48,12 @@ class TrainResult:
     """One finished run.
 
     Attributes:
-        config: what was trained.
+        config: configuration of the run.
         epochs: every epoch in order.
-        best_epoch: the epoch of the lowest validation loss, counted from 1.
+        best_epoch: epoch of the lowest validation loss, counted from 1.
         stop_reason: "early-stopping", "max-epochs" or "pruned".
-        seconds: of training and validation.
-        weights: the model's state at the best epoch, on the device.
+        seconds: time of training and validation.
+        weights: state of the network at the best epoch, on the device.
     """
 
     config: TrainConfig

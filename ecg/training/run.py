@@ -34,11 +34,11 @@ class DivergedError(EcgError):
 class Run:
     """A network in training: everything that one epoch hands to the next.
 
-    All randomness is derived from the seed and the number of the epoch, so this state, without
-    any random generator's, is enough to go on to the same result.
+    All randomness is derived from the seed and the number of the epoch, so this state suffices to
+    continue to the same result, without the state of any random generator.
 
     Args:
-        config: what to train.
+        config: configuration of the run.
         data: training and validation parts, on the device.
     """
 
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why no epoch follows; None while one does."""
+        """Why the run is over; None if another epoch follows."""
         if self.stopping.exhausted:
             return "early-stopping"
         return "max-epochs" if len(self.epochs) >= self.config.max_epochs else None
@@ -84,7 +84,7 @@ class Run:
         group = self.optimizer.param_groups[0]
         plain_rate = group["lr"]
         learning_rate = group["lr"] = float(plain_rate) * rate_factor(config, number)
-        if self._train_epoch is None:  # not before the first epoch: a resumed state goes in first
+        if self._train_epoch is None:  # made here, because a checkpoint is loaded after __init__
             self._train_epoch = self._make_train_epoch()
         seed_device(data.device, derive_seed(config.seed, "dropout", number))
         order = epoch_order(data.train.labels, self._beat_weights, config.seed, number)
@@ -98,7 +98,7 @@ class Run:
         if self.stopping.update(number, validation_loss):
             best = {k: v.clone() for k, v in model.state_dict().items()}
             if self._shifts is not None:
-                best[next(reversed(best))] = self._shifts[chosen].clone()  # of the last layer
+                best[next(reversed(best))] = self._shifts[chosen].clone()  # in the last layer
             self.best_weights = best
         if self.scheduler is not None:
             self.scheduler.step(validation_loss)
@@ -116,9 +116,10 @@ class Run:
         return epoch
 
     def _make_train_epoch(self) -> Callable[[Tensor], Tensor]:
-        """Return what trains one epoch in a given order: the steps, on a GPU as CUDA graphs.
+        """Return the function that trains one epoch in a given order; on a GPU by CUDA graphs.
 
-        An own network may do what a graph does not repeat, such as draw a number in Python.
+        A network of a space file may do what a graph cannot replay, such as drawing a random
+        number in Python, so it is trained without graphs.
         """
         part, batch_size = self.data.train, self.config.batch_size
         model = for_training(self.model) if is_bf16_on_cpu() else self.model
@@ -136,7 +137,7 @@ class Run:
 
 
 def build_model(config: TrainConfig) -> nn.Module:
-    """Build the configured network with freshly drawn weights."""
+    """Build the configured network with newly initialised weights."""
     network = models.build(config.model, **config.every_field())
     if not config.logit_adjustment:
         return network
@@ -145,7 +146,7 @@ def build_model(config: TrainConfig) -> nn.Module:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the generators that a run on this device uses, and no other."""
+    """Seed the generators that a run on this device uses, and no others."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         with torch.cuda.device(device):
@@ -179,7 +180,7 @@ def _loss_weights(config: TrainConfig, data: TrainingData) -> Tensor:
 def _to_host(
     trained: Tensor, validated: Tensor, cells: Tensor
 ) -> tuple[float, float, list[Confusion]]:
-    """Bring an epoch's losses and counts over in one transfer: the one time the host waits."""
+    """Copy an epoch's losses and counts in one transfer, the only time the host waits."""
     values = torch.cat([trained, validated.view(1), cells.flatten().double()]).cpu()
     train_sum, train_weight, validation_sum = values[:3].tolist()
     confusions = [as_confusion(one) for one in values[3:].view(-1, *cells.shape[-2:]).long()]
@@ -191,5 +192,5 @@ def _check_finite(epoch: int, train_loss: float, validation_loss: float) -> None
     for name, loss in (("training", train_loss), ("validation", validation_loss)):
         if not math.isfinite(loss):
             raise DivergedError(
-                f"the {name} loss is {loss} at epoch {epoch}; a lower learning rate may help"
+                f"the {name} loss is {loss} at epoch {epoch}. A lower learning rate may help."
             )

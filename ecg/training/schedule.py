@@ -1,4 +1,4 @@
-"""By which factor the learning rate of an epoch differs from the optimizer's."""
+"""The schedule: the factor of the learning rate in each epoch."""
 
 import math
 
@@ -8,16 +8,16 @@ from ecg.training.config import TrainConfig
 def rate_factor(config: TrainConfig, epoch: int) -> float:
     """Return the factor of an epoch: a linear rise, then 1 or half a cosine down to zero.
 
-    It is taken at the middle of the epoch and holds throughout it, so it follows from the
-    configuration and the number of the epoch alone. What lowers the rate on a plateau changes
-    the optimizer's own rate, which this multiplies.
+    The schedule is evaluated at the middle of the epoch and held constant within it, so it depends
+    only on the configuration and the number of the epoch. The plateau scheduler changes the
+    optimizer's learning rate, which this factor multiplies.
 
     Args:
-        config: its `schedule`, `warm_up` and `max_epochs`.
-        epoch: counted from 1.
+        config: configuration with `schedule`, `warm_up` and `max_epochs`.
+        epoch: number of the epoch, from 1.
 
     Returns:
-        Above 0, at most 1; exactly 1 where both options are off.
+        A factor above 0, at most 1; exactly 1 if both options are off.
     """
     middle = epoch - 0.5
     if middle < config.warm_up:

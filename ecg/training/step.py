@@ -1,4 +1,4 @@
-"""The hot step: gather a batch, forward, loss, backward, update; nothing leaves the device."""
+"""The training step: gather a batch, forward, loss, backward, update, all on the device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,7 @@ from ecg.training.ema import WeightAverage
 from ecg.training.fusion import for_evaluation
 from ecg.training.precision import is_bf16_on_cpu
 
-# On a CPU a small batch stays in the cache, which bfloat16 needs less of; a GPU wants to be filled.
+# On a CPU, a small batch stays in the cache; bfloat16 needs less of it. A GPU needs a large batch.
 EVALUATION_BATCH = {"cpu": 64, "cuda": 4096}
 BF16_EVALUATION_BATCH = 512
 PUBLISHED = TrainConfig()
@@ -47,8 +47,8 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimiz
 def batch_sizes(beats: int, batch_size: int) -> list[int]:
     """Return the sizes of an epoch's batches.
 
-    The last batch may be smaller; one of a single beat is left out, because batch norm has no
-    variance of one value.
+    The last batch may be smaller. A batch of a single beat is left out, because batch norm cannot
+    compute its variance.
     """
     full, rest = divmod(beats, batch_size)
     return [batch_size] * full + [rest] * (rest > 1)
@@ -66,16 +66,17 @@ def train_step(
     """Train one batch.
 
     Args:
-        model: in training mode.
-        optimizer: of the model's parameters.
+        model: network in training mode.
+        optimizer: optimizer of the model.
         part: the training part.
         rows: (batch,) int64 rows of the part to train on.
         class_weights: (5,) float32 weights in the cross-entropy.
-        options: what changes batch and labels: `jitter`, `mixup`, `label_smoothing`.
-        average: takes in the weights after the step.
+        options: configuration with `jitter`, `mixup` and `label_smoothing`.
+        average: average to update with the weights after the step.
 
     Returns:
-        (2,) float32 on the device: the weighted mean loss times the sum of weights, that sum.
+        (2,) float32 on the device: the weighted mean loss times the sum of the weights, and that
+        sum.
     """
     signals, labels = part.signals[rows], part.labels[rows]  # (batch, 1, 187), (batch,)
     if options.jitter:
@@ -113,20 +114,20 @@ def train_epoch(
     options: TrainConfig = PUBLISHED,
     average: WeightAverage | None = None,
 ) -> Tensor:
-    """Train one epoch, a step after another.
+    """Train one epoch, step by step.
 
     Args:
-        model: in any mode; left in training mode.
-        optimizer: of the model's parameters.
+        model: network in any mode; left in training mode.
+        optimizer: optimizer of the model.
         part: the training part.
         class_weights: (5,) float32 weights in the cross-entropy.
-        batch_size: beats a step.
+        batch_size: beats per step.
         order: (n,) int64 rows to train on, in order.
         options: as for `train_step`.
         average: as for `train_step`.
 
     Returns:
-        (2,) float64 on the device: sum of weighted losses, sum of weights.
+        (2,) float64 on the device: sum of the weighted losses, sum of the weights.
     """
     model.train()
     totals = torch.zeros(2, dtype=torch.float64, device=order.device)
@@ -137,17 +138,17 @@ def train_epoch(
 
 
 def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Measure a model on a part; where memory runs out, once more with half the batch.
+    """Measure a model on a part; if memory runs out, try once more with half the batch size.
 
     Args:
-        model: in any mode; left in evaluation mode.
-        part: the part to measure.
+        model: network in any mode; left in evaluation mode.
+        part: the part to measure on.
         shifts: (k, 5) float32, each subtracted from the logits before the class is chosen;
-            None for one of zeros.
+            None for no shift.
 
     Returns:
-        () float64 sum of the unweighted losses of the logits themselves, and a (k, 5, 5) int64
-        confusion matrix for each shift (rows true, columns predicted), both on the device;
+        () float64 sum of the unweighted losses of the logits without shift, and (k, 5, 5) int64
+        confusion matrices, one per shift (rows true, columns predicted), both on the device;
         (5, 5) without `shifts`.
     """
     total, cells = _sparing(partial(_evaluate, model, part, shifts), part.labels.device)
@@ -155,10 +156,10 @@ def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tupl
 
 
 def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
-    """Return the logits of beats, in the batches that `evaluate` takes; the label is argmax.
+    """Return the logits of beats, computed in the same batches as in `evaluate`.
 
     Args:
-        model: in any mode; left in evaluation mode.
+        model: network in any mode; left in evaluation mode.
         signals: (n, 1, 187) z-scored beats on the device.
 
     Returns:
@@ -168,7 +169,7 @@ def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
 
 
 def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
-    """Do work that is given a batch size; where memory runs out, once more with half of it."""
+    """Do work with a batch size; if memory runs out, try once more with half of it."""
     size = BF16_EVALUATION_BATCH if is_bf16_on_cpu() else EVALUATION_BATCH[device.type]
     try:
         return work(size)
@@ -177,7 +178,7 @@ def _sparing(work: Callable[[int], Found], device: torch.device) -> Found:
 
 
 def _evaluating(model: nn.Module) -> nn.Module:
-    """Return what predicts as the model does: itself in evaluation mode, or its faster form."""
+    """Return the model in evaluation mode, or its faster form in bfloat16 on a CPU."""
     return for_evaluation(model) if is_bf16_on_cpu() else model.eval()
 
 

@@ -176,8 +176,6 @@ def export_model_command(
             storage, study, output, trial=trial, confirmed=confirmed, kind=format_, space=space
         )
     )
-    if format_ == "safetensors":
-        print(f"next: python -m ecg predict {output} DATA -o beats.csv")
 
 
 @app.command()

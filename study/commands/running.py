@@ -1,17 +1,15 @@
 """Commands that run studies: parse, call, print."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ecg.console import as_path
 from study.commands.base import (
     DEFAULT_STORAGE,
-    KEEP_HELP,
     Debug,
     SpaceFile,
     Storage,
@@ -23,85 +21,21 @@ from study.commands.base import (
     retyped,
     words_of_storage,
 )
+from study.commands.machine import (
+    CheckpointEvery,
+    Data,
+    Device,
+    Jobs,
+    Keep,
+    Precision,
+    Threads,
+    machine_of,
+    options_of,
+)
 from study.run.output import print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from study.trials.task import Machine
-
-Data = Annotated[
-    str,
-    typer.Option(
-        help="Folder or ZIP of WFDB records, Kaggle CSVs, a table of beats, 'synthetic', or "
-        "'auto': $ECG_DATA, else data/, else download, else synthetic."
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="auto, cpu, cuda or cuda:N.", show_default="auto: a GPU if there is one, else the CPU"
-    ),
-]
-Precision = Annotated[
-    str,
-    typer.Option(
-        help="fp32, tf32 (CUDA) or bf16.",
-        show_default="auto: tf32 on CUDA, bf16 on a CPU where it is faster, else fp32",
-    ),
-]
-
-
-def as_jobs(text: str) -> int | None:
-    """Return a number of jobs, None for "auto".
-
-    Raises:
-        UsageError: the text is neither.
-    """
-    from ecg.errors import UsageError
-
-    try:
-        return None if text == "auto" else int(text)
-    except ValueError:
-        raise UsageError(f"--jobs must be a whole number or auto, not '{text}'") from None
-
-
-def options_of(kind: type[Any], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those options of a command that a dataclass has fields for, by name."""
-    return {field.name: typed[field.name] for field in fields(kind) if field.name in typed}
-
-
-def machine_of(typed: Mapping[str, Any]) -> "Machine":
-    """Return the machine that the options of a command describe.
-
-    Args:
-        typed: the options by the names of their arguments.
-
-    Raises:
-        UsageError: an option makes no sense.
-    """
-    from study.trials.task import Machine
-
-    return Machine(
-        **options_of(Machine, typed)
-        | {"jobs": as_jobs(typed["jobs"]), "checkpoint_seconds": typed["checkpoint_every"]}
-    )
-
-
-Jobs = Annotated[
-    str,
-    typer.Option(
-        help="Worker processes on this machine; auto: one per core if memory allows, one on a GPU. "
-        "tpe, gp and pruners depend on what has finished, so only 1 repeats such a search exactly."
-    ),
-]
-Threads = Annotated[int, typer.Option(help="CPU threads per job.")]
-Keep = Annotated[
-    str | None, typer.Option(help=KEEP_HELP, show_default="as the study was last run, else best")
-]
-CheckpointEvery = Annotated[
-    float, typer.Option(help="Seconds between checkpoints of a running trial.")
-]
 
 
 @contextmanager
@@ -370,6 +304,14 @@ def confirm(
             show_default="that of the study",
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Compare them by cross-validation over the patients of the training records, "
+            "without the test part: number of folds.",
+            show_default="none: on the test part",
+        ),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
     device: Device = "auto",
@@ -384,7 +326,7 @@ def confirm(
     """Train the winners and the baseline with fresh seeds and measure them on the test part.
 
     Only here do results of a search meet the test part. Each run reads it once,
-    and every reading is logged.
+    and every reading is logged. With --folds the test part is not read.
     """
     typed = dict(locals())  # the options by name
     from study.run.confirm import confirm_study
@@ -394,7 +336,7 @@ def confirm(
 
     console, machine = make_console(), machine_of(typed)
     with lasting_output(), interruptible(console):
-        found = confirm_study(machine, study, top, seeds, console, budget, space)
+        found = confirm_study(machine, study, top, seeds, console, budget, space, folds)
     console.print(show_confirmation(found))
     if caution := caution_of_budget(found.identity.get("budget", "paper")):
         print_line(console, caution)

@@ -1,1 +1,1 @@
-"""The networks that studies found, as files that can be used elsewhere."""
+"""Exports the networks that studies found as files for use elsewhere."""

@@ -1,5 +1,6 @@
-"""`study export-model`: the weights of a trial as a file that says what they are."""
+"""`study export-model`: exports the network of a trial as a self-describing file."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from ecg.errors import DataError, UsageError
 from ecg.model_file import save_model
+from ecg.networks import MODELS
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.files import OutputError
@@ -23,7 +25,7 @@ FORMATS = {"safetensors": ".safetensors", "onnx": ".onnx", "keras": ".keras"}
 READ = ("config", "confusion", "validation", "test", "test_confusion", "test_read", "versions",
         "best_epoch", "seed", "protocol", "same_as", "finished_at", "baseline")  # fmt: skip
 PARTS = ("validation", "test")
-# Of a trial, kept under their own names where it has them.
+# Attributes of a trial that keep their names in the model file.
 FACTS = ("seed", "protocol", "best_epoch", "finished_at", "test_read", "confusion",
          "test_confusion", "versions")  # fmt: skip
 IDENTITY = ("source", "data", "split", "records", "budget", "repeats", "device", "precision",
@@ -35,9 +37,9 @@ class Chosen:
     """A trial with its weights.
 
     Attributes:
-        study: of the trial.
-        row: of the trial, see `StudyRows`.
-        file: of its weights.
+        study: study of the trial.
+        row: row of the trial, see `StudyRows`.
+        file: file of its weights.
     """
 
     study: StudyRows
@@ -46,11 +48,11 @@ class Chosen:
 
     @property
     def config(self) -> TrainConfig:
-        """What was trained."""
+        """The configuration of the trial."""
         return TrainConfig.from_fields(self.row["config"])
 
     def facts(self) -> dict[str, Any]:
-        """Return what the model file says of it."""
+        """Return the facts for the model file."""
         scores = {part: scores_of(self.row, part) for part in PARTS}
         return {
             "study": self.study.name,
@@ -72,56 +74,62 @@ def export_model(
     kind: str = "safetensors",
     space: str | None = None,
 ) -> str:
-    """Write the network of a trial as a file.
+    """Write the network of a trial to a file.
 
     Args:
-        url: of the database.
-        study: name.
-        output: the file.
-        trial: number; None for the trial with the best objective on validation.
-        confirmed: take it from the study's confirmation: of the configuration with the best mean
-            on validation, the run that was best on validation. The test part chooses nothing.
+        url: URL of the database.
+        study: name of the study.
+        output: file to write.
+        trial: number of the trial; None for the trial with the best objective on validation.
+        confirmed: take the network from the study's confirmation: the best run on validation of
+            the configuration with the best mean on validation. Test scores choose nothing.
         kind: one of `FORMATS`.
-        space: file of the study's own networks, None for the one it was run with.
+        space: file that defines the study's networks; None for the file the study was run with.
 
     Returns:
-        A sentence that says what was written.
+        A sentence that says what was written, and the command that uses it.
 
     Raises:
         UsageError: there is no such study or trial, its weights were not kept, or the name of the
             file does not fit the format.
-        DataError: its weights are damaged.
+        DataError: the weights are damaged.
         OutputError: the file cannot be written.
     """
     if kind not in FORMATS:
         raise UsageError(f"unknown --format {kind}; known: {', '.join(FORMATS)}")
     if output.suffix != FORMATS[kind]:
-        raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}")
+        raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}.")
     if confirmed and trial is not None:
         raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
     rows = read_study(url, study, ("config",)).rows
     models = [row["config"]["model"] for row in rows if "config" in row]
-    load_networks(url, study, models, space)
+    networks = load_networks(url, study, models, space)
     chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
     try:
         _write(chosen, output, kind)
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
     value, objective = chosen.row["value"], chosen.study.identity.get("objective")
-    return (
+    written = (
         f"{output}: trial {chosen.row['number']} of '{chosen.study.name}' "
         f"({chosen.config.model}; {say_parameters(parameters_of(chosen.row.items()))}; validation "
         f"{score_title(objective)} {value:.4f}), {output.stat().st_size / 1e6:.1f} MB"
     )
+    if kind != "safetensors":
+        return written
+    words = ["python", "-m", "ecg", "predict", str(output), "DATA", "-o", "beats.csv"]
+    if networks is not None and chosen.config.model not in MODELS:
+        words += ["--networks", networks]
+    return f"{written}\nnext: {shlex.join(words)}"
 
 
 def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
     """Return a complete trial with its weights.
 
     Args:
-        url: of the database.
-        name: of the study.
-        number: of the trial; None for the best on validation, the first of several.
+        url: URL of the database.
+        name: name of the study.
+        number: number of the trial; None for the best on validation, the first of equal ones.
 
     Raises:
         UsageError: there is no such study, it has no such complete trial, or the weights were
@@ -140,21 +148,21 @@ def find_trial(url: str, name: str, number: int | None = None) -> Chosen:
         row = rows[number]
     else:
         raise UsageError(
-            f"The study '{name}' has no complete trial {number}. Its complete trials: "
+            f"The study '{name}' has no complete trial {number}. Name one of its complete trials: "
             f"{', '.join(map(str, rows))}."
         )
     files = _weights(url, name)
     if (trained := number_of_training(row)) not in files:
         there = ", ".join(map(str, sorted(files)))
         raise UsageError(
-            f"The weights of trial {row['number']} of '{name}' were not kept; trials that have "
-            f"theirs: {there or 'none'}. Name one of them with --trial, or train with --keep all."
+            f"The weights of trial {row['number']} of '{name}' were not kept; trials with weights: "
+            f"{there or 'none'}. Name one of them with --trial, or train with --keep all."
         )
     return Chosen(study, row, files[trained])
 
 
 def find_confirmed(url: str, name: str) -> Chosen:
-    """Return the run of a study's confirmation that `export_model` takes.
+    """Return the best run of the winner of a study's confirmation.
 
     Raises:
         UsageError: the study is not confirmed yet, or no weights of the winner were kept.
@@ -162,7 +170,7 @@ def find_confirmed(url: str, name: str) -> Chosen:
     try:
         study = read_study(url, f"{name}-confirm", READ)
     except UsageError:
-        read_study(url, name, ())  # whose name may be the wrong one
+        read_study(url, name, ())  # reports a wrong name of the study itself
         raise UsageError(
             f"The study '{name}' is not confirmed yet. Confirm it with: python -m study confirm "
             f"{name}"
@@ -183,7 +191,7 @@ def find_confirmed(url: str, name: str) -> Chosen:
 
 
 def scores_of(row: Mapping[str, Any], part: str) -> dict[str, float]:
-    """Return the scores of a trial on a part, by name; empty where it was not measured."""
+    """Return the scores of a trial on a part by name; empty if it was not measured there."""
     prefix = f"{part}_"
     return {
         name.removeprefix(prefix): value
@@ -193,7 +201,7 @@ def scores_of(row: Mapping[str, Any], part: str) -> dict[str, float]:
 
 
 def _complete(study: StudyRows) -> dict[int, Row]:
-    """Return the complete trials that training made, by number.
+    """Return the complete trials that were trained, by number.
 
     Raises:
         UsageError: there is none.
@@ -204,12 +212,12 @@ def _complete(study: StudyRows) -> dict[int, Row]:
         if row["state"] == "complete" and row["value"] is not None and "config" in row
     }
     if not rows:
-        raise UsageError(f"The study '{study.name}' has no complete trial yet.")
+        raise UsageError(f"The study '{study.name}' has no complete trial yet. Run it first.")
     return rows
 
 
 def _weights(url: str, name: str) -> dict[int, Path]:
-    """Return the files of weights that are there, by trial."""
+    """Return the existing files of weights by trial."""
     folder = artifact_folder(url)
     files = read_files(url, name, WEIGHTS)
     return {number: folder / file for number, file in files.items() if (folder / file).is_file()}

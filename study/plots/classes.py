@@ -125,6 +125,7 @@ def recall_by_precision(trials: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(range=[-0.06, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(title_text="recall (validation)", row=1, col=1)
     figure.update_layout(margin_t=110, legend_y=1.2)
+    figure.update_annotations(font_size=12)
     return figure
 
 

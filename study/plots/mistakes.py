@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from ecg.errors import EcgError
+from ecg.errors import DataError, EcgError
 from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE, UNKNOWN, Heartbeats
 from ecg.sources import DATA_FOLDER, SYNTHETIC, load
 from study.plots.predictions import predictions_of
@@ -46,8 +46,8 @@ def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) ->
     if not pairs:
         raise NothingToDrawError("the best trial makes no mistake on the validation part")
     beats = find_beats(trials) if beats is None else beats
-    if (found.row == UNKNOWN).any() or found.row.max() >= len(beats):
-        raise NothingToDrawError("the predictions do not say which beats they are of")
+    if found.row.min() < 0 or found.row.max() >= len(beats):
+        raise NothingToDrawError("the predictions were stored without the rows of their beats")
     shown = [[*rows[:COLUMNS], *[None] * (COLUMNS - len(rows))] for _, rows in pairs]
     figure = make_subplots(
         rows=len(pairs), cols=COLUMNS, shared_xaxes="all", shared_yaxes="all",
@@ -83,17 +83,15 @@ def find_beats(trials: pd.DataFrame) -> Heartbeats:
         NothingToDrawError: they are not on this machine; the message says what to do.
     """
     identity = trials.attrs.get("identity", {})
+    fingerprint = str(identity.get("data", ""))
     for path in _places(trials):
         try:
-            beats = _load(path)
+            return _load(path, fingerprint)
         except (EcgError, OSError):
             continue
-        if beats.fingerprint == identity.get("data"):
-            return beats
     raise NothingToDrawError(
         f"the data of the study ({identity.get('source', 'unknown')}, fingerprint "
-        f"{str(identity.get('data', ''))[:12]}) are not on this machine. Set ECG_DATA to their "
-        "path to see the beats"
+        f"{fingerprint[:12]}) are not on this machine. Set ECG_DATA to their path to see the beats"
     )
 
 
@@ -108,9 +106,12 @@ def _places(trials: pd.DataFrame) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def _load(path: str) -> Heartbeats:
-    """Load heartbeats once for all studies of a report."""
-    return load(path)
+def _load(path: str, fingerprint: str) -> Heartbeats:
+    """Load the heartbeats of a fingerprint, once for all studies of a report."""
+    beats = load(path)
+    if beats.fingerprint != fingerprint:  # raised, so that it is not cached
+        raise DataError(f"{path} holds other heartbeats")
+    return beats
 
 
 def _pairs(found: Predictions) -> list[tuple[tuple[int, int], NDArray[np.intp]]]:

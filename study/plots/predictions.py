@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from ecg.calibration import BINS, average_precision, precision_recall, reliability
 from ecg.heartbeats import CLASS_TITLES
 from study.plots.style import (
+    BLUE,
     GREY,
     INK,
     NothingToDrawError,
@@ -34,8 +35,8 @@ def predictions_of(trial: pd.Series) -> Predictions:
     found = trial.get("predictions")
     if not isinstance(found, Predictions):
         raise NothingToDrawError(
-            f"the validation predictions of trial {trial['number']} are not on this machine. "
-            "Copy the folder 'artifacts' that lies beside the database"
+            f"the validation predictions of trial {trial['number']} are not on this machine. They "
+            "are in the folder 'artifacts' beside the database that it was trained for"
         )
     return found
 
@@ -109,7 +110,7 @@ def precision_recall_curves(trials: pd.DataFrame) -> go.Figure:
     averages: dict[int, list[str]] = {index: [] for index in range(len(CLASS_TITLES))}
     figure = make_subplots(
         rows=1, cols=len(CLASS_TITLES), shared_yaxes=True, horizontal_spacing=0.025,
-        subplot_titles=CLASS_TITLES,
+        subplot_titles=[title.replace("Supra", "Supra-<br>") for title in CLASS_TITLES],
     )  # fmt: skip
     for trial, found, look in chosen:
         predicted = found.probability.argmax(axis=1)
@@ -137,14 +138,14 @@ def precision_recall_curves(trials: pd.DataFrame) -> go.Figure:
         add_key(figure, trial, line=look["line"])
     for note, values in zip(figure.layout.annotations, averages.values(), strict=True):
         said = f"AP {values[0]}" if values else "no beat"
-        said += f" (baseline {values[1]})" if len(values) == 2 else ""
+        said += f"<br>baseline {values[1]}" if len(values) == 2 else ""
         note.update(text=f"{note.text}<br>{said}", font={"size": 12})
-    styled(figure, height=400, columns=len(CLASS_TITLES))
+    styled(figure, height=430, columns=len(CLASS_TITLES))
     ticks = {"range": [-0.02, 1.04], "tickvals": [0, 0.5, 1]}
     figure.update_xaxes(title_text="recall", **ticks)
     figure.update_yaxes(**ticks)
     figure.update_yaxes(title_text="precision", row=1, col=1)
-    figure.update_layout(margin_t=100, legend_y=1.2)
+    figure.update_layout(margin_t=130, legend_y=1.28)
     return figure
 
 
@@ -152,6 +153,8 @@ def _chosen(trials: pd.DataFrame) -> list[tuple[str, Predictions, dict[str, dict
     """Return title, predictions and look of the best trial, and of the baseline if it has any."""
     best, baseline = best_of(trials), baseline_of(trials)
     colour = colour_of(trials, best)
+    if colour == GREY:  # of the baseline's kind, and still another line
+        colour = BLUE
     found = [
         (
             f"best (trial {best['number']})",

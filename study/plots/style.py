@@ -374,7 +374,7 @@ def on_any_background(figure: go.Figure) -> go.Figure:
     # The dashboard's card puts the mode bar and a title of two lines above the plot.
     figure.update_layout(
         height=DASHBOARD_HEIGHT, margin={"t": 160, "b": 60},
-        legend={"yref": "container", "yanchor": "top", "y": 0.86},
+        legend={"yref": "container", "yanchor": "top", "y": 0.84},
     )  # fmt: skip
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ecg.budget import Budget, find_budget
 from ecg.errors import EcgError
+from ecg.folds import folds_of
 from ecg.heartbeats import Heartbeats
 from ecg.splits import make_split
 from ecg.training import TrainConfig, find_device
@@ -128,9 +129,12 @@ def run_planned(
     """
     with _opening(task, settings) as opened:
         queued = queue_missing(opened.study, runs)
+    folds = folds_of(task.identity.split)
+    factors = "configuration x seed x fold" if folds else "configuration x seed"
+    where = "patients of its fold" if folds else "test part"
     header = (
-        f"{len(runs)} planned runs (configuration x seed), {queued} newly queued. Each is trained "
-        "by the protocol, then measured on the test part"
+        f"{len(runs)} planned runs ({factors}), {queued} newly queued. Each is trained by the "
+        f"protocol, then measured on the {where}"
     )
     ahead = [run.config for run in find_incomplete(opened.study, runs)]
     _work(opened, beats, ahead, header, console)

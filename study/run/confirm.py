@@ -1,4 +1,4 @@
-"""`study confirm`: the winners of a search and its baseline with fresh seeds on the test part."""
+"""`study confirm`: the winners of a search and its baseline, trained with fresh seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +10,16 @@ import optuna
 from optuna.trial import TrialState
 from rich.console import Console
 
-from ecg.budget import find_budget
+from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
-from ecg.heartbeats import CLASSES
+from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folded_name
+from ecg.heartbeats import CLASSES, Heartbeats
 from ecg.metrics import objective_of
 from ecg.splits import is_by_patient, protocol_of
 from ecg.training import TrainConfig, find_device
 from study.run.command import run_planned
 from study.run.options import MOST_SEEDS, absolute_data
+from study.run.output import print_line
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
 from study.run.setting import check_split, find_stored_data, load_data, resolve_means
 from study.storage.artifacts import artifact_folder, read_test_predictions
@@ -55,46 +57,109 @@ def confirm_study(
     console: Console,
     budget: str | None = None,
     space: str | None = None,
+    folds: int | None = None,
 ) -> Confirmation:
-    """Train the best configurations and the baseline on fresh seeds; compare them on the test.
+    """Train the best configurations and the baseline with fresh seeds, and compare them.
+
+    They are compared on the test part, or with folds on the patients of the training records.
 
     Args:
-        machine: as typed; device and precision are those of the search where none is typed.
+        machine: as typed; device and precision are those of the search unless others are typed.
         study: name of the search.
-        top: so many of the best configurations.
-        seeds: fresh seeds of each.
-        console: where to print on the way.
-        budget: of the confirmation, None for that of the search.
-        space: file of the search's own networks, None for the one it was run with.
+        top: number of best configurations.
+        seeds: fresh seeds per configuration, and per fold.
+        console: where to print.
+        budget: budget of the confirmation, None for that of the search.
+        space: file that defines the search's own networks, None for the one it was run with.
+        folds: number of folds of the training records, None for the test part.
 
     Returns:
-        What was found so far, by all confirmations of this search together.
+        What all confirmations of this kind found so far.
 
     Raises:
-        UsageError: the study has no finished trial or no baseline, or the data is another.
+        UsageError: the study has no finished trial or no baseline, the data differs, or its split
+            is not by patient as folds require.
     """
     check_range("top", top, 1)
     check_range("seeds", seeds, 1, MOST_SEEDS)
-    storage = open_storage(machine.storage, create=False)
-    search = load_study(storage, study)
-    stored = find_identity(search)
-    settings = read_settings(machine.storage, study)[1]
+    check_range("folds", folds, LEAST_FOLDS, MOST_FOLDS)
+    stored, settings = _read_search(machine.storage, study)
+    if folds is not None and not is_by_patient(stored["split"]):
+        raise UsageError(
+            f"--folds keeps each patient in one fold, and the study '{study}' has the split "
+            f"{stored['split']}, which puts beats of a patient into all parts. Search with --split "
+            "inter-patient, on data that has the record of each beat."
+        )
+    searched = read_study(machine.storage, study, {"baseline", "config", "best_epoch"})
+    chosen = choose(searched.rows, top, front := searched.front)
+    if front:
+        print_line(
+            console,
+            f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
+            f"with the best {objective_label(searched.objectives[0])}",
+        )
+    models = [fields["model"] for fields in chosen.values()]
+    space = load_networks(machine.storage, study, models, space)
+    machine, beats = _load_data(machine, study, stored, settings, console)
+    identity = _identity(study, stored, machine, budget, folds)
+    check_split(identity.split, beats, identity.record_lists, console)
+    limits = find_budget(identity.budget)
+    chosen = {label: _within(fields, limits) for label, fields in chosen.items()}
+    runs = plan_runs(chosen.values(), seeds * (folds or 1), limits, identity.seed)
+    goal = PlannedRuns(
+        keys=frozenset(run.key for run in runs),
+        reason=f"confirming the winners of '{study}'",
+        space=space,
+    )
+    other = identity.budget if identity.budget != stored["budget"] else ""
+    asked = {"top": top, "seeds": seeds, "budget": other, "folds": folds}
+    kept = {option: value for option, value in asked.items() if value}
+    kept["data"] = absolute_data(machine.data)
+    name = confirming_name(study, other, folds or 0)
+    task = Task(machine=machine, study=name, identity=identity, goal=goal)
+    try:
+        run_planned(task, runs, beats, kept, console)
+    finally:  # keeps what is trained so far
+        keep_confirmation(machine.storage, task.study, chosen)
+    found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
+    assert found is not None
+    return found
+
+
+def _within(fields: Mapping[str, Any], limits: Budget) -> dict[str, Any]:
+    """Return the fields of a configuration within the limits of a budget, without its seed."""
+    return without_seed(TrainConfig.from_fields(fields).within(limits).to_fields())
+
+
+def _read_search(url: str, study: str) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return the identity and the settings of a search that can be confirmed.
+
+    Raises:
+        UsageError: there is no such study, or its trials were not trained by this version.
+    """
+    stored = find_identity(load_study(open_storage(url, create=False), study))
+    settings = read_settings(url, study)[1]
     if settings.get("replay"):
         raise UsageError(
             f"the study '{study}' is a replay: its trials were not trained. Confirm the study that "
             "was recorded."
         )
     check_format(study, stored)
-    searched = read_study(machine.storage, study, {"baseline", "config", "best_epoch"})
-    chosen = choose(searched.rows, top, front := searched.front)
-    if front:
-        console.print(
-            f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
-            f"with the best {objective_label(searched.objectives[0])}",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-    models = [fields["model"] for fields in chosen.values()]
-    space = load_networks(machine.storage, study, models, space)
+    return stored, settings
+
+
+def _load_data(
+    machine: Machine,
+    study: str,
+    stored: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    console: Console,
+) -> tuple[Machine, Heartbeats]:
+    """Load the data of a search, and choose its device and precision unless others are typed.
+
+    Raises:
+        UsageError: the data differs from that of the search.
+    """
     machine = replace(
         machine,
         device=stored["device"] if machine.device == "auto" else machine.device,
@@ -102,64 +167,40 @@ def confirm_study(
     )
     machine, beats = load_data(find_stored_data(machine, settings), console)
     if beats.fingerprint != stored["data"]:
+        place = f". It used {settings['data']}" if settings.get("data") else ""
         raise UsageError(
             f"the study '{study}' was made with other data ({stored['source']}, "
             f"{stored['data'][:12]}) than this ({beats.source}, {beats.fingerprint[:12]})"
-            f"{_last_place(settings)}. Pass its data with --data."
+            f"{place}. Pass its data with --data."
         )
-    machine = resolve_means(machine, {}, console)
-    identity = _identity(study, stored, machine, budget)
-    check_split(identity.split, beats, identity.record_lists, console)
-    limits = find_budget(identity.budget)
-    chosen = {
-        label: without_seed(TrainConfig.from_fields(fields).within(limits).to_fields())
-        for label, fields in chosen.items()
-    }
-    runs = plan_runs(chosen.values(), seeds, limits, identity.seed)
-    goal = PlannedRuns(
-        keys=frozenset(run.key for run in runs),
-        reason=f"confirming the winners of '{study}'",
-        space=space,
-    )
-    kept = {"top": top, "seeds": seeds, "data": absolute_data(machine.data)}
-    other = identity.budget if identity.budget != stored["budget"] else ""
-    if other:
-        kept["budget"] = other
-    name = confirming_name(study, other)
-    task = Task(machine=machine, study=name, identity=identity, goal=goal)
-    try:
-        run_planned(task, runs, beats, kept, console)
-    finally:  # what is trained so far stays found
-        keep_confirmation(machine.storage, task.study, chosen)
-    found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
-    assert found is not None
-    return found
+    return resolve_means(machine, {}, console), beats
 
 
 def _identity(
-    study: str, stored: Mapping[str, Any], machine: Machine, budget: str | None
+    study: str,
+    stored: Mapping[str, Any],
+    machine: Machine,
+    budget: str | None,
+    folds: int | None,
 ) -> Identity:
     """Return the identity of the study that confirms a search; its seeds are fresh."""
+    split = stored["split"] if folds is None else folded_name(stored["split"], folds)
     return Identity(
         **{
             **stored,
             "space": confirming_space(study),
             "space_digest": "",
-            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(stored["split"])),
+            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(split)),
+            "split": split,
             "device": find_device(machine.device).type,
             "precision": machine.precision,
-            "protocol": protocol_of(stored["split"]),
+            "protocol": protocol_of(split),
             "seed": stored["seed"] + SEED_SHIFT,
             "budget": budget or stored["budget"],
             "repeats": 1,
             "objectives": "",
         }
     )
-
-
-def _last_place(settings: Mapping[str, Any]) -> str:
-    """Say where the data of a study were, if it is known."""
-    return f". It used {settings['data']}" if settings.get("data") else ""
 
 
 def keep_confirmation(url: str, name: str, chosen: Mapping[str, dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from ecg.errors import UsageError
 from search_spaces import Space
-from search_spaces.space import Choice, Parameter, Value, Whole
+from search_spaces.parameters import Choice, Parameter, Value, Whole
 from study.run.points import Point
 from study.storage.reading import read_settings
 from study.storage.rows import NONE

@@ -28,18 +28,17 @@ from study.run.planned_runs import (
     planned_trial,
     shown_parameters,
 )
-from study.storage.artifacts import entries_on_demand, save_note
+from study.storage.artifacts import entries_on_demand
 from study.storage.attributes import key_of
 from study.storage.ids import trial_id
-from study.storage.notes import trial_note
+from study.storage.notes import save_note, trial_note
 from study.storage.reading import read_identity
 from study.storage.recordings import RecordedTrial, read_recording
 from study.storage.results import (
     CURVES_FILE,
     LAST,
     OPTIONAL,
-    TEST_FIGURES,
-    VALIDATION_FIGURES,
+    SCORE_COLUMNS,
     read_results,
     rows_of_results,
 )
@@ -245,8 +244,8 @@ def _check_run(
 
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the attributes of a trained run from a row."""
-    figures = {*VALIDATION_FIGURES, *TEST_FIGURES, "space", "study_seed"}
-    names = [name for name in (*LAST, *OPTIONAL) if name not in figures]
+    others = {*SCORE_COLUMNS, "space", "study_seed"}
+    names = [name for name in (*LAST, *OPTIONAL) if name not in others]
     found = {name: row[name] for name in names if row.get(name) is not None}
     found |= {"seed": row["seed"], "imported": str(path)}
     for part in ("validation", "test"):

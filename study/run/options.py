@@ -8,6 +8,7 @@ from typing import Any
 from ecg.budget import Budget, find_budget
 from ecg.costs import COSTS
 from ecg.errors import UsageError
+from ecg.folds import folds_of
 from ecg.metrics import OBJECTIVES
 from ecg.record_lists import RecordLists
 from ecg.sources import SYNTHETIC
@@ -72,7 +73,7 @@ class RunOptions:
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
-            raise UsageError(f"unknown sampler '{self.sampler}'; known: {', '.join(SAMPLERS)}")
+            raise UsageError(f"unknown sampler '{self.sampler}'. Use one of: {', '.join(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError(
                 "--replay is for searches. The runs of a published table cannot be replayed."
@@ -83,7 +84,7 @@ class RunOptions:
             )
         if self.resplit and self.split != "intra-patient":
             raise UsageError(
-                "--resplit draws the intra-patient split anew for every seed. Use it with --split "
+                "--resplit draws the intra-patient split anew for every seed. Use --split "
                 "intra-patient."
             )
         if self.resplit and not self.tables:
@@ -93,18 +94,25 @@ class RunOptions:
             )
         if self.split == REDRAWN:
             raise UsageError("Use --split intra-patient --resplit to draw a split for every seed.")
-        if self.objectives is not None:
-            check_objectives(self.objectives)
-            if self.tables:
-                raise UsageError(
-                    "--objectives is for searches, and a published table is trained as it is. "
-                    "Leave --objectives out."
-                )
-        elif self.sampler == SEVERAL_ONLY:
-            raise UsageError(
-                f"--sampler {SEVERAL_ONLY} is for several objectives. Name them with --objectives."
-            )
+        if folds_of(self.split):
+            raise UsageError("Folds are for winners. Use `confirm --folds` to train on them.")
+        self._check_objectives()
         self.prune_within(find_budget("paper"))  # the policy checks itself
+
+    def _check_objectives(self) -> None:
+        if self.objectives is None:
+            if self.sampler == SEVERAL_ONLY:
+                raise UsageError(
+                    f"--sampler {SEVERAL_ONLY} is for several objectives. Name them with "
+                    "--objectives."
+                )
+            return
+        check_objectives(self.objectives)
+        if self.tables:
+            raise UsageError(
+                "--objectives is for searches, and a published table is trained as it is. Leave "
+                "--objectives out."
+            )
 
     @classmethod
     def continuing(cls, typed: Mapping[str, Any], stored: Mapping[str, Any]) -> "RunOptions":

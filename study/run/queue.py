@@ -109,7 +109,7 @@ def make_sampler(
             return GPSampler(seed=derived, n_startup_trials=startup)
         if name == SEVERAL_ONLY:
             return NSGAIISampler(seed=derived, population_size=startup)
-    raise UsageError(f"unknown sampler '{name}'; known: {', '.join(SAMPLERS)}")
+    raise UsageError(f"unknown sampler '{name}'. Use one of: {', '.join(SAMPLERS)}")
 
 
 def claim(

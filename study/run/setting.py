@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -13,6 +14,7 @@ from rich.console import Console
 from ecg import describe, sources
 from ecg.budget import find_budget
 from ecg.errors import UsageError
+from ecg.folds import folds_of
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import objective_of
 from ecg.record_lists import RecordLists, from_text
@@ -25,11 +27,12 @@ from study.run.options import RunOptions, check_objectives
 from study.run.output import CAUTION, WARNING, print_line
 from study.run.planned_runs import RUNS_OBJECTIVE
 from study.run.points import check_larger
-from study.storage.confirmation import confirming_space, is_confirming
+from study.storage.confirmation import is_confirming
 from study.storage.reading import read_identity, read_settings
 from study.storage.recordings import read_recording
 from study.storage.studies import Identity, default_name
 from study.trials.task import Machine
+from study.wording import words_to_continue
 
 # Settings that a second stage takes from the study of the first stage.
 FROM_EARLIER = ("space", "data", "split", "seed", "objectives")
@@ -69,7 +72,7 @@ def _stored_settings(url: str, name: str) -> dict[str, Any]:
     """
     identity, settings = read_settings(url, name)
     if is_confirming(kind := str(identity.get("space", ""))):
-        command = shlex.join(["confirm", kind.removeprefix(confirming_space(""))])
+        command = shlex.join(words_to_continue(name, identity, settings, ()))
         raise UsageError(
             f"the study '{name}' confirms another study. Continue it with: python -m study "
             f"{command}"
@@ -199,10 +202,14 @@ def check_split(name: str, beats: Heartbeats, records: RecordLists | None, conso
     Raises:
         EcgError: these beats cannot be split so.
     """
-    split = make_split(name, beats, records)
-    for caution in describe.cautions(beats, split):
-        print_line(console, f"caution: {caution}", CAUTION)
-    return split.name
+    draws = range(folds_of(name) or 1)
+    splits = [make_split(name, beats, records, draw=draw) for draw in draws]
+    found = [describe.cautions(beats, split) for split in splits]
+    for caution in dict.fromkeys(chain(*found)):
+        folds = [str(fold) for fold, cautions in enumerate(found, start=1) if caution in cautions]
+        where = "" if len(folds) == len(splits) else f"fold {', '.join(folds)}: "
+        print_line(console, f"caution: {where}{caution}", CAUTION)
+    return splits[0].name
 
 
 def resolve_means(machine: Machine, stored: Mapping[str, Any], console: Console) -> Machine:

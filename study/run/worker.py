@@ -19,7 +19,7 @@ from ecg import sources
 from ecg.budget import find_budget
 from ecg.errors import EcgError
 from ecg.heartbeats import Heartbeats
-from ecg.splits import REDRAWN, make_split
+from ecg.splits import is_redrawn, make_split
 from ecg.training import Part, TrainingData, find_device, make_part, training_data
 from search_spaces import find_space
 from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
@@ -229,11 +229,12 @@ def _prepare(task: Task, emit: Emit, beats: Heartbeats | None) -> Bench:
     @lru_cache(maxsize=1)  # the runs of one repeat follow one another
     def drawn(draw: int) -> tuple[TrainingData, Part | None]:
         split = make_split(identity.split, beats, identity.record_lists, draw=draw)
-        test = make_part(beats, split.test, device) if space is None else None
+        is_tested = space is None and len(split.test) > 0  # folds have no test part
+        test = make_part(beats, split.test, device) if is_tested else None
         return training_data(beats, split, budget, device), test
 
     data, test = drawn(0)
-    redraw = drawn if identity.split == REDRAWN else None
+    redraw = drawn if is_redrawn(identity.split) else None
     return Bench(task=task, emit=emit, space=space, data=data, test=test, redraw=redraw)
 
 

@@ -4,7 +4,6 @@ import html
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from study.comparison import (
@@ -16,13 +15,14 @@ from study.comparison import (
     describe_chosen,
     ensemble_scores,
 )
+from study.show.text_tables import FittingTable
 from study.storage.confirmation import Confirmation
 
 
 def show_confirmation(confirmation: Confirmation) -> RenderableType:
     """Return the findings of `confirm` for a terminal."""
     parts: list[RenderableType] = [Text(line) for line in describe_chosen(confirmation)]
-    title = f"confirmed on the test part (study {confirmation.study})"
+    title = f"confirmed on {confirmation.measured_on} (study {confirmation.study})"
     parts.append(_table(title, confirmed_scores(confirmation)))
     if confirmation.ensembles:
         parts += [_table("ensembles", ensemble_scores(confirmation)), Text(f"{ENSEMBLE_CAPTION}.")]
@@ -40,13 +40,9 @@ def confirmation_section(confirmation: Confirmation) -> str:
     return "".join(parts)
 
 
-def _table(title: str, found: Iterable[ConfirmedScore]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in CONFIRMED_COLUMNS:
-        table.add_column(column, overflow="fold")
-    for one in found:
-        table.add_row(*map(Text, one.cells()))
-    return table
+def _table(title: str, found: Iterable[ConfirmedScore]) -> FittingTable:
+    rows = [one.cells() for one in found]
+    return FittingTable(title, CONFIRMED_COLUMNS, rows, wraps=CONFIRMED_COLUMNS[0])
 
 
 def _html_table(found: Iterable[ConfirmedScore]) -> str:

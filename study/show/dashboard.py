@@ -6,8 +6,7 @@ import logging
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Iterable
-from importlib.resources import files
+from collections.abc import Callable
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -19,7 +18,8 @@ from optuna.storages import RDBStorage
 from ecg.errors import EcgError, UsageError
 from study.plots import plots_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of, on_any_background, plain
-from study.show.dashboard_hosts import Application, only_for
+from study.show.dashboard_hosts import only_for
+from study.show.dashboard_page import with_style
 from study.show.sentences import (
     say_caution,
     say_confirmation,
@@ -28,8 +28,7 @@ from study.show.sentences import (
     say_verdict,
 )
 from study.show.trial_files import make_file
-from study.storage.artifacts import OUR_NOTE, TrialFiles, artifact_folder, save_note
-from study.storage.copied_notes import place_notes
+from study.storage.artifacts import TrialFiles, artifact_folder
 from study.storage.dashboard_speed import (
     list_what_a_study_is,
     remember_finished_trials,
@@ -37,7 +36,7 @@ from study.storage.dashboard_speed import (
 )
 from study.storage.database import hide_password
 from study.storage.ids import database_of, storage_of, study_id, trial_id_of
-from study.storage.notes import failure_note, study_note
+from study.storage.notes import OUR_NOTE, failure_note, place_notes, save_note, study_note
 from study.storage.outage import STORAGE_ERRORS
 from study.storage.reading import count_states
 from study.storage.studies import (
@@ -135,7 +134,7 @@ def make_dashboard(storage: RDBStorage, *, host: str, port: int | None) -> WSGIS
     serialize_each_trial_once()
     list_what_a_study_is()
     app = wsgi(remember_finished_trials(plain), artifact_store=TrialFiles(folder, plain, make_file))
-    return _listen(only_for(_with_style(app), host), host, port)
+    return _listen(only_for(with_style(app, plain), host), host, port)
 
 
 def exposure(host: str) -> str | None:
@@ -243,10 +242,9 @@ def save_plots(study: optuna.Study, trials: pd.DataFrame) -> None:
             figure = on_any_background(plot.draw(trials))
         except NothingToDrawError:
             continue
-        title = f"{plot.title}<br>{plain(limits)}" if limits else plot.title
-        figure.update_layout(
-            title={"text": title, "x": 0.02, "xanchor": "left", "y": 0.91, "font": {"size": 14}}
-        )
+        below = f'<br><span style="font-size:12px">{plain(limits)}</span>' if limits else ""
+        title = {"text": f"<b>{plot.title}</b>{below}", "font": {"size": 18}}
+        figure.update_layout(title={**title, "x": 0.02, "xanchor": "left", "y": 0.91})
         save_plotly_graph_object(study, figure, graph_object_id=plot.name)
 
 
@@ -275,33 +273,6 @@ def _ranges(trials: pd.DataFrame) -> dict[str, str]:
             log = " (log)" if getattr(known, "log", False) else ""
             ranges[name] = f"{getattr(known, 'low', '')} to {getattr(known, 'high', '')}{log}"
     return ranges
-
-
-def _with_style(app: Application) -> Application:
-    """Add our style sheet to the dashboard's page; optuna-dashboard has no option for one."""
-    style = (files("study.show") / "page" / "dashboard.css").read_text(encoding="utf-8")
-    addition = f"<style>{style}</style></head>".encode()
-
-    def styled(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        begun: list[Any] = []
-
-        def begin(status: str, headers: list[tuple[str, str]], *rest: Any) -> None:
-            begun[:] = [status, headers, *rest]
-
-        parts = app(environ, begin)
-        status, headers, *rest = begun
-        is_page = any(k.lower() == "content-type" and "text/html" in v for k, v in headers)
-        if not is_page or not environ["PATH_INFO"].startswith("/dashboard"):
-            start_response(status, headers, *rest)
-            return parts
-        page = b"".join(parts).replace(b"</head>", addition, 1)
-        if callable(close := getattr(parts, "close", None)):
-            close()
-        kept = [(k, v) for k, v in headers if k.lower() != "content-length"]
-        start_response(status, [*kept, ("Content-Length", str(len(page)))], *rest)
-        return [page]
-
-    return styled
 
 
 def _listen(app: Any, host: str, port: int | None) -> WSGIServer:

@@ -4,8 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
+from study.show.text_tables import FittingTable
 from study.storage.rows import values_of
 from study.wording import (
     counted,
@@ -56,14 +55,14 @@ def say_front(
 
 def front_table(
     front: Rows, baseline: Mapping[Any, Any] | None, objectives: Sequence[str]
-) -> Table:
-    """Draw the trials on the front, and the baseline below where it is not one of them."""
-    table = Table(title="the front (validation)", title_justify="left")
-    for column in ("trial", *map(score_title, objectives), "parameters"):
-        table.add_column(column, overflow="fold")
-    for cells in _cells(front, baseline, objectives):
-        table.add_row(*map(one_line, cells))
-    return table
+) -> FittingTable:
+    """Return the trials on the front, and the baseline below where it is not one of them."""
+    return FittingTable(
+        "the front (validation)",
+        ("trial", *map(score_title, objectives), "parameters"),
+        [[*map(one_line, cells)] for cells in _cells(front, baseline, objectives)],
+        wraps="parameters",
+    )
 
 
 def front_section(

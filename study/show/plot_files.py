@@ -1,7 +1,9 @@
 """`study plots`: plots as SVG or PNG files, for papers and slides."""
 
+import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError, UsageError
+from search_spaces.tables import TABLES
 from study.plots import plots_of
-from study.plots.published import published_tables
+from study.plots.published import published_table
 from study.plots.style import NothingToDrawError
 from study.storage.attributes import PLANNED
 from study.storage.files import OutputError
+
+logger = logging.getLogger(__name__)
 
 FORMATS = ("svg", "png")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -34,27 +39,27 @@ class NoBrowserError(EcgError):
     """No browser is installed to draw the plots, or it failed."""
 
 
-def figures_of(trials: pd.DataFrame) -> dict[str, go.Figure]:
-    """Return every plot that the trials suffice for, by the name of its file."""
-    figures = {}
+def drawers(trials: pd.DataFrame) -> dict[str, Callable[[], go.Figure]]:
+    """Return the functions that draw the plots of a study, by the name of the file."""
     is_search = PLANNED not in trials or trials[PLANNED].isna().all()
-    for plot in plots_of(trials):
-        if plot.of_search and not is_search:
-            continue
-        try:
-            figures[plot.name] = plot.draw(trials)
-        except NothingToDrawError:
-            continue
+    found: dict[str, Callable[[], go.Figure]] = {
+        plot.name: partial(plot.draw, trials)
+        for plot in plots_of(trials)
+        if is_search or not plot.of_search
+    }
     if not is_search:
-        for title, figure in published_tables(trials).items():
-            figures[title.split(".")[0].replace(" ", "").lower()] = figure
-    return figures
+        for table in TABLES.values():
+            name = table.title.split(".")[0].replace(" ", "").lower()
+            found[name] = partial(published_table, trials, table)
+    return found
 
 
 def write_plots(
     trials: pd.DataFrame, folder: Path, fmt: str, names: Sequence[str] = ()
 ) -> list[Path]:
     """Draw the plots of a study into a folder: `history.svg` and so on.
+
+    A plot that lacks something is left out; a warning says what it needs.
 
     Args:
         trials: of one study.
@@ -68,17 +73,22 @@ def write_plots(
     Raises:
         UsageError: the format or a name is unknown, or kaleido is not installed.
         NoBrowserError: there is no Chromium, or it does not start.
-        NothingToDrawError: no trial is finished.
+        NothingToDrawError: none can be drawn.
         OutputError: a file cannot be written.
     """
     if fmt not in FORMATS:
         raise UsageError(f"unknown format '{fmt}'. Choose one of: {', '.join(FORMATS)}")
-    figures = figures_of(trials)
-    if not figures:
-        raise NothingToDrawError(f"the study '{trials.attrs['study']}' has no finished trial yet")
-    if unknown := [name for name in names if name not in figures]:
-        raise UsageError(f"no plot is named '{unknown[0]}'. Choose from: {', '.join(figures)}")
-    chosen = {name: figures[name] for name in names or figures}
+    known = drawers(trials)
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"no plot is named '{unknown[0]}'. Choose from: {', '.join(known)}")
+    chosen: dict[str, go.Figure] = {}
+    for name in names or known:
+        try:
+            chosen[name] = known[name]()
+        except NothingToDrawError as error:
+            logger.warning("not drawn: %s: %s", name, error)
+    if not chosen:
+        raise NothingToDrawError(f"none of the plots of '{trials.attrs['study']}' can be drawn")
     images = _draw(list(chosen.values()), fmt)
     paths = [folder / f"{name}.{fmt}" for name in chosen]
     try:

@@ -128,7 +128,7 @@ def _study(
     missing: list[str] = []
     parts: dict[str, str] = {}
     if (confirmation := trials.attrs.get("confirmation")) is not None:
-        title = f"Confirmed on the test part (study {confirmation.study})"
+        title = f"Confirmed on {confirmation.measured_on} (study {confirmation.study})"
         parts[title] = confirmation_section(confirmation)
     if not trials.empty:
         if not is_search:

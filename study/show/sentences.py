@@ -7,9 +7,8 @@ import pandas as pd
 
 from ecg.metrics import difference_interval
 from study.comparison import (
-    compare_confirmed,
     compared_scores,
-    conclude,
+    conclude_confirmed,
     confirmed_scores,
 )
 from study.plots.front import front_of
@@ -87,9 +86,9 @@ def say_confirmation(confirmation: Confirmation | None) -> str:
         for one in confirmed_scores(confirmation)
         if one.score == score
     )
-    concluded = conclude(compare_confirmed(confirmation), BASELINE, what="configurations")
+    concluded = conclude_confirmed(confirmation, BASELINE)
     return (
-        f"Confirmed on the test part by the study {confirmation.study}, "
+        f"Confirmed on {confirmation.measured_on} by the study {confirmation.study}, "
         f"{score_title(score)}: {'; '.join(means)}. {concluded}"
     )
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from ecg.heartbeats import CLASS_TITLES
 from study.show.front import front_table, say_front
 from study.show.scores import compared_scores, say_ceiling
+from study.show.text_tables import FittingTable
 from study.storage.confirmation import CONFIRMATION
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
@@ -219,17 +220,16 @@ def _compare(
     best: Row, baseline: Row | None, identity: Mapping[str, Any], title_of_best: str
 ) -> RenderableType:
     """Return the validation scores of the best configuration beside the baseline's."""
-    table = Table(title="validation scores at the best epoch", title_justify="left")
     chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
     scores = {title: compared_scores(row, identity) for title, row in chosen.items()}
-    for column in ("", *scores[title_of_best]):
-        table.add_column(column)
-    for title, found in scores.items():
-        values = (f"{value:.4f}" for value in found.values())
-        table.add_row(f"{title} (trial {chosen[title]['number']})", *values)
+    rows = [
+        [f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in found.values())]
+        for title, found in scores.items()
+    ]
     if baseline is not None:
         pairs = zip(scores[title_of_best].values(), scores["baseline"].values(), strict=True)
-        table.add_row("difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs))
+        rows.append(["difference, one run each", *(f"{a - b:+.4f}" for a, b in pairs)])
+    table = FittingTable("validation scores at the best epoch", ["", *scores[title_of_best]], rows)
     lines = [
         _text(f"{title}: {say_parameters(parameters_of(row.items()))}")
         for title, row in chosen.items()
@@ -237,16 +237,14 @@ def _compare(
     return Group(*lines, table)
 
 
-def _per_class(best: Row) -> Table:
-    table = Table(title=f"trial {best['number']} per class (validation)", title_justify="left")
+def _per_class(best: Row) -> FittingTable:
     scores = best["per_class"]
-    for column in ("class", *scores, "beats"):
-        table.add_column(_text(column))
-    for index, title in enumerate(CLASS_TITLES):
-        values = [f"{scores[name][index]:.4f}" for name in scores]
-        beats = sum(best["confusion"][index])
-        table.add_row(title, *values, f"{beats:,}")
-    return table
+    rows = [
+        [title, *(f"{values[index]:.4f}" for values in scores.values()), f"{sum(counts):,}"]
+        for index, (title, counts) in enumerate(zip(CLASS_TITLES, best["confusion"], strict=True))
+    ]
+    title = f"trial {best['number']} per class (validation)"
+    return FittingTable(title, ["class", *map(one_line, scores), "beats"], rows)
 
 
 def _ended(rows: Sequence[Row]) -> list[Row]:
@@ -254,23 +252,28 @@ def _ended(rows: Sequence[Row]) -> list[Row]:
     return sorted(finished_rows(rows), key=lambda row: (row["state"], -row["value"]))
 
 
-def _best_trials(rows: Sequence[Row], number: int, objectives: Sequence[str]) -> Table:
+def _best_trials(rows: Sequence[Row], number: int, objectives: Sequence[str]) -> FittingTable:
     chosen = _ended(rows)[:number]
     by = f" by {score_title(objectives[0])}" if len(objectives) > 1 else ""
-    table = Table(title=f"the best {len(chosen)} finished trials{by}", title_justify="left")
-    for column in ("trial", "value", "stopped by", "epochs", "time", "parameters"):
-        table.add_column(column, overflow="fold")
-    for row in chosen:
-        trained = is_trained(row)
-        table.add_row(
-            str(row["number"]),
-            f"{row['value']:.4f}",
-            _text(row["stop_reason"] if trained else "added by hand"),
-            f"{row['best_epoch']}/{row['last_epoch']}" if trained else "-",
-            format_seconds(row["seconds"]) if trained else "-",
-            _text(say_parameters(parameters_of(row.items()))),
-        )
-    table.caption = "epochs: best/last"
+    caption = "epochs: best/last"
     if not all(map(is_trained, chosen)):
-        table.caption += "; a trial added by hand was not trained here and cannot be the winner"
-    return table
+        caption += "; a trial added by hand was not trained here and cannot be the winner"
+    return FittingTable(
+        f"the best {len(chosen)} finished trials{by}",
+        ("trial", "value", "stopped by", "epochs", "time", "parameters"),
+        [_cells(row) for row in chosen],
+        wraps="parameters",
+        caption=caption,
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    trained = is_trained(row)
+    return [
+        str(row["number"]),
+        f"{row['value']:.4f}",
+        one_line(row["stop_reason"]) if trained else "added by hand",
+        f"{row['best_epoch']}/{row['last_epoch']}" if trained else "-",
+        format_seconds(row["seconds"]) if trained else "-",
+        one_line(say_parameters(parameters_of(row.items()))),
+    ]

@@ -1,7 +1,7 @@
-"""What a trial leaves behind as files, shown by the dashboard: images, a table, the weights.
+"""The files of a trial that the dashboard shows: images, a table, the weights.
 
-Only the weights and the predictions are written. The others say nothing that the trial's
-attributes do not: they are entered in the trial, and made when somebody opens one, see
+Only the weights and the predictions are stored as files. The others repeat the trial's
+attributes: the trial lists them, and each is created when somebody opens it, see
 `study.show.trial_files`.
 """
 
@@ -32,22 +32,19 @@ from optuna.trial import FrozenTrial
 from ecg.errors import DataError
 from ecg.files import replacing
 from ecg.heartbeats import CLASSES
-from study.storage.copied_notes import NUMBER
 from study.storage.database import folder_beside
 from study.storage.facts import IDENTITY_KEY
-from study.storage.ids import storage_of, study_id, trial_id_of
 
 logger = logging.getLogger(__name__)
 
 MakeFile = Callable[[str, Mapping[str, Any], str], bytes]
 
 FOLDER = "artifacts"
-ENTRY = "artifacts:"  # Optuna's own prefix of a trial's system attributes, one a file
+ENTRY = "artifacts:"  # Optuna's prefix of a trial's system attributes, one per file
 MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
 VALIDATION_PREDICTIONS = "validation.npz"
-TEST_PREDICTIONS = "test.npz"  # of a run that `confirm` made
-OUR_NOTE = 1  # the version of a note that we wrote; the dashboard counts on
+TEST_PREDICTIONS = "test.npz"  # of a run of `confirm`
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +52,7 @@ class Predictions:
     """The predictions of a trained network on the validation part.
 
     Attributes:
-        row: (n,) int32, row number of each beat in the heartbeats; -1 where it is not known.
+        row: (n,) int32, row number of each beat in the heartbeats; -1 if unknown.
         label: (n,) int8, the true class.
         probability: (n, 5) float16.
     """
@@ -66,35 +63,35 @@ class Predictions:
 
 
 class WholeFiles(FileSystemArtifactStore):
-    """Optuna's store, whose files are whole or not there, whenever its process is killed."""
+    """Optuna's store with atomic writes: a killed process leaves no partial file."""
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """Write a file beside its place and rename it."""
+        """Write a file under a temporary name, then rename it."""
         with replacing(self._get_filepath(artifact_id)) as beside, beside.open("xb") as file:
             shutil.copyfileobj(content_body, file)
 
 
 class TrialFiles(WholeFiles):
-    """The artifacts of a storage: files in a folder, and what trials' attributes say as well.
+    """The artifacts of a database: stored files, and files made from trial attributes.
 
     Args:
-        folder: of the files.
-        storage: of the trials.
-        make: returns the content of a file, of its name, the attributes of its trial and the
+        folder: folder of the stored files.
+        storage: database of the trials.
+        make: returns the content of a file, given its name, the attributes of its trial and the
             objective of the study.
     """
 
     def __init__(self, folder: Path, storage: RDBStorage, make: MakeFile) -> None:
-        """Look at a folder and a storage."""
+        """Use a folder and a database."""
         super().__init__(folder)
         self._storage = storage
         self._make = make
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """Open a file; one that is not there is made of the attributes of its trial.
+        """Open a file; a file that is not stored is made from the attributes of its trial.
 
         Raises:
-            ArtifactNotFound: it is not there, and cannot be made.
+            ArtifactNotFound: the file is not stored and cannot be made.
         """
         try:
             return super().open_reader(artifact_id)
@@ -110,39 +107,39 @@ class TrialFiles(WholeFiles):
             if found is None:
                 raise
             try:
-                name = json.loads(json.loads(found.value_json))["filename"]
+                name = read_entry(found.value_json)["filename"]
                 if name not in MADE_ON_DEMAND:
                     raise
                 identity = self._storage.get_study_user_attrs(found.study_id)[IDENTITY_KEY]
                 facts = self._storage.get_trial(found.trial_id).user_attrs
                 return io.BytesIO(self._make(name, facts, identity["objective"]))
             except (ValueError, TypeError, LookupError) as error:  # damaged, see `read_facts`
-                raise ArtifactNotFound(f"it cannot be made: {error}") from error
+                raise ArtifactNotFound(f"cannot make the file: {error}") from error
 
     def remove(self, artifact_id: str) -> None:
-        """Remove a file, if there is one: a study with its trials can be deleted without."""
+        """Remove a file if it exists, so that trials can be deleted without their files."""
         with suppress(ArtifactNotFound):
             super().remove(artifact_id)
 
 
 def artifact_folder(storage: str) -> Path:
-    """Return the folder of a storage's artifacts: beside an SQLite file, else in results/."""
+    """Return the artifact folder of a database: beside an SQLite file, otherwise in results/."""
     return folder_beside(storage) / FOLDER
 
 
 def keep_files(
     trial: optuna.Trial, contents: Mapping[str, bytes], folder: Path
 ) -> tuple[dict[str, str], set[str]]:
-    """Write the files of a trial; a full disk costs the files, not the trial.
+    """Write the files of a trial. If the disk is full, the trial is kept without them.
 
     Args:
-        trial: that was trained.
-        contents: of its files by name.
-        folder: of the artifacts, made where there is none.
+        trial: the trained trial.
+        contents: contents of its files by name.
+        folder: artifact folder, created if it is missing.
 
     Returns:
-        The entries of all its files, those made on demand included: system attributes to be
-        stored with the trial. And the names of the files that were written.
+        The entries of all files, including those made on demand, to be stored as system
+        attributes of the trial; and the names of the files that were written.
     """
     entries, written = entries_on_demand(), set[str]()
     for name, content in contents.items():
@@ -152,7 +149,7 @@ def keep_files(
                 beside.write_bytes(content)
         except OSError as error:
             logger.warning(
-                "trial %d is kept without its %s: %s cannot be written (%s)",
+                "trial %d is kept without its %s: cannot write to %s (%s)",
                 trial.number, name, folder, error.strerror or error,
             )  # fmt: skip
             continue
@@ -162,11 +159,25 @@ def keep_files(
 
 
 def file_of(trial: FrozenTrial, name: str) -> str | None:
-    """Return where a file of a trial is kept in the folder of artifacts, None where it is not."""
+    """Return the name of a trial's file in the artifact folder, None if it is not stored."""
     for key, text in trial.system_attrs.items():
         if key.startswith(ENTRY) and (json.loads(text) or {}).get("filename") == name:
             return key.removeprefix(ENTRY)
     return None
+
+
+def read_entry(value_json: str) -> dict[str, Any]:
+    """Return the entry of a file as Optuna stores it: `filename`, `artifact_id` and more.
+
+    Args:
+        value_json: text of the system attribute, JSON within JSON.
+
+    Raises:
+        ValueError: the text is not JSON.
+        TypeError: the attribute is not a text.
+    """
+    entry: dict[str, Any] = json.loads(json.loads(value_json) or "null") or {}
+    return entry
 
 
 def read_test_predictions(
@@ -175,11 +186,11 @@ def read_test_predictions(
     """Return the (n, 5) probabilities and (n,) labels of a run on the test part.
 
     Args:
-        trial: of a confirmation.
-        folder: of the artifacts.
+        trial: a run of `confirm`.
+        folder: artifact folder.
 
     Returns:
-        None where they were not kept, or are not on this machine.
+        None if they were not kept, or are on another machine.
 
     Raises:
         DataError: the file is damaged.
@@ -191,7 +202,7 @@ def read_test_predictions(
         found = load_predictions(path)
     except ValueError as error:
         raise DataError(
-            f"the predictions of trial {trial.number} in {path} are damaged ({error}). Delete "
+            f"The predictions of trial {trial.number} in {path} are damaged ({error}). Delete "
             "the file to leave this run out of its ensemble."
         ) from None
     return found.probability, found.label
@@ -201,7 +212,7 @@ def load_predictions(path: Path) -> Predictions:
     """Load the predictions that `study.trials.kept_files` wrote.
 
     Args:
-        path: of the file, which exists.
+        path: path of an existing file.
 
     Raises:
         ValueError: the file is damaged.
@@ -219,7 +230,7 @@ def load_predictions(path: Path) -> Predictions:
         or not np.isfinite(found.probability).all()
         or (n and (label.min() < 0 or label.max() >= len(CLASSES)))
     ):
-        raise ValueError("the arrays do not fit each other")
+        raise ValueError("the arrays do not match")
     return found
 
 
@@ -229,38 +240,7 @@ def entries_on_demand() -> dict[str, str]:
 
 
 def _entry(filename: str, key: str) -> tuple[str, str]:
-    """Return the attribute by which Optuna knows a file: `upload_artifact` stores the same."""
+    """Return the attribute that lists a file of a trial, as Optuna's `upload_artifact` does."""
     kind, encoding = mimetypes.guess_type(filename)
     meta = ArtifactMeta(key, filename, kind or "application/octet-stream", encoding)
     return f"{ENTRY}{key}", json.dumps(asdict(meta))
-
-
-def note_attributes(trial_id: int | None, text: str, number: int = 0) -> dict[str, str | int]:
-    """Return a note as the study's system attributes under which the dashboard looks for it.
-
-    `optuna_dashboard.save_note` reads all notes of the study to write one, and takes seconds
-    to import; these are its keys.
-
-    Args:
-        trial_id: in the storage, None for the study itself.
-        text: markdown.
-        number: of the trial, by which a copy of the study finds it again.
-    """
-    if trial_id is None:
-        return {"dashboard:note_str:0": text, "dashboard:note_ver": OUR_NOTE}
-    prefix = f"dashboard:{trial_id}"
-    note: dict[str, str | int] = {f"{prefix}:note_str:0": text, f"{prefix}:note_ver": OUR_NOTE}
-    return note | {f"{prefix}:{NUMBER}": number}
-
-
-def save_note(study: optuna.Study, number: int | None, text: str) -> None:
-    """Store the note of a trial, or of the study, see `note_attributes`.
-
-    Args:
-        study: to note something of.
-        number: of the trial, None for the study itself.
-        text: markdown.
-    """
-    trial = None if number is None else trial_id_of(study, number)
-    for name, value in note_attributes(trial, text, number or 0).items():
-        storage_of(study).set_study_system_attr(study_id(study), name, value)

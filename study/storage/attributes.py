@@ -1,4 +1,4 @@
-"""Attributes of a trial: stored in one transaction, and the large ones read one by one."""
+"""Trial attributes: written in one transaction, large ones read one at a time."""
 
 import json
 from collections.abc import Mapping
@@ -17,21 +17,23 @@ from optuna.storages._rdb.models import (
 )
 from optuna.trial import FrozenTrial
 
-# Attribute of a planned run's trial: its configuration, repeat and fields. The word is from before
-# planned runs had their name; it stays, so that the databases there are can be read.
+from study.storage.ids import database_of
+
+# Attribute of a planned run's trial: its configuration, repeat and fields. The key is older than
+# the term "planned run". It stays so that existing databases can be read.
 PLANNED = "cell"
 
 
 def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:
-    """Return an attribute of a trial, even a large one; None where it is not there."""
-    backend = getattr(study._storage, "_backend", study._storage)
-    if not isinstance(backend, RDBStorage):
+    """Return an attribute of a trial, even a large one; None if the trial does not have it."""
+    database = database_of(study)
+    if database is None:
         return trial.user_attrs.get(name)
     table = TrialUserAttributeModel
     wanted = sqlalchemy.select(table.value_json).where(
         table.trial_id == trial._trial_id, table.key == name
     )
-    with backend.engine.connect() as connection:
+    with database.engine.connect() as connection:
         text = connection.scalar(wanted)
     return None if text is None else json.loads(text)
 
@@ -43,7 +45,7 @@ def key_of(trial: FrozenTrial) -> tuple[str, int] | None:
 
 
 def distinct_values(storage: RDBStorage, study: optuna.Study, name: str) -> list[Any]:
-    """Return the different values that the trials of a study have as an attribute."""
+    """Return the distinct values of one attribute among the trials of a study."""
     table = TrialUserAttributeModel
     wanted = (
         sqlalchemy.select(table.value_json)
@@ -62,23 +64,23 @@ def set_attributes(
     system: Mapping[str, Any] = MappingProxyType({}),
     of_study: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Store attributes of a running trial, all of them or none.
+    """Store attributes of a running trial, either all of them or none.
 
-    The same as `trial.set_user_attr` for each, which is a transaction each: twenty of them are
-    most of what a short trial costs.
+    Like `trial.set_user_attr` for each attribute, but in one transaction: a transaction for each
+    of twenty attributes would be most of the cost of a short trial.
 
     Args:
-        trial: of any storage.
-        attributes: JSON values by name; those that are there are replaced.
-        system: the same for Optuna's own attributes of the trial.
-        of_study: the same for Optuna's own attributes of its study.
+        trial: the running trial, in any kind of Optuna storage.
+        attributes: JSON values by name; existing ones are replaced.
+        system: the same for Optuna's system attributes of the trial.
+        of_study: the same for Optuna's system attributes of the study.
 
     Raises:
-        UpdateFinishedTrialError: the trial does not run any more.
+        UpdateFinishedTrialError: the trial is no longer running.
     """
     key, study = trial._trial_id, trial.study._study_id
-    backend = getattr(trial.storage, "_backend", trial.storage)  # behind Optuna's cache
-    if not isinstance(backend, RDBStorage):
+    database = database_of(trial.study)
+    if database is None:
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
         for name, value in system.items():
@@ -92,7 +94,7 @@ def set_attributes(
         (StudySystemAttributeModel, {"study_id": study}, of_study),
     )
     state = sqlalchemy.select(TrialModel.state).where(TrialModel.trial_id == key)
-    with backend.engine.begin() as connection:
+    with database.engine.begin() as connection:
         if connection.scalars(state.with_for_update()).one().is_finished():
             raise UpdateFinishedTrialError(f"trial {trial.number} has ended")
         for table, owner, values in tables:

@@ -1,9 +1,8 @@
-"""What makes optuna-dashboard (0.21) quick enough for thousands of trials.
+"""Patches that make optuna-dashboard (0.21) fast enough for thousands of trials.
 
-For every trial it looks through all attributes of the study for the trial's note and files,
-twice: 2,000 trials with notes take ten seconds at every look. Here each trial is handed its own
-attributes only; the page it answers with is the same. And finished trials, which never change,
-are read from the storage once.
+For each trial, the dashboard searches all attributes of the study for the trial's note and files,
+twice: with 2,000 trials and notes, every page takes ten seconds. Here each trial gets only its own
+attributes, and the page is the same. Finished trials, which never change, are read once.
 """
 
 import re
@@ -20,11 +19,11 @@ _OF_TRIAL = re.compile(r"dashboard:(?:artifacts:)?(\d+):")
 
 
 def remember_finished_trials(storage: RDBStorage) -> BaseStorage:
-    """Return the storage behind Optuna's cache, which begins to fill in the background."""
+    """Return the database behind Optuna's cache, which is filled in the background."""
     cached = get_storage(storage)
 
     def fill() -> None:
-        with suppress(*STORAGE_ERRORS):  # the page asks again, and says what is wrong
+        with suppress(*STORAGE_ERRORS):  # the page reads again and shows the error
             for study in cached.get_all_studies():
                 cached.get_all_trials(study._study_id, deepcopy=False)
 
@@ -33,7 +32,7 @@ def remember_finished_trials(storage: RDBStorage) -> BaseStorage:
 
 
 def serialize_each_trial_once() -> None:
-    """Give the dashboard's serializer an index; nothing happens where it has changed."""
+    """Give the dashboard's serializer an index; does nothing if the dashboard has changed."""
     from optuna_dashboard import _serializer
 
     original = getattr(_serializer, "serialize_frozen_trial", None)
@@ -49,7 +48,7 @@ def serialize_each_trial_once() -> None:
 
 
 def list_what_a_study_is() -> None:
-    """Let the dashboard list the attributes of our studies one by one, not as JSON."""
+    """Make the dashboard list the attributes of our studies one by one instead of as JSON."""
     from optuna_dashboard import _serializer
 
     original = getattr(_serializer, "serialize_attrs", None)
@@ -64,10 +63,10 @@ def list_what_a_study_is() -> None:
 
 
 def spread(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Return attributes with those that are mappings replaced by what they hold.
+    """Return attributes with every mapping replaced by its items.
 
     Args:
-        attributes: by their names; "identity" holding "budget" becomes "identity: budget".
+        attributes: values by name; "budget" within "identity" becomes "identity: budget".
     """
     found: dict[str, Any] = {}
     for name, value in attributes.items():
@@ -79,7 +78,7 @@ def spread(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Indices(threading.local):
-    """The index of the attributes that this thread looked at last."""
+    """The index of the attributes that this thread used last."""
 
     attributes: dict[str, Any] | None = None
     index: dict[int, dict[str, Any]]
@@ -91,7 +90,7 @@ class _Indices(threading.local):
 
 
 def index_by_trial(attributes: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """Return the attributes of a study that belong to trials, by the trial's id."""
+    """Return the attributes of a study that belong to trials, by trial id."""
     index: dict[int, dict[str, Any]] = {}
     for name, value in attributes.items():
         if match := _OF_TRIAL.match(name):

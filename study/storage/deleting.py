@@ -1,6 +1,5 @@
-"""`study delete`: a study, its trials, and the files of its trials."""
+"""`study delete`: delete a study with its trials and their files."""
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,41 +10,43 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 
 from ecg.errors import UsageError
-from study.storage.artifacts import ENTRY, artifact_folder
+from study.storage.artifacts import ENTRY, artifact_folder, read_entry
 from study.storage.locks import held
 from study.storage.rows import StudyRows
+from study.wording import counted
 
 
 def delete_study(storage: RDBStorage, study: StudyRows) -> int:
-    """Delete a study with its trials, and their files.
+    """Delete a study with its trials and their files.
 
     Args:
-        storage: of the study.
-        study: as it was shown to whoever agreed.
+        storage: database of the study.
+        study: the study as it was shown to the person who agreed to delete it.
 
     Returns:
         The number of files that were deleted.
 
     Raises:
-        UsageError: workers run it.
+        UsageError: the study is running.
     """
     if study.workers:
         raise UsageError(
-            f"the study '{study.name}' is running ({study.workers} workers). Stop it first."
+            f"The study '{study.name}' is running ({counted(study.workers, 'worker')}). Stop it "
+            "first."
         )
     with held(storage.engine, study.name):
         paths = list(_files(storage, study.name))
         optuna.delete_study(study_name=study.name, storage=storage)
         deleted = 0
         for path in paths:
-            with suppress(OSError):  # of a trial that another machine trained
+            with suppress(OSError):  # another machine trained the trial and has the file
                 path.unlink()
                 deleted += 1
     return deleted
 
 
 def _files(storage: RDBStorage, name: str) -> Iterator[Path]:
-    """Yield the files of a study's trials that no other study names, as a copy does."""
+    """Yield the files of a study's trials, except those that another study, a copy, uses too."""
     folder = artifact_folder(storage.url)
     attribute, trial, study = models.TrialSystemAttributeModel, models.TrialModel, models.StudyModel
     of_artifacts = attribute.key.startswith(ENTRY, autoescape=True)
@@ -62,7 +63,6 @@ def _files(storage: RDBStorage, name: str) -> Iterator[Path]:
         if row.study_name != name or row.key in kept:
             continue
         with suppress(ValueError, TypeError, LookupError):
-            key = json.loads(json.loads(row.value_json))["artifact_id"]
-            path = folder / key
-            if path.parent == folder and path.is_file():  # not what a damaged entry leads to
+            path = folder / read_entry(row.value_json)["artifact_id"]
+            if path.parent == folder and path.is_file():  # a damaged entry could name any path
                 yield path

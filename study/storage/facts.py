@@ -1,8 +1,8 @@
-"""What the attributes of trials and studies must be, since anything can be in a database.
+"""Checks of the attributes of trials and studies, since a database can contain anything.
 
-A trial of which a measured fact is damaged counts as failed, whoever reads it: it costs that trial
-alone, and `retry` runs it again. A damaged note on how it is handled, such as its worker, is left
-out. Either way study, trial and attribute are named, once.
+A trial with a damaged measurement counts as failed for every reader. Other trials are not
+affected, and `retry` runs it again. Damaged bookkeeping, such as the name of a worker, is ignored.
+In both cases a warning names study, trial and attribute, once.
 """
 
 import json
@@ -21,20 +21,21 @@ from study.wording import one_line
 logger = logging.getLogger(__name__)
 
 IDENTITY_KEY = "identity"
-SETTINGS_KEY = "settings"  # what the last command of a study asked for
-CURVES = ("train_loss", "validation_loss", "learning_rate")  # that all curves have
+SETTINGS_KEY = "settings"  # options of the last command that ran a study
+CURVES = ("train_loss", "validation_loss", "learning_rate")  # required in every `curves`
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",
                   "device", "precision", "records", "objectives")  # fmt: skip
 IDENTITY_NUMBERS = ("protocol", "seed", "format")
-# What every training leaves, all together.
+# Attributes that every training stores together.
 TRAINED = ("validation", "confusion", "per_class", "best_epoch", "last_epoch", "stop_reason",
            "seconds")  # fmt: skip
+COUNTS_AS_FAILED = "the trial counts as failed"
 Check = Callable[[Any], None]
 
 
 class DamageError(DataError):
-    """An attribute of a study is not what was written there.
+    """An attribute of a study is damaged.
 
     Attributes:
         damage: what is wrong, without the name of the study.
@@ -50,10 +51,10 @@ class DamageError(DataError):
 
 
 def check_stored_identity(study: str, value: Any) -> dict[str, Any]:
-    """Return the identity of a study as it is stored, of this version or another.
+    """Return the stored identity of a study, written by this version or another.
 
     Raises:
-        DamageError: it is none; names study, attribute and field.
+        DamageError: it is not an identity; the message names study, attribute and field.
     """
     try:
         _mapping(value)
@@ -75,16 +76,16 @@ def read_facts(
     stored: Iterable[tuple[str, str | None]],
     asked: Container[str] = TRAINED,
 ) -> tuple[dict[str, Any], str]:
-    """Return the attributes of a trial that are sound, and what is wrong with a measured one.
+    """Return the valid attributes of a trial, and what is wrong with its measurements.
 
     Args:
-        study: name, for the message.
-        number: of the trial, for the message.
+        study: name of the study, for the message.
+        number: number of the trial, for the message.
         stored: names and JSON texts.
         asked: names that were asked for.
 
     Returns:
-        The attributes, and a sentence; empty where all facts are sound.
+        The attributes, and a sentence about the damage; "" if there is none.
     """
     found: dict[str, Any] = {}
     damage = ""
@@ -97,25 +98,25 @@ def read_facts(
             said = f"the attribute '{one_line(name)}' is damaged ({one_line(error)[:200]})"
             is_fact = name in FACTS
             damage = damage or (said if is_fact else "")
-            tell(study, number, said, "it counts as failed" if is_fact else "it is left out")
+            warn_of_damage(study, number, said, COUNTS_AS_FAILED if is_fact else "it is ignored")
         else:
             found[name] = value
     if not damage and (damage := _incomplete(found, asked)):
-        tell(study, number, damage, "it counts as failed")
+        warn_of_damage(study, number, damage, COUNTS_AS_FAILED)
     if damage:
         found = {name: value for name, value in found.items() if name not in MEASURED}
     return found, damage
 
 
 def _incomplete(found: Mapping[str, Any], asked: Container[str]) -> str:
-    """Say what is missing of a training, or does not fit the rest."""
+    """Say what is missing from a training, or contradicts the rest; "" if nothing does."""
     wanted = [name for name in TRAINED if name in asked]
     missing = [name for name in wanted if name not in found]
     if missing and len(missing) < len(wanted):
         return f"the attribute '{missing[0]}' is missing"
     best, last = found.get("best_epoch"), found.get("last_epoch")
     if best is not None and last is not None and best > last:
-        return f"the attribute 'best_epoch' is damaged ({best} of {last} epochs)"
+        return f"the attribute 'best_epoch' is damaged (epoch {best} of {last})"
     return ""
 
 
@@ -123,17 +124,17 @@ def load_json(text: str | None) -> Any:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not JSON.
     """
     try:
         return json.loads(text)  # type: ignore[arg-type]
     except (TypeError, RecursionError) as error:
-        raise ValueError(f"no JSON: {type(error).__name__}") from None
+        raise ValueError(f"not JSON: {type(error).__name__}") from None
 
 
 @cache
-def tell(study: str, number: int | None, damage: str, consequence: str) -> None:
-    """Say once in this process what is damaged and what follows from it."""
+def warn_of_damage(study: str, number: int | None, damage: str, consequence: str) -> None:
+    """Log a warning about damage and its consequence, once in this process."""
     trial = "" if number is None else f", trial {number}"
     logger.warning("study '%s'%s: %s; %s", one_line(study), trial, damage, consequence)
 
@@ -147,51 +148,51 @@ def _within(name: str, check: Check, value: Any) -> None:
 
 def _text(value: Any) -> None:
     if not isinstance(value, str):
-        raise ValueError(f"not a text but {value!r:.60}")
+        raise ValueError(f"must be a text, not {value!r:.60}")
 
 
 def _truth(value: Any) -> None:
     if not isinstance(value, bool):
-        raise ValueError(f"neither true nor false but {value!r:.60}")
+        raise ValueError(f"must be true or false, not {value!r:.60}")
 
 
 def _whole(value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
-        raise ValueError(f"not a whole number but {value!r:.60}")
+        raise ValueError(f"must be a whole number, not {value!r:.60}")
 
 
 def _positive(value: Any) -> None:
     _whole(value)
     if value < 1:
-        raise ValueError(f"not at least 1 but {value}")
+        raise ValueError(f"must be at least 1, not {value}")
 
 
 def _number(value: Any) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"not a number but {value!r:.60}")
+        raise ValueError(f"must be a number, not {value!r:.60}")
 
 
 def _finite(value: Any) -> None:
     _number(value)
     if not abs(value) < 1e300:
-        raise ValueError(f"not a finite number but {value!r:.60}")
+        raise ValueError(f"must be a finite number, not {value!r:.60}")
 
 
 def _share(value: Any) -> None:
     _finite(value)
     if not 0 <= value <= 1:
-        raise ValueError(f"not between 0 and 1 but {value!r:.60}")
+        raise ValueError(f"must be between 0 and 1, not {value!r:.60}")
 
 
 def _seconds(value: Any) -> None:
     _finite(value)
     if not 0 <= value < 1e10:
-        raise ValueError(f"not a duration in seconds but {value!r:.60}")
+        raise ValueError(f"must be a duration in seconds, not {value!r:.60}")
 
 
 def _mapping(value: Any) -> None:
     if not isinstance(value, dict):
-        raise ValueError(f"not a mapping but {value!r:.60}")
+        raise ValueError(f"must be a mapping, not {value!r:.60}")
 
 
 def _confusion(value: Any) -> None:
@@ -199,7 +200,7 @@ def _confusion(value: Any) -> None:
 
 
 def _by_record(value: Any) -> None:
-    check_by_record(value, None)
+    check_by_record(value, "it")
 
 
 def _scores(value: Any) -> None:
@@ -215,7 +216,7 @@ def _per_class(value: Any) -> None:
     for name in {*PER_CLASS, *value}:
         shares = value.get(name)
         if not isinstance(shares, list) or len(shares) != len(CLASSES):
-            raise ValueError(f"its {name} is not a list of {len(CLASSES)} numbers")
+            raise ValueError(f"its {name} must be a list of {len(CLASSES)} numbers")
         for share in shares:
             _within(name, _share, share)
 
@@ -226,7 +227,7 @@ def _curves(value: Any) -> None:
     for name in {*CURVES, *value} - {"confusion"}:
         points = value.get(name)
         if not isinstance(points, list) or not length or len(points) != length:
-            raise ValueError(f"its {name} is not a list of one number per epoch")
+            raise ValueError(f"its {name} must be a list of one number per epoch")
         for point in points:
             _within(name, _number, point)
     for matrix in value["confusion"]:
@@ -237,10 +238,10 @@ def _plain_mapping(value: Any) -> None:
     _mapping(value)
     for name, item in value.items():
         if not isinstance(item, str | int | float | None):
-            raise ValueError(f"its {name} is no plain value")
+            raise ValueError(f"its {name} must be a text, a number or null")
 
 
-def _cell(value: Any) -> None:
+def _planned(value: Any) -> None:
     _mapping(value)
     _within("configuration", _text, value.get("configuration"))
     _within("repeat", _whole, value.get("repeat"))
@@ -265,36 +266,36 @@ def _maybe_whole(value: Any) -> None:
 
 
 def check_examples(value: Any) -> None:
-    """Refuse all but examples, see `ecg.examples`.
+    """Check that a value is a list of examples, see `ecg.examples`.
 
     Raises:
-        ValueError: says what is wrong.
+        ValueError: it is not; the message says why.
     """
     if not isinstance(value, list):
-        raise ValueError(f"not a list but {value!r:.60}")
+        raise ValueError(f"must be a list, not {value!r:.60}")
     for example in value:
         _mapping(example)
         for name in ("true", "predicted"):
             if example.get(name) not in CLASSES:
-                raise ValueError(f"its {name} is no class")
+                raise ValueError(f"its {name} must be a class")
         signal = example.get("signal")
         if not isinstance(signal, list) or len(signal) != BEAT_LENGTH:
-            raise ValueError(f"its signal is not a list of {BEAT_LENGTH} numbers")
+            raise ValueError(f"its signal must be a list of {BEAT_LENGTH} numbers")
         for sample in signal:
             _within("signal", _finite, sample)
 
 
-# What a training found. Without all of it that was asked for, a trial cannot be shown.
+# Results of a training. A trial in which one of them is damaged cannot be shown.
 MEASURED: Mapping[str, Check] = {
     "validation": _scores, "confusion": _confusion, "per_class": _per_class, "curves": _curves,
     "best_epoch": _positive, "last_epoch": _positive, "pruned_epoch": _maybe_whole,
     "stop_reason": _text, "seconds": _seconds, "finished_at": _text, "examples": check_examples,
-    "test": _scores, "test_confusion": _confusion, "test_by_record": _by_record,
-    "test_read": _test_read, "same_as": _whole,
+    "validation_by_record": _by_record, "test": _scores, "test_confusion": _confusion,
+    "test_by_record": _by_record, "test_read": _test_read, "same_as": _whole,
     "config": _plain_mapping,
 }  # fmt: skip
 FACTS: Mapping[str, Check] = {
-    **MEASURED, PLANNED: _cell, "seed": _whole, "protocol": _whole, "versions": _mapping,
+    **MEASURED, PLANNED: _planned, "seed": _whole, "protocol": _whole, "versions": _mapping,
     **dict.fromkeys(
         ("data", "source", "split", "budget", "device", "precision", "device_name"), _text
     ),

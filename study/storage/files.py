@@ -1,4 +1,4 @@
-"""Where results are written: under names that are safe, and so that nobody finds half of one."""
+"""Writing results: safe file names and atomic writes."""
 
 import re
 from hashlib import sha256
@@ -9,19 +9,19 @@ from ecg.files import replacing
 
 LONGEST_NAME = 120  # bytes; file systems take 255, and temporary names are longer
 _SAFE = re.compile(r"\w[\w .,+=@-]*(?<![ .])")
-# Of Windows, whatever comes behind a point.
+# Reserved on Windows, with any extension.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\.|$)", re.I)
 
 
 class OutputError(EcgError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the requested place."""
 
 
 def file_name(study: str) -> str:
-    """Return the name of a study as the name of one file or folder, on every system.
+    """Return a file or folder name for a study that is valid on every system.
 
-    A name that is none, such as "../x", has its other characters replaced, and a few letters of a
-    digest added: two studies never get one name.
+    In a study name that is not a valid file name, such as "../x", invalid characters are replaced
+    and part of a digest is appended, so that two studies never share a file name.
     """
     size = len(study.encode("utf-8", "surrogatepass"))
     if _SAFE.fullmatch(study) and not _RESERVED.match(study) and size <= LONGEST_NAME:
@@ -33,11 +33,11 @@ def file_name(study: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and rename it; the folder is made where there is none.
+    """Write a text file atomically, see `ecg.files.replacing`; a missing folder is created.
 
     Args:
-        path: of the file; what was there before is replaced.
-        text: written as UTF-8, line ends as they are.
+        path: path of the file, which is replaced if it exists.
+        text: its content, written as UTF-8 with unchanged line ends.
 
     Raises:
         OutputError: the folder or the file cannot be written.
@@ -47,6 +47,6 @@ def write_text(path: Path, text: str) -> None:
             beside.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise OutputError(
-            f"cannot write {path}: {error.strerror or error}; name a place that can be written, "
-            "or change its permissions"
+            f"Cannot write {path}: {error.strerror or error}. Use another place, or change its "
+            "permissions."
         ) from None

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM stop a worker while it trains or waits, never while it uses the storage.
+"""Ctrl-C and SIGTERM stop a worker while it trains or waits, never while it uses the database.
 
-Python raises KeyboardInterrupt wherever the program happens to be. Inside a commit it leaves the
-transaction open, and with SQLite locks the database, also for what queues the trial again.
+Python can raise KeyboardInterrupt anywhere. Raised inside a commit, it would leave the transaction
+open. An SQLite file would stay locked, even for the code that queues the trial again.
 """
 
 import signal
@@ -11,21 +11,21 @@ from types import FrameType
 
 
 class _Interrupts:
-    """Whether an interrupt must wait, and whether one does: signals are of the whole process."""
+    """Whether interrupts must wait, and whether one is waiting, in this process."""
 
     def __init__(self) -> None:
         self.held = False
         self.waiting = False
 
     def arrive(self, number: int, _: FrameType | None = None) -> None:
-        """Take a signal; a second Ctrl-C does not wait, whatever it breaks."""
+        """Handle a signal. A second Ctrl-C takes effect at once, at the user's risk."""
         impatient = self.waiting and number == signal.SIGINT
         self.waiting = True
         if not self.held or impatient:
             self.deliver()
 
     def deliver(self) -> None:
-        """Raise KeyboardInterrupt, if a signal waits."""
+        """Raise KeyboardInterrupt if a signal is waiting."""
         if self.waiting:
             self.waiting = False
             raise KeyboardInterrupt
@@ -36,9 +36,9 @@ _interrupts = _Interrupts()
 
 @contextmanager
 def taking_interrupts() -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM (a scheduler ends the job) into KeyboardInterrupt meanwhile.
+    """Turn Ctrl-C and SIGTERM, which schedulers send, into KeyboardInterrupt during this block.
 
-    Only for the main thread. An ignored Ctrl-C, as in a background job, stays ignored.
+    Call it in the main thread only. An ignored Ctrl-C, as in a background job, stays ignored.
     """
     taken = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
@@ -54,10 +54,10 @@ def taking_interrupts() -> Iterator[None]:
 
 @contextmanager
 def interrupts_held(held: bool = True) -> Iterator[None]:
-    """Let interrupts wait until the end of this block, or until `interrupts_allowed`.
+    """Make interrupts wait until the end of this block, or until `interrupts_allowed`.
 
     Raises:
-        KeyboardInterrupt: at the end, if one came meanwhile and no outer block holds it.
+        KeyboardInterrupt: at the end of the block, if a signal arrived and no outer block holds it.
     """
     before, _interrupts.held = _interrupts.held, held
     try:
@@ -70,10 +70,10 @@ def interrupts_held(held: bool = True) -> Iterator[None]:
 
 @contextmanager
 def interrupts_allowed() -> Iterator[None]:
-    """Let interrupts come at once in this part of a block that holds them.
+    """Let interrupts take effect at once in this part of a block that holds them.
 
     Raises:
-        KeyboardInterrupt: one came, before or in this block.
+        KeyboardInterrupt: a signal arrived before or in this block.
     """
     with interrupts_held(False):
         _interrupts.deliver()

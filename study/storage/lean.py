@@ -1,8 +1,8 @@
-"""Optuna's storage, whose trials are read by plain SQL: for workers without what is large.
+"""Optuna's storage with trials read by plain SQL, for workers without their large attributes.
 
-A worker keeps every trial of its study in memory and looks at all of them several times a trial,
-but needs little of each. Optuna makes an object of every row: to read 5,000 trials takes it four
-seconds and half a gigabyte in each worker.
+A worker keeps every trial of its study in memory and looks at all of them several times per trial,
+but needs little of each. Optuna creates an object for every row, so that reading 5,000 trials
+takes four seconds and half a gigabyte in each worker.
 """
 
 from collections import defaultdict
@@ -19,15 +19,16 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from study.storage.engines import READING
-from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, tell
+from study.storage.facts import IDENTITY_KEY, TRAINED, load_json, read_facts, warn_of_damage
 from study.wording import one_line
 
-# Attributes that no worker needs of the trials of others.
-LARGE = ("curves", "examples", "confusion", "per_class", "validation", "versions")
-# What reading something can end with that Optuna did not write.
+# Attributes of other trials that no worker needs.
+LARGE = ("curves", "examples", "confusion", "validation_by_record", "per_class", "validation",
+         "versions")  # fmt: skip
+# Exceptions that reading damaged data can raise.
 DAMAGES = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
-DAMAGED = object()  # in place of what cannot be read
-TOGETHER = 500  # trials asked for in one statement: databases limit its variables
+DAMAGED = object()  # placeholder for a value that cannot be read
+TOGETHER = 500  # trials per statement, since databases limit its variables
 
 _TRIAL = models.TrialModel
 _VALUE = models.TrialValueModel
@@ -47,23 +48,23 @@ _TRIALS = (
 
 
 class PlainStorage(RDBStorage):
-    """Optuna's storage, which reads the same trials, a damaged one as failed, see `read_facts`.
+    """Optuna's storage with faster reading; a damaged trial is read as failed, see `read_facts`.
 
-    Writing is Optuna's.
+    Writing is unchanged.
 
     Args:
-        url: of SQLAlchemy.
-        without: attributes that trials are read without; `get_attribute` reads one of those.
+        url: an SQLAlchemy URL.
+        without: attributes that are left out of trials; `get_attribute` reads one of them.
         options: see RDBStorage.
     """
 
     def __init__(self, url: str, *, without: Collection[str] = (), **options: Any) -> None:
-        """Open it."""
+        """Open the database."""
         super().__init__(url, **options)
         self._without = frozenset(without)
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """Read what all studies are, with those of their attributes that can be read."""
+        """Read all studies with their readable attributes."""
         study, direction = models.StudyModel, models.StudyDirectionModel
         aims: dict[int, list[Any]] = defaultdict(list)
         with self._reading() as connection:
@@ -80,11 +81,11 @@ class PlainStorage(RDBStorage):
         ]  # fmt: skip
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read the attributes of a study, those that can be read."""
+        """Read the readable attributes of a study."""
         return self._study_attributes(models.StudyUserAttributeModel, study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """Read Optuna's attributes of a study, those that can be read."""
+        """Read the readable system attributes of a study."""
         return self._study_attributes(models.StudySystemAttributeModel, study_id)
 
     def _study_attributes(self, table: Any, study_id: int) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class PlainStorage(RDBStorage):
         with self._reading() as connection:
             study = connection.scalar(name)
             if study is None:
-                raise KeyError(f"there is no study of the key {study_id}")
+                raise KeyError(f"there is no study with the id {study_id}")
             wanted = select(table.key, table.value_json).where(table.study_id == study_id)
             rows = connection.execute(wanted).all()
         found = {}
@@ -101,21 +102,21 @@ class PlainStorage(RDBStorage):
                 found[key] = load_json(text)
             except ValueError as error:
                 if key == IDENTITY_KEY:
-                    found[key] = None  # not the same as none at all
+                    found[key] = None  # damaged, which differs from missing
                 damage = f"the attribute '{one_line(key)}' is damaged ({one_line(error)})"
-                tell(study, None, damage, "it is left out")
+                warn_of_damage(study, None, damage, "it is ignored")
         return found
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Read a trial.
 
         Raises:
-            KeyError: there is none.
+            KeyError: there is no such trial.
         """
         with self._reading() as connection:
             found = list(_read(connection, _TRIAL.trial_id == trial_id, self._without))
         if not found:
-            raise KeyError(f"there is no trial of the key {trial_id}")
+            raise KeyError(f"there is no trial with the id {trial_id}")
         return found[0]
 
     def _get_trials(
@@ -125,13 +126,13 @@ class PlainStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Read the trials that Optuna's cache asks for: new ones, and those that had not ended."""
+        """Read the trials that Optuna's cache asks for: new ones, and those not finished before."""
         mine = _TRIAL.study_id == study_id
         study = select(models.StudyModel.study_id).where(models.StudyModel.study_id == study_id)
         known = sorted(i for i in included_trial_ids if i <= trial_id_greater_than)
         with self._reading() as connection:
             if connection.scalar(study) is None:
-                raise KeyError(f"there is no study of the key {study_id}")
+                raise KeyError(f"there is no study with the id {study_id}")
             found: list[FrozenTrial] = []
             for begin in range(0, len(known), TOGETHER):
                 some = _TRIAL.trial_id.in_(known[begin : begin + TOGETHER])
@@ -146,14 +147,14 @@ class PlainStorage(RDBStorage):
 
 @cache
 def find_distribution(text: str) -> BaseDistribution:
-    """Return the distribution of a parameter from its JSON, one object for all trials."""
+    """Return the distribution of a parameter from its JSON; all trials share one object."""
     return json_to_distribution(text)
 
 
 def _read(
     connection: Connection, wanted: ColumnElement[bool], without: Collection[str]
 ) -> Iterator[FrozenTrial]:
-    """Yield trials in the order of their keys; each table is read in one statement."""
+    """Yield trials ordered by id; each table is read in one statement."""
     trials = connection.execute(_TRIALS.where(wanted)).all()
     if not trials:
         return
@@ -190,22 +191,22 @@ def _read(
 
 
 def _drop_damaged(found: dict[Any, Any], what: str, study: str, number: int) -> str:
-    """Drop what cannot be read, and say what is dropped; empty for nothing."""
+    """Drop unreadable values, and return what the last one is; "" if all are readable."""
     said = ""
     for name in [name for name, value in found.items() if value is DAMAGED]:
         del found[name]
         said = f"the {what} '{one_line(name)}' is damaged"
-        tell(study, number, said, "it is left out")
+        warn_of_damage(study, number, said, "it is ignored")
     return said
 
 
 def _by_trial(
     connection: Connection, part: Select[Any], read: Callable[..., Any]
 ) -> dict[int, dict[Any, Any]]:
-    """Return what the rows hold by the trial's key, and by what comes second in a row.
+    """Return the content of rows by trial id (first column) and by name (second column).
 
-    No row is kept longer than needed: a hundred thousand of them keep the garbage collector
-    busier than the database.
+    Rows are dropped as soon as they are read: a hundred thousand of them would keep the garbage
+    collector busier than the database.
     """
     found: dict[int, dict[Any, Any]] = defaultdict(dict)
     for rows in connection.execute(part).partitions(TOGETHER):
@@ -222,7 +223,7 @@ def _param(value: float, text: str) -> tuple[BaseDistribution, Any]:
     return distribution, distribution.to_external_repr(value)
 
 
-# What belongs to trials, by the trial's key and a name, and how the rest of a row is read.
+# Tables with rows of trials (trial id, name, content), and how to read the content of a row.
 _PARTS: tuple[tuple[Select[Any], Callable[..., Any]], ...] = (
     (
         select(_VALUE.trial_id, _VALUE.objective, _VALUE.value, _VALUE.value_type)
@@ -249,5 +250,11 @@ _ATTRIBUTES = select(_USER.trial_id, _USER.key, _USER.value_json).join(_TRIAL)
 
 
 def here(stored: datetime | None) -> datetime | None:
-    """Return a time as the clock here shows it; Optuna stores UTC without saying so."""
+    """Return a stored time in the local time zone; Optuna stores UTC without a time zone."""
     return stored and stored.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
+
+
+def utc(time: datetime | str) -> datetime:
+    """Return a time from a driver with its zone: SQLite returns texts, and all times are UTC."""
+    found = datetime.fromisoformat(time) if isinstance(time, str) else time
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

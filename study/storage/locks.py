@@ -1,4 +1,4 @@
-"""Holding a study, or the opening of a database, for oneself among all processes that use it."""
+"""Locks between processes: on a study, or on opening a database."""
 
 import os
 import random
@@ -14,9 +14,10 @@ from sqlalchemy.exc import OperationalError
 from study.storage.database import StorageError, hide_password
 
 LOCK_SECONDS = 300.0
-LONGEST_PAUSE = 0.02  # s between two tries; longer ones let late comers go first
-# So soon the server lets go of the lock of a machine that was cut off; its own default is hours,
-# or a quarter of an hour where an answer was on its way (which no keepalive hastens).
+LONGEST_PAUSE = 0.02  # s between two tries; longer pauses favour latecomers
+# The server releases the lock of a machine that lost its connection after these times. By default
+# it waits hours, or a quarter of an hour for an unacknowledged answer (to which keepalives do not
+# apply).
 SERVER_LIMITS = {
     "tcp_keepalives_idle": 30,  # seconds
     "tcp_keepalives_interval": 10,
@@ -27,20 +28,20 @@ SERVER_LIMITS = {
 
 @contextmanager
 def held(engine: sqlalchemy.Engine, name: str, *, seconds: float | None = None) -> Iterator[None]:
-    """Hold something of a database, let go when the holder ends or dies.
+    """Hold a named lock of a database; it is released even if its holder dies.
 
-    PostgreSQL: an advisory lock of a transaction. It is tried for, not waited for in the server:
-    behind a pooler, those who wait would keep the connections that the holder needs. SQLite: a
-    lock on a file beside the real file, however its path is spelled; it is gone afterwards.
+    PostgreSQL: an advisory lock of a transaction. Clients poll for it instead of waiting in the
+    server: behind a pooler, waiting clients would use up the connections that the holder needs.
+    SQLite: a lock file beside the database file, which is deleted afterwards.
 
     Args:
-        engine: of the database.
-        name: of what is held.
-        seconds: to wait for others, None for `LOCK_SECONDS`.
+        engine: engine of the database, with a URL of `study.storage.database.parse_url`.
+        name: name of the lock.
+        seconds: how long to wait for other holders, None for `LOCK_SECONDS`.
 
     Raises:
-        StorageError: others held it for too long.
-        OperationalError: the database cannot be reached, or its folder not be written.
+        StorageError: another process held the lock for too long.
+        OperationalError: the database cannot be reached, or its folder is not writable.
     """
     wait = LOCK_SECONDS if seconds is None else seconds
     lock = _server_lock if engine.dialect.name == "postgresql" else _file_lock
@@ -57,7 +58,7 @@ def _server_lock(engine: sqlalchemy.Engine, digest: bytes, wait: float) -> Itera
         while not connection.scalar(take, {"key": key}):
             connection.rollback()
             if time.monotonic() >= end:
-                raise _not_had(hide_password(str(engine.url)), wait)
+                raise _timed_out(hide_password(str(engine.url)), wait)
             time.sleep(pause * random.uniform(0.5, 1))
             pause = min(2 * pause, LONGEST_PAUSE)
         for option, value in SERVER_LIMITS.items():
@@ -65,7 +66,7 @@ def _server_lock(engine: sqlalchemy.Engine, digest: bytes, wait: float) -> Itera
         try:
             yield
         finally:
-            with suppress(OperationalError):  # a server that is gone has let the lock go
+            with suppress(OperationalError):  # a server that is gone has released the lock
                 connection.rollback()
 
 
@@ -76,20 +77,20 @@ def _file_lock(engine: sqlalchemy.Engine, digest: bytes, wait: float) -> Iterato
     try:
         lock.acquire()
     except Timeout:
-        raise _not_had(path, wait) from None
-    except OSError as error:  # as a database says it that cannot be written
+        raise _timed_out(path, wait) from None
+    except OSError as error:  # raise what a read-only database would raise
         raise OperationalError("the study's lock", None, error) from None
     try:
         yield
     finally:
-        # While it is held: whoever waits for it sees that the file is gone, and makes another.
+        # Delete the file before the release: a waiting process then notices and creates another.
         with suppress(OSError):
             os.unlink(path)
         lock.release()
 
 
-def _not_had(what: str, wait: float) -> StorageError:
+def _timed_out(what: str, wait: float) -> StorageError:
     return StorageError(
-        f"another process holds {what} and did not let go within {wait:g} s; end it, then run the "
-        "same command again"
+        f"Another process has held the lock of {what} for more than {wait:g} s. Stop that process, "
+        "then run the same command again."
     )

@@ -1,4 +1,4 @@
-"""A storage that fails while a study runs: a server restarted, a disk full. It is waited for."""
+"""Waiting for a database that fails during a study: a server restarts, or a disk is full."""
 
 import re
 import time
@@ -16,27 +16,27 @@ from study.wording import format_seconds
 T = TypeVar("T")
 
 STORAGE_ERRORS = (StorageInternalError, SQLAlchemyError)
-OUTAGE_SECONDS = 600.0  # so long a storage is waited for
-# What SQLite, PostgreSQL and PgBouncer say when they take nobody else at the moment.
+OUTAGE_SECONDS = 600.0  # how long to wait for a database
+# Messages of SQLite, PostgreSQL and PgBouncer when they accept no more clients at the moment.
 BUSY = re.compile(
     r"database( table)? is locked|too many (clients|connections)|remaining connection slots"
     r"|(starting up|shutting down|in recovery mode|not yet accepting connections)"
     r"|no more connections allowed|QueuePool limit",
     re.IGNORECASE,
 )
-LONGEST_PAUSE = 15.0  # s between two tries; the first comes after one second
+LONGEST_PAUSE = 15.0  # s between two tries; the first pause is one second
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the storage may work again later: the server is gone, a disk full, a file locked."""
+    """Whether the database may work again later: a server is down, a disk full, a file locked."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return isinstance(cause, OperationalError | InterfaceError | PoolTimeoutError)
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether the database is there and only takes nobody else at the moment.
+    """Whether the database exists and only accepts no more clients at the moment.
 
-    Before a study has begun, only this is waited for: a wrong host is better said at once.
+    At the start of a study, only this is worth waiting for; a wrong host is reported at once.
     """
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return is_outage(error) and BUSY.search(str(cause)) is not None
@@ -48,16 +48,16 @@ def outlast(
     say: Callable[[str], None],
     waits: Callable[[BaseException], bool] = is_outage,
 ) -> T:
-    """Do something with the storage; while the storage fails, wait and do it again.
+    """Run an action on the database; while the database fails, wait and run it again.
 
     Args:
-        action: may be done again after it failed half way.
-        shown: the storage's URL as anyone may see it.
-        say: tells the person, once.
-        waits: for which errors.
+        action: must be safe to repeat after it failed half way.
+        shown: URL of the database without secrets.
+        say: shows a message to the user; called once.
+        waits: whether to wait after an error.
 
     Raises:
-        StorageError: the storage failed for ten minutes.
+        StorageError: the database failed for ten minutes.
     """
     began, pause = time.monotonic(), 1.0
     while True:

@@ -1,15 +1,14 @@
-"""Reading a storage with plain SQL: as many statements for a thousand trials as for one.
+"""Reading a database with plain SQL, in as many statements for a thousand trials as for one.
 
-Optuna checks and makes the tables when it opens a storage, and reads a trial whole: every
-reported epoch and the curves of thousands of trials take it many seconds. Here nothing is made
-or locked, and nothing is read that was not asked for.
+Optuna checks and creates tables when it opens a database, and always reads whole trials, which
+takes many seconds for the epochs and curves of thousands of trials. Here nothing is created or
+locked, and only what was asked for is read.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
@@ -18,19 +17,20 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from sqlalchemy import Connection, Select
 
-from ecg.budget import BUDGETS
 from ecg.errors import UsageError
+from study.storage.artifacts import ENTRY, read_entry
 from study.storage.confirmation import (
     CONFIRMATION,
-    NEEDED,
     Confirmation,
-    confirming_name,
+    confirming_names,
     confirming_space,
     make_confirmation,
+    needed,
 )
 from study.storage.database import check_sqlite_file, parse_url, storage_errors
 from study.storage.engines import engine_options
 from study.storage.facts import (
+    COUNTS_AS_FAILED,
     IDENTITY_KEY,
     SETTINGS_KEY,
     TRAINED,
@@ -39,9 +39,9 @@ from study.storage.facts import (
     check_stored_identity,
     load_json,
     read_facts,
-    tell,
+    warn_of_damage,
 )
-from study.storage.lean import DAMAGES, find_distribution, here
+from study.storage.lean import DAMAGES, find_distribution, here, utc
 from study.storage.rows import (
     ATTRIBUTES,
     EXAMPLES,
@@ -64,15 +64,16 @@ def read_study(
     """Read a study.
 
     Args:
-        url: of the storage.
-        name: of the study.
-        attributes: of trials, of `ATTRIBUTES`; of the best complete trial `EXAMPLES` too.
-        foreign: read a study of another tool, too.
+        url: database URL.
+        name: name of the study.
+        attributes: trial attributes to read, from `ATTRIBUTES`; `EXAMPLES` is read only for the
+            best complete trial.
+        foreign: also read a study of another tool.
 
     Raises:
-        UsageError: there is no such storage or study (the message names the nearest ones), or
-            the study is not of this project.
-        StorageError: the storage cannot be read.
+        UsageError: there is no such database or study (the message suggests similar names), or
+            the study was made by another tool.
+        StorageError: the database cannot be read.
     """
     with _reading(url) as connection:
         known = _known_studies(connection, url)
@@ -87,10 +88,9 @@ def read_study(
 def read_studies(
     url: str, attributes: Collection[str] = ATTRIBUTES, *, foreign: bool = True
 ) -> list[StudyRows]:
-    """Read every study of a storage, sorted by name; see `read_study`.
+    """Read all studies of a database, sorted by name; see `read_study`.
 
-    A study whose identity is damaged has no rows; where only own ones are asked for it is named
-    and left out.
+    A study with a damaged identity has no rows. Without `foreign`, it is skipped with a warning.
     """
     studies = []
     with _reading(url) as connection:
@@ -102,28 +102,28 @@ def read_studies(
                 if foreign:
                     studies.append(StudyRows(name, {}, {}, [], damage=str(error)))
                 else:
-                    tell(name, None, error.damage, "the study is left out")
+                    warn_of_damage(name, None, error.damage, "the study is skipped")
     return studies if foreign else [study for study in studies if study.is_ours]
 
 
 def read_identity(url: str, name: str) -> dict[str, Any]:
-    """Return the identity of a study, empty where there is no such database or study.
+    """Return the identity of a study, empty if there is no such database or study.
 
     Raises:
-        StorageError: the storage cannot be read.
+        StorageError: the database cannot be read.
         DamageError: the identity is damaged.
     """
     return read_settings(url, name)[0]
 
 
 def read_settings(url: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the identity of a study and what its last command asked for.
+    """Return the identity of a study, and the settings of its last command.
 
-    Both are empty where there is no such database or study, or where it does not keep them.
+    Both are empty if there is no such database or study, or if the study does not have them.
 
     Raises:
-        UsageError: the settings are damaged; names the study and the attribute.
-        StorageError: the storage cannot be read.
+        UsageError: the settings are damaged; the message names the study and the attribute.
+        StorageError: the database cannot be read.
     """
     found: tuple[Any, Any] = {}, {}
     with suppress(UsageError), _reading(url) as connection:
@@ -133,23 +133,23 @@ def read_settings(url: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
             found = _read_identity(connection, name, known[name]), settings
     if not isinstance(found[1], dict):
         raise UsageError(
-            f"the study '{name}' has a damaged attribute '{SETTINGS_KEY}'. Name its options "
-            "instead of --study alone"
+            f"The study '{name}' has a damaged attribute '{SETTINGS_KEY}', so --study alone is not "
+            "enough. Pass its other options too."
         )
     return found
 
 
 def read_files(url: str, name: str, filename: str) -> dict[int, str]:
-    """Return the artifacts of that file name in a study, by the number of their trial.
+    """Return the artifacts with a file name in a study, by the number of their trial.
 
     Args:
-        url: of the storage.
-        name: of the study.
-        filename: such as `study.storage.artifacts.WEIGHTS`.
+        url: database URL.
+        name: name of the study.
+        filename: file name, such as `study.storage.artifacts.WEIGHTS`.
 
     Raises:
-        UsageError: there is no such storage or study.
-        StorageError: the storage cannot be read.
+        UsageError: there is no such database or study.
+        StorageError: the database cannot be read.
     """
     trial, system = models.TrialModel, models.TrialSystemAttributeModel
     with _reading(url) as connection:
@@ -159,9 +159,9 @@ def read_files(url: str, name: str, filename: str) -> dict[int, str]:
         found = connection.execute(
             sqlalchemy.select(trial.number, system.value_json)
             .join(system, system.trial_id == trial.trial_id)
-            .where(trial.study_id == known[name], system.key.startswith("artifacts:"))
+            .where(trial.study_id == known[name], system.key.startswith(ENTRY))
         ).all()
-    entries = [(number, json.loads(json.loads(text) or "null") or {}) for number, text in found]
+    entries = [(number, read_entry(text)) for number, text in found]
     return {
         number: entry["artifact_id"]
         for number, entry in entries
@@ -171,7 +171,7 @@ def read_files(url: str, name: str, filename: str) -> dict[int, str]:
 
 @contextmanager
 def _reading(url: str) -> Iterator[Connection]:
-    """Connect to a storage that exists, and see it as it is at this moment."""
+    """Connect to an existing database and read from one snapshot of it."""
     place = parse_url(url)
     is_sqlite = place.get_backend_name() == "sqlite"
     write = is_sqlite and check_sqlite_file(url, create=False, write=False)
@@ -182,7 +182,7 @@ def _reading(url: str) -> Iterator[Connection]:
         engine = sqlalchemy.create_engine(place, **options)
         try:
             with engine.connect() as connection:
-                if is_sqlite:  # whose driver would begin a transaction only to write
+                if is_sqlite:  # whose driver starts a transaction only for writing
                     connection.exec_driver_sql("BEGIN")
                 yield connection
         finally:
@@ -190,7 +190,7 @@ def _reading(url: str) -> Iterator[Connection]:
 
 
 def _known_studies(connection: Connection, url: str) -> dict[str, int]:
-    """Return the keys of the studies by name; a database without tables has none."""
+    """Return the ids of the studies by name; a database without tables has none."""
     if not has_studies(connection, url):
         return {}
     study = models.StudyModel
@@ -232,14 +232,14 @@ def _read(
     for of, number, stored_state, *_ in found:
         state = stored_state
         reached = {name: placed[of].get(i) for i, name in enumerate(names)}
-        if not identity:  # whatever another tool keeps under these names
+        if not identity:  # another tool may use the same attribute names differently
             rows.append(make_row(number, state.name.lower(), reached, params[of], {}))
             continue
         ended = state in (TrialState.COMPLETE, TrialState.PRUNED)
         facts, damaged = read_facts(name, number, stored[of], asked if ended else ())
         if of in damage and not damaged:
             damaged = damage[of]
-            tell(name, number, damaged, "it counts as failed")
+            warn_of_damage(name, number, damaged, COUNTS_AS_FAILED)
         if damaged and ended:
             state = TrialState.FAIL
             facts["failure"] = damaged
@@ -264,28 +264,21 @@ def _read(
 
 
 def _count_workers(connection: Connection, key: int) -> int:
-    """Count the running trials whose worker was heard of lately, by the database's own clock."""
+    """Count the running trials with a recent heartbeat, by the clock of the database."""
     trial, beat = models.TrialModel, models.TrialHeartbeatModel
     heard = connection.execute(
         sqlalchemy.select(beat.heartbeat, sqlalchemy.func.current_timestamp())
         .join(trial, trial.trial_id == beat.trial_id)
         .where(trial.study_id == key, trial.state == TrialState.RUNNING)
     )
-    return sum(_utc(now) - _utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
-
-
-def _utc(time: datetime | str) -> datetime:
-    """Return a time as it comes from a driver: SQLite has texts, and neither says the zone."""
-    found = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return sum(utc(now) - utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
 
 
 def _read_confirmation(
     connection: Connection, name: str, known: Mapping[str, int]
 ) -> Confirmation | None:
-    """Return what `confirm` found of a search, whether the search or its confirmation is named."""
-    names = (name, *(confirming_name(name, budget) for budget in ("", *reversed(BUDGETS))))
-    for study in (each for each in names if each in known):
+    """Return the confirmation of a search, given the search or the study that confirms it."""
+    for study in (each for each in (name, *confirming_names(name)) if each in known):
         key = known[study]
         if (text := _read_study_text(connection, key, CONFIRMATION)) is None:
             continue
@@ -293,17 +286,19 @@ def _read_confirmation(
         if study != name and identity.get("space") != confirming_space(name):
             continue
         try:
-            rows = _read(connection, study, known, NEEDED).rows
+            rows = _read(connection, study, known, needed(identity)).rows
             return make_confirmation(study, identity, load_json(text), rows)
         except (ValueError, TypeError, KeyError, AttributeError):
-            tell(study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is not shown")
+            warn_of_damage(
+                study, None, f"the attribute '{CONFIRMATION}' is damaged", "it is ignored"
+            )
     return None
 
 
 def _read_params(
     connection: Connection, trials: Select[tuple[int]]
 ) -> tuple[dict[int, dict[str, Any]], dict[str, str], dict[int, str]]:
-    """Return the parameters by the trial's key, the distribution of each, and what is damaged."""
+    """Return parameters by trial id, their distributions by name, and damage by trial id."""
     param = models.TrialParamModel
     found = connection.execute(
         sqlalchemy.select(
@@ -328,7 +323,7 @@ def _read_params(
 def _read_attributes(
     connection: Connection, trials: Select[tuple[int]], wanted: Collection[str]
 ) -> dict[int, list[tuple[str, str | None]]]:
-    """Return the texts of the wanted attributes by the trial's key, but for `EXAMPLES`."""
+    """Return the texts of the wanted attributes by trial id, without `EXAMPLES`."""
     attribute = models.TrialUserAttributeModel
     found = connection.execute(
         sqlalchemy.select(attribute.trial_id, attribute.key, attribute.value_json).where(
@@ -347,7 +342,7 @@ def _read_identity(connection: Connection, name: str, key: int) -> dict[str, Any
 
 
 def _read_study_attribute(connection: Connection, key: int, name: str, missing: Any) -> Any:
-    """Return an attribute of a study, `missing` where it has none, None where it is damaged."""
+    """Return an attribute of a study: `missing` if there is none, None if it is damaged."""
     text = _read_study_text(connection, key, name)
     try:
         return missing if text is None else load_json(text)
@@ -364,7 +359,7 @@ def _read_study_text(connection: Connection, key: int, attribute: str) -> str | 
 
 
 def _read_examples(connection: Connection, study: str, key: int, number: int) -> dict[str, Any]:
-    """Return the examples of one trial, under their name, where it has any."""
+    """Return the examples of one trial under their name, or an empty mapping."""
     attribute = models.TrialUserAttributeModel
     text = connection.scalar(
         sqlalchemy.select(attribute.value_json).where(
@@ -378,13 +373,13 @@ def _read_examples(connection: Connection, study: str, key: int, number: int) ->
         check_examples(examples)
     except ValueError as error:
         damage = f"the attribute '{EXAMPLES}' is damaged ({one_line(error)})"
-        tell(study, number, damage, "they are not drawn")
+        warn_of_damage(study, number, damage, "they are not plotted")
         return {}
     return {EXAMPLES: examples}
 
 
 def count_states(storage: RDBStorage) -> dict[str, dict[str, int]]:
-    """Count the trials of every study by state, in one statement."""
+    """Return the number of trials per state of every study, in one statement."""
     study, trial = models.StudyModel, models.TrialModel
     counted = (
         sqlalchemy.select(study.study_name, trial.state, sqlalchemy.func.count())

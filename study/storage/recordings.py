@@ -1,8 +1,8 @@
-"""Recorded curves that stand in for training, so that a study runs in seconds.
+"""Recorded curves that replace training, so that a study runs in seconds.
 
-A recording holds every finished trial of a real study, epoch by epoch. A replayed trial
-follows the curve of the recorded trial nearest to its parameters, so samplers and pruners can
-be compared on real curves, on any machine; its figures are those of the neighbour.
+A recording has every finished trial of a real study, epoch by epoch. A replayed trial follows the
+curve of the recorded trial with the nearest parameters and has its scores. So samplers and pruners
+can be compared on real curves, on any machine.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from ecg.errors import DataError, UsageError
 from ecg.metrics import OBJECTIVES, per_class
 from ecg.training import Epoch
 from ecg.training.early_stopping import EarlyStopping
-from search_spaces import Space
-from search_spaces.space import Choice, Real
+from search_spaces import Choice, Real, Space
 from study.storage.attributes import key_of
+from study.storage.facts import CURVES as NUMBERS
 from study.storage.files import write_text
 from study.storage.results_checks import check_confusion
 from study.storage.rows import parameter_columns
 from study.storage.studies import find_identity
 
-CURVES = ("train_loss", "validation_loss", "learning_rate", "confusion")
-if TYPE_CHECKING:  # a worker has no use for pandas
+if TYPE_CHECKING:  # workers do not need pandas
     import pandas as pd
 
-NAMED = ("space", "source", "split", "budget")  # by the identity of a recording, as texts
-# Of recordings of studies that did not keep it yet.
+CURVES = (*NUMBERS, "confusion")
+NAMED = ("space", "source", "split", "budget")  # texts that an identity must have
+# Values for recordings of studies from before their identity had these fields.
 EARLIER = {"objective": "f1_macro", "device": "cpu", "precision": "fp32", "protocol": 1}
 
 
@@ -42,8 +42,8 @@ class RecordedTrial:
     """One finished trial.
 
     Attributes:
-        params: its parameters.
-        curves: epoch by epoch, see `CURVES`.
+        params: parameters of the trial.
+        curves: values per epoch, see `CURVES`.
         run: configuration and repeat of a planned run, None for a trial of a search.
     """
 
@@ -55,7 +55,7 @@ class RecordedTrial:
         return len(self.curves["validation_loss"])
 
     def epochs(self, patience: int) -> list[Epoch]:
-        """Return the recorded epochs, early stopping worked out anew."""
+        """Return the recorded epochs, with early stopping computed for this patience."""
         stopping = EarlyStopping(patience)
         epochs = []
         for index, values in enumerate(zip(*(self.curves[name] for name in CURVES), strict=True)):
@@ -80,9 +80,9 @@ class Recording:
     """The recorded trials of one study.
 
     Attributes:
-        path: of the file.
-        identity: of the study they come from.
-        trials: complete ones only.
+        path: path of the file.
+        identity: identity of the recorded study.
+        trials: the complete trials.
         digest: SHA-256 (hex) of the file.
     """
 
@@ -92,10 +92,10 @@ class Recording:
     digest: str
 
     def check(self, space: Space) -> None:
-        """Refuse parameters that the space does not have, or that are out of its ranges.
+        """Refuse parameters outside the ranges of the space.
 
         Raises:
-            DataError: names the line and the parameter.
+            DataError: a parameter is out of range; the message names the line and the parameter.
         """
         for number, trial in enumerate(self.trials, start=2):
             for parameter in space.parameters:
@@ -103,19 +103,19 @@ class Recording:
                 if value is not None and not parameter.contains(value):
                     raise DataError(
                         f"{self.path}, line {number}: {parameter.name} = {value!r:.60} is not in "
-                        f"{parameter}, as the space '{space.name}' has it"
+                        f"{parameter}, the range in the space '{space.name}'"
                     )
 
     def nearest(self, space: Space, params: Mapping[str, Any]) -> RecordedTrial:
-        """Return the recorded trial nearest to some parameters, the earlier one of two."""
+        """Return the recorded trial with the nearest parameters, the first one of equals."""
         return min(self.trials, key=lambda trial: distance(space, trial.params, params))
 
 
 def distance(space: Space, one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """Return how far apart two points of a space are.
+    """Return the squared distance between two points of a space.
 
-    A parameter that only one of them has, or a choice in which they differ, counts as a whole
-    range; a number counts by its share of the range (of the logarithms on a log scale).
+    A parameter that only one of them has, or a choice in which they differ, adds 1. A number adds
+    the square of its difference as a share of the range (of logarithms on a log scale).
     """
     total = 0.0
     for parameter in space.parameters:
@@ -130,7 +130,7 @@ def distance(space: Space, one: Mapping[str, Any], other: Mapping[str, Any]) -> 
 
 
 def write_recording(study: optuna.Study, path: Path) -> int:
-    """Write the complete trials of a study as a recording: a header, then one line a trial.
+    """Write the complete trials of a study as a recording: a header, then one line per trial.
 
     Returns:
         The number of trials written.
@@ -142,18 +142,18 @@ def write_recording(study: optuna.Study, path: Path) -> int:
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     trials = [trial for trial in trials if "curves" in trial.user_attrs]
     if not trials:
-        raise UsageError(f"the study '{study.study_name}' has no complete trial to record")
+        raise UsageError(f"The study '{study.study_name}' has no complete trial to record.")
     write_trials(study, trials, path)
     return len(trials)
 
 
 def write_trials(study: optuna.Study, trials: Sequence[FrozenTrial], path: Path) -> None:
-    """Write trials that have curves as a recording.
+    """Write trials with curves as a recording.
 
     Args:
-        study: of the trials.
-        trials: in the order of the lines; planned runs are written with configuration and repeat.
-        path: of the file.
+        study: study of the trials.
+        trials: the trials, one per line; planned runs keep their configuration and repeat.
+        path: path of the file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -174,12 +174,12 @@ def read_recording(path: Path) -> Recording:
 
     Raises:
         UsageError: there is no such file.
-        DataError: a line of it is not what it should be; names the line.
+        DataError: a line is not part of a recording; the message names the line.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the recording {path}: {error.strerror}") from None
+        raise UsageError(f"Cannot read the recording {path}: {error.strerror}") from None
     trials = []
     identity: Mapping[str, Any] = {}
     for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
@@ -192,26 +192,27 @@ def read_recording(path: Path) -> Recording:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise DataError(
                 f"{path}, line {number}: not a line of a recording ({type(error).__name__}: "
-                f"{error}); make one with `python -m study record STUDY FILE`"
+                f"{error}). Make a recording with `python -m study record STUDY FILE`."
             ) from None
     if not trials:
-        raise DataError(f"{path}: the recording holds no trial")
+        raise DataError(f"{path}: the recording has no trials")
     return Recording(path, identity, tuple(trials), hashlib.sha256(content).hexdigest())
 
 
 def read_recorded(path: Path | str) -> "pd.DataFrame":
-    """Read a recording as records that every figure takes.
+    """Read a recording as a table of trials for plots.
 
     Args:
-        path: of a file that `python -m study record` wrote.
+        path: path of a file from `python -m study record`.
 
     Returns:
-        Complete trials, see `study.storage.trials_table.study_trials`; what a recording does
-        not keep (seconds, configuration, device) is not there. The first trial is the baseline.
+        Complete trials, see `study.storage.trials_table.study_trials`. Values that a recording
+        does not have (seconds, configuration, device) are missing. The first trial is the
+        baseline.
 
     Raises:
         UsageError: there is no such file.
-        DataError: it is not a recording.
+        DataError: the file is not a recording.
     """
     import pandas as pd
 
@@ -227,40 +228,40 @@ def read_recorded(path: Path | str) -> "pd.DataFrame":
 def _checked_identity(identity: dict[str, Any]) -> dict[str, Any]:
     for name in NAMED:
         if not isinstance(identity[name], str):
-            raise ValueError(f"its {name} is not a text")
+            raise ValueError(f"its {name} must be a text")
     identity = EARLIER | identity
     if identity["objective"] not in OBJECTIVES:
-        raise ValueError("its objective is not known")
+        raise ValueError("its objective is unknown")
     for name in ("device", "precision"):
         if not isinstance(identity[name], str):
-            raise ValueError(f"its {name} is not a text")
+            raise ValueError(f"its {name} must be a text")
     if not isinstance(identity["protocol"], int):
-        raise ValueError("its protocol is not a whole number")
+        raise ValueError("its protocol must be a whole number")
     return identity
 
 
 def _checked_trial(params: dict[str, Any], curves: Mapping[str, Any], run: Any) -> RecordedTrial:
     for name, value in params.items():
         if not isinstance(value, str | int | float | None):
-            raise ValueError(f"its {name} is no plain value")
+            raise ValueError(f"its {name} must be a text, a number or null")
     if run is not None:
         configuration, repeat = run
         if not isinstance(configuration, str) or not isinstance(repeat, int):
-            raise ValueError("its run is not a configuration and a repeat")
+            raise ValueError("its run must be a configuration and a repeat")
         run = configuration, repeat
     trial = RecordedTrial(params, {name: list(curves[name]) for name in CURVES}, run)
-    for name in CURVES[:3]:
+    for name in NUMBERS:
         if not all(math.isfinite(value) for value in trial.curves[name]):
-            raise ValueError(f"its {name} is not finite everywhere")
+            raise ValueError(f"its {name} must be finite in every epoch")
     for matrix in trial.curves["confusion"]:
         check_confusion(matrix, "a confusion matrix")
     if not trial.epochs(patience=1):
-        raise ValueError("it has no epoch")
+        raise ValueError("it has no epochs")
     return trial
 
 
 def _row(number: int, trial: RecordedTrial, objective: str) -> dict[str, Any]:
-    epochs = trial.epochs(patience=len(trial))  # it was stopped long ago
+    epochs = trial.epochs(patience=len(trial))  # never stops: the recording has ended already
     best = epochs[epochs[-1].best_epoch - 1]
     return {
         "number": number,
@@ -280,5 +281,5 @@ def _row(number: int, trial: RecordedTrial, objective: str) -> dict[str, Any]:
 
 
 def _curves(trial: RecordedTrial, epochs: list[Epoch], objective: str) -> dict[str, Any]:
-    figures = {name: [e.scores[name] for e in epochs] for name in {objective, "f1_macro"}}
-    return {**trial.curves, **figures}
+    scores = {name: [e.scores[name] for e in epochs] for name in {objective, "f1_macro"}}
+    return {**trial.curves, **scores}

@@ -1,7 +1,7 @@
-"""Tidy trial records of planned runs: one row a run, one configuration trained with one seed.
+"""Results of planned runs as a tidy table with one row per run, and as a CSV file.
 
-The tables are rendered from these records alone. They are kept as a CSV file, so that every
-published figure of this project can be read, checked and rendered again without a storage.
+A planned run is one configuration trained with one seed. The published tables are rendered from
+results alone, so that every score can be read, checked and rendered again without a database.
 """
 
 import csv
@@ -21,50 +21,49 @@ from search_spaces.tables import BASELINE, configurations
 from study.storage.attributes import PLANNED, key_of
 from study.storage.files import write_text
 from study.storage.results_checks import SHARED, check_runs
-from study.storage.results_values import config_value, figure, is_missing, json_value, text, whole
+from study.storage.results_values import config_value, is_missing, json_value, real, text, whole
 from study.storage.studies import find_identity
 
 RESULTS_FILE = "results.csv"
-CURVES_FILE = "curves.jsonl"  # beside it
-TEST_FIGURES = tuple(f"test_{score}" for score in SCORES)
-VALIDATION_FIGURES = tuple(f"validation_{score}" for score in SCORES)
+CURVES_FILE = "curves.jsonl"  # beside the results file
+SCORE_COLUMNS = tuple(f"{part}_{score}" for part in ("validation", "test") for score in SCORES)
 CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)
 
-# Of a results file, in its first column. 1 had none, and no precision, device or protocol.
+# The first column of a results file. Format 1 had no such column, precision, device or protocol.
 FORMAT = 2
 FORMAT_COLUMN = "format"
 # Columns before and after the `config_*` ones, in the order of the file.
 FIRST = ("configuration", "repeat", "seed", "state")
 LAST = (
     *SHARED, "device_name", "versions",
-    *VALIDATION_FIGURES, *TEST_FIGURES, "confusion", "test_confusion",
+    *SCORE_COLUMNS, "confusion", "test_confusion",
     "best_epoch", "last_epoch", "stop_reason", "seconds", "finished_at", "failure",
 )  # fmt: skip
-OPTIONAL = ("test_by_record",)  # in a file whose runs have it: of a split by patient
+OPTIONAL = ("test_by_record",)  # only if a run has it, on a split by patient
 WHOLE = ("seed", "study_seed", "protocol", "best_epoch", "last_epoch")
 
 _READERS = (
     dict.fromkeys(("repeat", *WHOLE), whole)
-    | dict.fromkeys((*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"), figure)
+    | dict.fromkeys((*SCORE_COLUMNS, "seconds"), real)
     | dict.fromkeys(("versions", "confusion", "test_confusion", *OPTIONAL), json_value)
 )
-_STATES = {TrialState.PRUNED: "fail"}  # a run of a grid is trained to its end
+_STATES = {TrialState.PRUNED: "fail"}  # planned runs are never pruned
 
 
 def results_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return runs as a table in the one form that is written, read and rendered.
+    """Return runs as a table in the form that is written, read and rendered.
 
     Args:
-        rows: one mapping a run, from column to value; what is left out is missing.
+        rows: one mapping per run, from column to value; a column left out is missing.
 
     Returns:
-        The columns of `FIRST`, `config_*`, `LAST` and those of `OPTIONAL` that a run has, the rows
-        in the order of the published configurations, then of the repeats. `repeat` is int64; the
-        columns of `WHOLE` are Int64; figures and `seconds` are float64; all other columns are
-        objects, None where missing: texts, matrices as lists of lists, `versions` as mappings.
+        The columns `FIRST`, `config_*`, `LAST` and those of `OPTIONAL` that a run has. Rows are
+        ordered by published configuration, then by repeat. `repeat` is int64, the columns of
+        `WHOLE` are Int64, scores and `seconds` are float64. All other columns are objects, None
+        where missing: texts, matrices as lists of lists, `versions` as mappings.
 
     Raises:
-        DataError: a value is not of the kind of its column; the message names the run.
+        DataError: a value does not fit its column; the message names the run.
     """
     runs = [dict(row) for row in rows]
     columns = [*FIRST, *_config_columns({name for run in runs for name in run}), *LAST]
@@ -78,7 +77,7 @@ def results_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     table = pd.DataFrame(
         {name: pd.Series([run[name] for run in tidy], dtype=object) for name in columns}
     )
-    for name in (*VALIDATION_FIGURES, *TEST_FIGURES, "seconds"):
+    for name in (*SCORE_COLUMNS, "seconds"):
         table[name] = table[name].astype("float64")
     for name in WHOLE:
         table[name] = table[name].astype("Int64")
@@ -88,7 +87,7 @@ def results_of_rows(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def rows_of_results(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the runs of a table one by one, as mappings from column to value, None if missing."""
+    """Yield the runs of a table as mappings from column to value, None where missing."""
     names = [str(name) for name in table.columns]
     for values in zip(*(table[name].tolist() for name in table.columns), strict=True):
         yield {
@@ -98,15 +97,15 @@ def rows_of_results(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def write_results(table: pd.DataFrame, path: Path) -> None:
-    """Write runs as CSV; equal runs give equal bytes, whatever the order of rows and columns.
+    """Write runs as CSV; equal runs give equal bytes, in any order of rows and columns.
 
     Args:
         table: runs, see `results_of_rows`.
-        path: of the file; its folder is made where there is none.
+        path: path of the file; a missing folder is created.
 
     Raises:
-        DataError: the runs are not ones that `read_results` would take back.
-        OutputError: the file cannot be written; one of this name is left as it was.
+        DataError: `read_results` would not accept the runs.
+        OutputError: the file cannot be written; an existing file is unchanged.
     """
     table = results_of_rows(rows_of_results(table))
     check_runs(table, str(path), _run_names(table))
@@ -119,17 +118,17 @@ def write_results(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """Read runs and check all there is to check about them.
+    """Read runs and check every value.
 
     Args:
-        path: of a file that `write_results` made.
+        path: path of a file that `write_results` wrote.
 
     Returns:
         See `results_of_rows`.
 
     Raises:
-        DataError: there is no such file, it is not a CSV of runs, another version of this
-            project wrote it, or a figure does not follow from its confusion matrix; the message
+        DataError: there is no such file, it is not a CSV file of runs, another version of this
+            project wrote it, or a score does not follow from its confusion matrix; the message
             names file and line.
     """
     header, lines = _read_csv(path)
@@ -146,7 +145,7 @@ def read_results(path: Path) -> pd.DataFrame:
     names: dict[tuple[Any, Any], str] = {}
     for row, (where, _) in zip(rows, lines, strict=True):
         if _key(row) in names:
-            raise DataError(f"{where}: the same run stands already in {names[_key(row)]}")
+            raise DataError(f"{where}: repeats the run in {names[_key(row)]}")
         names[_key(row)] = where
     table = results_of_rows(rows)
     check_runs(table, str(path), [names[_key(row)] for row in rows_of_results(table)])
@@ -154,13 +153,13 @@ def read_results(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Return the header, and the values of each line with the file and line they stand in."""
+    """Return the header, and the values of each line with its file name and line number."""
     try:
         content = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not a CSV file: it is no UTF-8 text") from None
+        raise DataError(f"{path} is not a CSV file: it is not UTF-8 text") from None
     except OSError as error:
-        raise DataError(f"cannot read the results {path}: {error.strerror}") from None
+        raise DataError(f"Cannot read the results {path}: {error.strerror}") from None
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     lines = []
     try:
@@ -178,12 +177,12 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
 def runs_of_study(study: optuna.Study) -> pd.DataFrame:
     """Return the planned runs of a study.
 
-    Of several trials of one run, the newest complete one counts, else the newest of any
-    state. Trials that are no runs are left out.
+    If a run has several trials, the newest complete one counts, or the newest one if none is
+    complete. Trials that are not planned runs are left out.
 
     Args:
-        study: of planned runs; its trials have the attributes of `study.run.planned_runs` and
-            `study.trials.trial`.
+        study: a study of planned runs, whose trials have the attributes of
+            `study.run.planned_runs` and `study.trials.trial`.
 
     Returns:
         See `results_of_rows`.
@@ -195,7 +194,11 @@ def runs_of_study(study: optuna.Study) -> pd.DataFrame:
 
 
 def trials_of_runs(study: optuna.Study) -> dict[tuple[str, int], FrozenTrial]:
-    """Return the trial that counts for each run, by configuration and repeat."""
+    """Return the trial that counts for each run, see `runs_of_study`, by its key.
+
+    Returns:
+        Trials by configuration and repeat.
+    """
     chosen: dict[tuple[str, int], FrozenTrial] = {}
     for trial in sorted(study.get_trials(deepcopy=False), key=lambda trial: trial.number):
         key = key_of(trial)
@@ -220,8 +223,8 @@ def _run_row(trial: FrozenTrial) -> dict[str, Any]:
     run |= {f"config_{name}": value for name, value in planned.get("fields", {}).items()}
     run |= {name: attributes[name] for name in (*LAST, *OPTIONAL) if name in attributes}
     for part in ("validation", "test"):
-        figures = attributes.get(part) or {}
-        run |= {f"{part}_{score}": figures[score] for score in SCORES if score in figures}
+        scores = attributes.get(part) or {}
+        run |= {f"{part}_{score}": scores[score] for score in SCORES if score in scores}
     return run
 
 
@@ -258,7 +261,7 @@ def _check_format(header: list[str], lines: list[tuple[str, list[str]]], path: P
     if FORMAT_COLUMN not in header:
         if {*FIRST, *CONFIG_COLUMNS} <= {*header}:
             raise DataError(
-                f"{path} was written by an older version of this project: it names no format, "
+                f"{path} was written by an older version of this project: it has no format, "
                 "precision, kind of device or protocol. Train its runs again with this version, "
                 "or render it with the version that wrote it."
             )
@@ -267,8 +270,8 @@ def _check_format(header: list[str], lines: list[tuple[str, list[str]]], path: P
         found = values[header.index(FORMAT_COLUMN)]
         if found.isdecimal() and int(found) > FORMAT:
             raise DataError(
-                f"{path} was written by a newer version of this project (format {found}, this "
-                f"version knows {FORMAT}). Update the project."
+                f"{path} was written by a newer version of this project (format {found}; this "
+                f"version reads {FORMAT}). Update the project."
             )
         if found != str(FORMAT):
             raise DataError(f"{where}: the format is '{found}', not {FORMAT}")
@@ -280,10 +283,10 @@ def _check_header(header: list[str], path: Path) -> None:
     if len(missing) == len(expected):
         raise DataError(f"{path} is not a CSV file of results: it has none of their columns")
     if missing:
-        raise DataError(f"{path} lacks the columns {', '.join(missing)}")
+        raise DataError(f"{path}: missing columns: {', '.join(missing)}")
     for name in header:
         if name not in (*expected, *OPTIONAL) and not name.startswith("config_"):
-            raise DataError(f"{path} has a column '{name}' that results do not have")
+            raise DataError(f"{path}: unknown column '{name}'")
         if header.count(name) > 1:
             raise DataError(f"{path} has the column '{name}' twice")
 

@@ -1,4 +1,4 @@
-"""What must hold of planned runs before a table is rendered from them."""
+"""Checks of planned runs before tables are rendered from them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,29 +10,29 @@ from ecg.heartbeats import CLASSES
 from ecg.metrics import SCORES, scores
 from study.storage.results_values import is_missing
 
-if TYPE_CHECKING:  # a worker checks recorded matrices, and has no other use for pandas
+if TYPE_CHECKING:  # workers check recorded matrices and do not need pandas
     import pandas as pd
 
 STATES = ("complete", "fail", "running", "waiting", "missing")
-# What all runs of one file share: figures of different ones cannot stand in one table.
+# What all runs of one file share, since one table cannot mix their scores.
 SHARED = {"space": "spaces", "study_seed": "study seeds", "source": "data sources",
           "data": "data fingerprints", "split": "splits", "budget": "budgets",
           "device": "devices", "precision": "precisions", "protocol": "protocols"}  # fmt: skip
 TOLERANCE = 1e-9
 MATRICES = {"validation": "confusion", "test": "test_confusion"}
-MAX_COUNT = 2**53  # beyond, a count has no exact float
+MAX_COUNT = 2**53  # larger counts are not exact as floats
 
 
 def check_runs(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None:
-    """Check every run by itself and all of them together.
+    """Check each run, and that all runs fit together.
 
     Args:
         table: see `study.storage.results.results_of_rows`.
-        origin: where they are from, for the messages.
-        names: of the runs, for the messages.
+        origin: where the runs come from, for the messages.
+        names: names of the runs, for the messages.
 
     Raises:
-        DataError: names the run, or what is mixed.
+        DataError: a check failed; the message names the run, or what is mixed.
     """
     columns = [str(name) for name in table.columns]
     for name, values in zip(
@@ -46,38 +46,38 @@ def check_runs(table: "pd.DataFrame", origin: str, names: Sequence[str]) -> None
 
 
 def check_one_kind(table: "pd.DataFrame", origin: str) -> None:
-    """Refuse runs that differ in anything of `SHARED`.
+    """Refuse runs that differ in a column of `SHARED`.
 
     Raises:
-        DataError: names what is mixed, and with what.
+        DataError: runs differ; the message names the column and its values.
     """
     for column, title in SHARED.items():
         found = sorted({str(value) for value in table[column].dropna()})
         if len(found) > 1:
             raise DataError(
-                f"{origin} mixes {title}: {', '.join(found)}; their figures cannot stand in one "
-                "table, so keep each in a file of its own"
+                f"{origin}: several {title} ({', '.join(found)}). One table cannot mix them. Put "
+                "each in a separate file."
             )
 
 
 def shared_value(table: "pd.DataFrame", column: str) -> str | None:
-    """Return the one value of a column of `SHARED`; None where no run has one."""
+    """Return the value of a column of `SHARED`, None if no run has one."""
     found = table[column].dropna()
     return None if found.empty else str(found.iloc[0])
 
 
 def shared_identity(table: "pd.DataFrame") -> dict[str, str | None]:
-    """Return what all runs of a table share, by the columns of `SHARED`."""
+    """Return the values of all columns of `SHARED`."""
     return {column: shared_value(table, column) for column in SHARED}
 
 
 def _check_run(run: dict[str, Any]) -> None:
     if run["configuration"] is None or run["repeat"] is None:
-        raise ValueError("a run needs its configuration and its repeat")
+        raise ValueError("a run needs a configuration and a repeat")
     if run["repeat"] < 0:
         raise ValueError(f"repeat must be 0 or more, not {run['repeat']}")
     if run["state"] not in STATES:
-        raise ValueError(f"unknown state '{run['state']}'; known states: {', '.join(STATES)}")
+        raise ValueError(f"unknown state '{run['state']}'; it must be one of {', '.join(STATES)}")
     if run["versions"] is not None and not isinstance(run["versions"], dict):
         raise ValueError("versions must be a mapping from package to version")
     complete = run["state"] == "complete"
@@ -91,37 +91,40 @@ def _check_run(run: dict[str, Any]) -> None:
         if run[column] is not None:
             check_confusion(run[column], column)
             _check_scores(run, part, complete=complete)
-    if run.get("test_by_record") is not None:
-        check_by_record(run["test_by_record"], run["test_confusion"])
+    if (by_record := run.get("test_by_record")) is not None:
+        check_by_record(by_record, "test_by_record")
+        whole = run["test_confusion"]
+        if whole is not None and np.sum(list(by_record.values()), axis=0).tolist() != whole:
+            raise ValueError(
+                "test_by_record does not add up to test_confusion: one of them was changed"
+            )
 
 
-def check_by_record(value: Any, whole: Any) -> None:
-    """Refuse all but a confusion matrix of each record.
+def check_by_record(value: Any, column: str) -> None:
+    """Check that a value has a confusion matrix for each record.
 
     Args:
-        value: read from JSON.
-        whole: the sum of the matrices, None where it is not at hand.
+        value: a value from JSON.
+        column: name of the value, for the message.
 
     Raises:
-        ValueError: says what must be there.
+        ValueError: it does not; the message says what must be there.
     """
     if not isinstance(value, dict) or not value:
-        raise ValueError("test_by_record must be a confusion matrix of each record")
+        raise ValueError(f"{column} must have a confusion matrix for each record")
     for record, matrix in value.items():
-        check_confusion(matrix, f"test_by_record of record {record}")
-    if whole is not None and np.sum(list(value.values()), axis=0).tolist() != whole:
-        raise ValueError("test_by_record does not add up to test_confusion: one was changed")
+        check_confusion(matrix, f"{column}, of record {record},")
 
 
 def check_confusion(matrix: Any, column: str) -> None:
-    """Refuse all but 5 by 5 counts of which one is not 0.
+    """Check that a value is a (5, 5) confusion matrix with at least one beat.
 
     Args:
-        matrix: read from JSON.
-        column: what the message calls it.
+        matrix: a value from JSON.
+        column: name of the value, for the message.
 
     Raises:
-        ValueError: says what must be there.
+        ValueError: it is not; the message says what must be there.
     """
     size = len(CLASSES)
     rows = matrix if isinstance(matrix, list) else []
@@ -129,9 +132,9 @@ def check_confusion(matrix: Any, column: str) -> None:
         raise ValueError(f"{column} must be {size} rows of {size} counts")
     for count in (count for row in rows for count in row):
         if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < MAX_COUNT:
-            raise ValueError(f"{column} must hold whole numbers of 0 or more, not {count!r}")
+            raise ValueError(f"{column} must be whole numbers of 0 or more, not {count!r}")
     if not any(map(any, rows)):
-        raise ValueError(f"{column} holds no beat")
+        raise ValueError(f"{column} has no beats")
 
 
 def _check_scores(run: dict[str, Any], part: str, *, complete: bool) -> None:

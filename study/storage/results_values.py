@@ -1,7 +1,7 @@
-"""The values of one cell, from a file, a storage or a table, in one form; None where missing.
+"""Convert values from a file, a database or a table to one form, None where missing.
 
-Each function raises ValueError with the second half of a sentence that the caller begins with
-the name of the column.
+Each function raises ValueError with a message such as "must be a whole number", which the caller
+prefixes with the name of the column.
 """
 
 import json
@@ -16,14 +16,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def is_missing(value: object) -> bool:
-    """Whether nothing is known: None, NaN, `pd.NA`, or an empty text."""
+    """Whether a value is missing: None, NaN, `pd.NA`, or an empty text."""
     if value is None or type(value).__name__ == "NAType":
         return True
     return value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def text(value: object) -> str | None:
-    """Return a text in one line, since a record is one line."""
+    """Return a text on one line, since a run is one line of a file."""
     if is_missing(value):
         return None
     line = " ".join(str(value).replace("\0", " ").split())
@@ -31,7 +31,7 @@ def text(value: object) -> str | None:
 
 
 def whole(value: object) -> int | None:
-    """Return a whole number; one that pandas made real is taken back."""
+    """Return a whole number, also from a float into which pandas turned it."""
     if is_missing(value):
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value):
@@ -43,7 +43,7 @@ def whole(value: object) -> int | None:
     raise ValueError(f"must be a whole number, not {_shown(value)}")
 
 
-def figure(value: object) -> float | None:
+def real(value: object) -> float | None:
     """Return a finite real number."""
     if isinstance(value, str) and value and not _NUMBER.fullmatch(value):
         raise ValueError(f"must be a number, not {_shown(value)}")
@@ -57,22 +57,22 @@ def figure(value: object) -> float | None:
 
 
 def config_value(value: object) -> str | int | float | None:
-    """Return a field of a training configuration; texts that are numbers become numbers."""
+    """Return a field of a training configuration; numbers in text become numbers."""
     if is_missing(value):
         return None
     if isinstance(value, str):
         if _WHOLE.fullmatch(value):
             return int(value)
-        return figure(value) if _NUMBER.fullmatch(value) else text(value)
+        return real(value) if _NUMBER.fullmatch(value) else text(value)
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value if isinstance(value, int) else figure(value)
+        return value if isinstance(value, int) else real(value)
     raise ValueError(f"must be a text or a number, not {_shown(value)}")
 
 
 def json_value(value: object) -> list[Any] | dict[str, Any] | None:
-    """Return a list or a mapping, read from JSON where it is a text; NaN becomes None."""
+    """Return a list or a mapping, parsed if it is JSON text; NaN becomes None."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value, parse_constant=_refuse)
@@ -88,7 +88,7 @@ def json_value(value: object) -> list[Any] | dict[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: the curves of a run that diverged have NaN in them."""
+    """Return a value that JSON can represent: NaN, as in diverged curves, becomes None."""
     if isinstance(value, list | dict):
         return json_value(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,38 +13,39 @@ from study.wording import objectives_of
 
 BASELINE = "baseline"
 CURVES = "curves"
-EXAMPLES = "examples"  # the largest attribute: read of the best trial, the one that is drawn
-NONE = "none"  # what a choice of None is shown as
-MAPPINGS = ("validation", "test")  # attributes whose items get keys of their own
-# Attributes kept under their own name.
+EXAMPLES = "examples"  # the largest attribute, read only for the best trial, which is plotted
+NONE = "none"  # how a choice of None is shown
+MAPPINGS = ("validation", "test")  # attributes whose items become separate keys
+# Attributes that keep their names.
 PLAIN = (
     "seed", "data", "source", "split", "budget", "device", "precision", "protocol", "best_epoch",
     "last_epoch", "pruned_epoch", "stop_reason", "seconds", "device_name", "versions", "failure",
-    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "test_confusion",
-    "test_by_record", "test_read", "same_as", "imported", "weights",
+    "confusion", CURVES, "per_class", "finished_at", "config", PLANNED, "validation_by_record",
+    "test_confusion", "test_by_record", "test_read", "same_as", "imported", "weights",
 )  # fmt: skip
-ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all that rows are made of
+ATTRIBUTES = frozenset({BASELINE, *MAPPINGS, *PLAIN})  # all attributes in rows
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class StudyRows:
-    """The trials of a study, one mapping each, in the order of their numbers.
+    """The trials of a study, one mapping each, ordered by number.
 
     Attributes:
-        name: of the study.
+        name: name of the study.
         identity: see `study.storage.studies.Identity`; empty for a study of another tool.
-        distributions: of the parameters (JSON).
+        distributions: distributions of the parameters (JSON).
         rows: `number`, `state` (lower case), `value` (the objective, the first of several),
             `value_*` (the others, by name), `baseline`, `param_*`, `validation_*` and `test_*`
-            figures, and the attributes that were asked for; a trial has no key for what it does
-            not have.
+            scores, and the attributes that were asked for; a trial has no keys for values that it
+            does not have.
         directions: "maximize" or "minimize" for each objective.
-        active: when a trial began or ended last, None where none has.
-        workers: that run a trial and were heard of lately.
-        damage: of the identity, for which nothing else is known; empty for none.
-        confirmation: what `confirm` found of this search, or in this study of its own; None for
-            nothing. Read where `CONFIRMATION` is asked for.
+        active: time at which a trial last started or ended, None if there is no trial.
+        workers: number of workers that run a trial and have sent a heartbeat recently.
+        damage: what is wrong with the identity, in which case nothing else is known; "" if
+            nothing is.
+        confirmation: the confirmation of this search, or the one that this study is; None if
+            there is none. Only read if `CONFIRMATION` is asked for.
     """
 
     name: str
@@ -59,16 +60,16 @@ class StudyRows:
 
     @property
     def is_ours(self) -> bool:
-        """Whether this project made the study, so that its trials were trained by it."""
+        """Whether this project made the study and trained its trials."""
         return bool(self.identity)
 
     @property
     def best(self) -> Row | None:
-        """The complete trial with the best objective, the first of several; None for none.
+        """The complete trial with the best objective, the first one of equals; None if none is.
 
-        In a study of this project only trials count that were trained: a value that somebody
-        added by hand was not measured. With several objectives it goes by the first, a score; in
-        a study of another tool no trial is the best then.
+        In a study of this project only trained trials count: a value added by hand was not
+        measured. With several objectives the first one decides, a score; in a study of another
+        tool no trial is the best then.
         """
         if len(self.directions) != 1 and not self.is_ours:
             return None
@@ -92,12 +93,12 @@ class StudyRows:
 
     @property
     def baseline(self) -> Row | None:
-        """The complete baseline trial, None where there is none."""
+        """The complete baseline trial, None if there is none."""
         return baseline_row(filter(is_trained, self.rows))
 
 
 def is_trained(row: Row) -> bool:
-    """Whether a trial was trained by this project, and not added by hand."""
+    """Whether this project trained a trial, rather than somebody adding it by hand."""
     return "best_epoch" in row
 
 
@@ -121,8 +122,8 @@ def make_row(
 def parameter_columns(params: Mapping[str, Any]) -> Row:
     """Return the parameters of a trial as `param_*`.
 
-    A choice of None is the text "none": a value like others, where a parameter that the trial does
-    not have has no column.
+    A choice of None becomes the text "none", which is a value like any other; a parameter that
+    the trial does not have gets no column.
     """
     return {f"param_{name}": NONE if value is None else value for name, value in params.items()}
 
@@ -134,7 +135,7 @@ def finished_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_row(rows: Iterable[Row], *, minimize: bool = False) -> Row | None:
-    """Return the complete trial with the best objective, the first of several; None for none."""
+    """Return the complete trial with the best objective, the first one of equals, or None."""
     complete = [row for row in finished_rows(rows) if row["state"] == "complete"]
     sign = -1 if minimize else 1
     return max(complete, key=lambda row: sign * row["value"], default=None)
@@ -170,7 +171,7 @@ def front_rows(
 
 
 def baseline_row(rows: Iterable[Row]) -> Row | None:
-    """Return the complete baseline trial, None where there is none."""
+    """Return the complete baseline trial, None if there is none."""
     return next((row for row in rows if row[BASELINE] and row["state"] == "complete"), None)
 
 
@@ -179,5 +180,5 @@ def _is_nothing(value: float | None) -> bool:
 
 
 def number_of_training(row: Row) -> int:
-    """Return the number of the trial that was trained: itself, or the one that it repeats."""
+    """Return the number of the trained trial: this one, or the one that it repeats."""
     return int(row["same_as"] if "same_as" in row else row["number"])

@@ -1,4 +1,4 @@
-"""Whose tables a database has: Optuna's, an older Optuna's, or those of another program."""
+"""Whose tables a database has: those of Optuna, of an older Optuna, or of another program."""
 
 from functools import cache
 from pathlib import Path
@@ -17,15 +17,15 @@ OWN = frozenset({*models.BaseModel.metadata.tables, "alembic_version"})
 
 
 def has_studies(connection: Connection, url: str) -> bool:
-    """Whether a database has Optuna's tables; one that has none yet has no studies.
+    """Whether a database has Optuna's tables; without them it has no studies yet.
 
     Args:
-        connection: to the database.
-        url: of the database, for the messages.
+        connection: connection to the database.
+        url: URL of the database, for the messages.
 
     Raises:
-        UsageError: its tables are another program's.
-        StorageError: its tables are those of an older Optuna.
+        UsageError: the tables belong to another program.
+        StorageError: the tables belong to an older Optuna.
     """
     inspector = sqlalchemy.inspect(connection)
     found = set(inspector.get_table_names())
@@ -41,22 +41,22 @@ def has_studies(connection: Connection, url: str) -> bool:
     if not whole:
         return False
     made_by = connection.scalar(sqlalchemy.select(models.VersionInfoModel.library_version))
-    if made_by is None:  # written last: another process makes the tables at this moment
+    if made_by is None:  # written last: another process is creating the tables
         return False
     revision = None
     if "alembic_version" in ours:
         revision = connection.scalar(sqlalchemy.text("SELECT version_num FROM alembic_version"))
     if revision in (None, *known_revisions()[:-1]):
         raise StorageError(
-            f"The database {hide_password(url)} was made by Optuna {made_by}, whose tables this "
-            "version does not read. Nothing was changed. Make a copy of it, then upgrade it: "
+            f"The database {hide_password(url)} was made by Optuna {made_by}. This version cannot "
+            "read its tables. Nothing was changed. Copy the database, then upgrade it: "
             f"optuna storage upgrade --storage {quote(hide_password(url))}"
         )
     return True
 
 
 def _is_being_made(connection: Connection, inspector: sqlalchemy.Inspector, ours: set[str]) -> bool:
-    """Whether tables are those of a process that makes them now, or was killed meanwhile."""
+    """Whether a process is creating the tables, or was killed while it did."""
     if "studies" not in ours:
         return bool(ours)
     if {column["name"] for column in inspector.get_columns("studies")} != {*STUDY_COLUMNS}:
@@ -66,6 +66,6 @@ def _is_being_made(connection: Connection, inspector: sqlalchemy.Inspector, ours
 
 @cache
 def known_revisions() -> tuple[str, ...]:
-    """Return the revisions of Optuna's tables that the installed Optuna knows, its own last."""
+    """Return the table revisions that the installed Optuna knows, the current one last."""
     folder = Path(str(models.__file__)).parent / "alembic" / "versions"
     return tuple(sorted(path.stem.rstrip("_") for path in folder.glob("v*.py")))

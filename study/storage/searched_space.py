@@ -1,4 +1,4 @@
-"""The space that a study searches, for what is done with its trials later."""
+"""The space that a study searched, for commands that use its trials later."""
 
 from collections.abc import Iterable
 
@@ -10,52 +10,51 @@ from study.storage.studies import check_format
 
 
 def find_searched_space(url: str, study: str, file: str | None = None) -> Space:
-    """Return the space of a search; the own networks of its file are known then.
+    """Return the space of a search, after registering the networks that its file defines.
 
     Args:
-        url: of the database.
-        study: name.
-        file: of the space, None for the one that the study was run with.
+        url: database URL.
+        study: name of the study.
+        file: file of the space, None for the file with which the study was run.
 
     Raises:
-        UsageError: the study is no search, the file is not there, or holds another space now.
+        UsageError: the study is not a search, or its file is missing or has changed.
     """
     identity, settings = read_settings(url, study)
     check_format(study, identity)
     if not identity.get("space_digest"):
         raise UsageError(
-            f"the study '{study}' is no search: its configurations are planned. Name a search"
+            f"The study '{study}' is not a search: its runs were planned. Name a search."
         )
     file = file or str(settings.get("space", identity["space"]))
     try:
         space = find_space(file)
     except UsageError as error:
         raise UsageError(
-            f"the space of the study '{study}' cannot be loaded: {error}. Name its file with "
-            "--space"
+            f"Cannot load the space of the study '{study}': {error}. Name its file with --space."
         ) from None
     if (space.name, space.digest) != (identity["space"], identity["space_digest"]):
         raise UsageError(
-            f"the study '{study}' searched the space '{identity['space']}', and {file} is not as "
-            "it was then. Name an unchanged copy of its file with --space"
+            f"The study '{study}' searched the space '{identity['space']}', and {file} has changed "
+            "since. Name an unchanged copy of its file with --space."
         )
     return space
 
 
 def load_networks(url: str, study: str, models: Iterable[str], file: str | None) -> str | None:
-    """Make the own networks of a search known in this process.
+    """Register the networks that the space file of a search defines, where trials used them.
 
     Args:
-        url: of the database.
+        url: database URL.
         study: name of the search.
-        models: that its trials trained.
-        file: as for `find_searched_space`.
+        models: networks that its trials trained.
+        file: see `find_searched_space`.
 
     Returns:
-        The space file, None where all networks are shipped ones.
+        The space file, None if all networks come with this project.
 
     Raises:
-        UsageError: as for `find_searched_space`.
+        UsageError: see `find_searched_space`.
     """
     if set(models) <= set(MODELS):
         return None

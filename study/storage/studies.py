@@ -1,4 +1,4 @@
-"""Opening a storage, locking a study, and checking that it is the one asked for."""
+"""Opening a database; making, finding and locking studies, and checking their identity."""
 
 import sys
 import warnings
@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,9 +22,8 @@ from study.storage.facts import (
     SETTINGS_KEY,
     DamageError,
     check_stored_identity,
-    tell,
+    warn_of_damage,
 )
-from study.storage.file_systems import network_file_system
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
 from study.storage.making import make_study
@@ -33,33 +31,33 @@ from study.storage.outage import is_busy, outlast
 from study.storage.schema import has_studies
 from study.wording import objectives_of, one_line
 
-# Raised when a study of an older version can no longer be continued.
-# 2: the precision, the kind of device and the protocol are part of what a study is.
+# Increased when studies of older versions can no longer be continued.
+# 2: precision, kind of device and protocol are part of a study's identity.
 FORMAT = 2
 HEARTBEAT_SECONDS = 15
-GRACE_SECONDS = 60  # a worker silent for so long, as another one watches, is taken for dead
-LONGEST_NAME = 512  # of a study, in Optuna's tables
-MOST_NAMED = 10  # studies in a message
+GRACE_SECONDS = 60  # without a heartbeat for this long, a worker is considered dead
+LONGEST_NAME = 512  # longest name of a study in Optuna's tables
+MOST_NAMED = 10  # most studies listed in a message
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes two runs the same study. Stored with it and compared when it is continued.
+    """What defines a study. It is stored with the study and compared when the study is continued.
 
     Attributes:
-        space: name of what is searched, or the kind of the planned runs.
-        space_digest: of the definition of the space.
+        space: name of the searched space, or the kind of planned runs.
+        space_digest: digest of the definition of the space.
         objective: one of `ecg.metrics.SCORES`.
-        source: of the heartbeats.
-        data: fingerprint of the heartbeats, or of the recording that stands in for training.
-        split: name.
-        budget: name.
-        device: kind of the device that trains, "cpu" or "cuda".
-        precision: in which it computes, see `ecg.training.find_precision`.
-        protocol: of the trainings, see `ecg.training.config.PROTOCOL`.
-        seed: of the study.
-        format: of the study in the database.
-        records: of each part of a split that a file lists, as text; `split` has their digest.
+        source: source of the heartbeats.
+        data: fingerprint of the heartbeats, or of the recording that replaces training.
+        split: name of the split.
+        budget: name of the budget.
+        device: kind of device for training, "cpu" or "cuda".
+        precision: arithmetic of training, see `ecg.training.find_precision`.
+        protocol: version of the training rules, see `ecg.training.config.PROTOCOL`.
+        seed: seed of the study.
+        format: version of the form in which the study is stored.
+        records: records of each part of a split from a file, as text; `split` has their digest.
         repeats: seeds with which a search trains each configuration; the objective is their mean.
         objectives: names of all, separated by commas, `objective` first, where a search has
             several; else empty.
@@ -95,20 +93,16 @@ class Identity:
 
     @property
     def record_lists(self) -> RecordLists | None:
-        """The records of each part, None where no file lists them."""
+        """The records of each part, None unless a file lists them."""
         return from_text(self.records) if self.records else None
 
     def differences(self, stored: Mapping[str, Any]) -> list[str]:
-        """Say, one by one, in what a stored identity differs from this one.
+        """Return the differences between a stored identity and this one, one text each.
 
-        Its format is left out, and the lists of records, whose digest is in the split.
+        The format is not compared. Lists of records are compared through their digest in `split`.
         """
         titles = {"space_digest": "definition of the space", "data": "data fingerprint"}
-        stored = {
-            "repeats": 1,
-            "objectives": "",
-            **stored,
-        }  # of studies from before there were more
+        stored = {"repeats": 1, "objectives": "", **stored}  # older studies do not have them
         return [
             f"{titles.get(name, name)} is {stored.get(name)!r} there, {wanted!r} here"
             for name, wanted in asdict(self).items()
@@ -117,9 +111,9 @@ class Identity:
 
 
 def default_name(kind: str, source: str, split: str, budget: str, objectives: str = "") -> str:
-    """Return the name of a study where none is typed."""
-    others = objectives.split(",") if objectives else ()
-    return "-".join((kind, source.replace(" ", "-"), split, budget, *others))
+    """Return the default name of a study."""
+    several = objectives.split(",") if objectives else ()
+    return "-".join((kind, source.replace(" ", "-"), split, budget, *several))
 
 
 def _print_error(text: str) -> None:
@@ -135,24 +129,24 @@ def open_storage(
     waits: Callable[[BaseException], bool] = is_busy,
     say: Callable[[str], None] = _print_error,
 ) -> RDBStorage:
-    """Open an Optuna storage in which several processes can work at once.
+    """Open a database as an Optuna storage for several processes at once.
 
-    SQLite has no row locks, so every transaction takes the write lock when it begins
-    (BEGIN IMMEDIATE) and waits for others; readers do not block (WAL). When the last process
-    that has it open ends, the file is one plain file again.
+    SQLite has no row locks, so every transaction takes the write lock when it starts
+    (BEGIN IMMEDIATE) and waits for others. Readers do not block (WAL). When the last process
+    closes the database, it becomes a single plain file again.
 
     Args:
-        url: of SQLAlchemy, such as sqlite:///results/study.db.
-        create: make the database where there is none.
-        write: without, the database may be one that cannot be written.
+        url: an SQLAlchemy URL, such as sqlite:///results/study.db.
+        create: create the database if it is missing.
+        write: without it, the database may be read-only.
         lean: read trials without their large attributes, see `PlainStorage`.
-        waits: for which errors of a database to try again, see `study.storage.outage.outlast`.
-        say: tells the person that it does.
+        waits: whether to try again after an error, see `study.storage.outage.outlast`.
+        say: shows warnings to the user.
 
     Raises:
-        UsageError: the URL is malformed, its driver is missing, there is no database, or it is
-            another program's.
-        StorageError: the database cannot be reached, read or written, or is an older Optuna's.
+        UsageError: the URL is malformed, its driver or the database is missing, or the database
+            belongs to another program.
+        StorageError: the database cannot be reached, read or written, or an older Optuna made it.
     """
     place = parse_url(url)
     is_sqlite = place.get_backend_name() == "sqlite"
@@ -165,9 +159,9 @@ def open_storage(
             exists = has_studies(connection, url)
             if not exists and not (create and write):
                 raise no_study_yet()
-            connection.rollback()  # the tables are made by another connection
+            connection.rollback()  # another connection creates the tables
             return PlainStorage(
-                # Optuna fills its version in between braces.
+                # Optuna formats its version into the URL, so braces are doubled.
                 place.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
                 engine_kwargs=options,
                 heartbeat_interval=HEARTBEAT_SECONDS,
@@ -180,26 +174,19 @@ def open_storage(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = outlast(open_once, hide_password(url), say, waits)
         if is_sqlite:
-            kind = network_file_system(Path(str(place.database))) if write else None
-            if kind is not None and create:  # not every worker says so again
-                say(
-                    f"warning: {hide_password(url)} is on a network file system ({kind}), where "
-                    "SQLite is slow and its locks may not hold. Use a local disk, or PostgreSQL "
-                    "for several machines."
-                )
-            set_up_sqlite(storage.engine, write=write, wal=kind is None)
+            set_up_sqlite(storage.engine, write=write, say=say if create else None)
             if write:
                 weakref.finalize(storage, leave_sqlite, storage.engine)
     return storage
 
 
 def is_writable(storage: RDBStorage) -> bool:
-    """Whether an opened SQLite file can be written; a server says so itself, when it refuses."""
+    """Whether an open SQLite file is writable; a server reports an error when it is not."""
     return "creator" not in storage.engine_kwargs
 
 
 def open_unlocked(storage: RDBStorage) -> RDBStorage:
-    """Open a storage that is open once more, so that reading it never takes the write lock."""
+    """Open a database a second time for reading that never takes the write lock."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         options = {
@@ -216,7 +203,7 @@ def open_unlocked(storage: RDBStorage) -> RDBStorage:
 def _opening(
     place: sqlalchemy.URL, options: dict[str, Any], *, write: bool
 ) -> Iterator[sqlalchemy.Connection]:
-    """Connect for a first look; who may write does so alone, and may make the tables."""
+    """Connect for a first look; with `write` under a lock, under which tables may be created."""
     engine = sqlalchemy.create_engine(place, **options)
     try:
         with held(engine, "open") if write else nullcontext(), engine.connect() as connection:
@@ -226,10 +213,10 @@ def _opening(
 
 
 def find_identity(study: optuna.Study) -> dict[str, Any]:
-    """Return the stored identity of a study, empty for one that this project did not make.
+    """Return the stored identity of a study, empty if another tool made the study.
 
     Raises:
-        DamageError: it is damaged.
+        DamageError: the identity is damaged.
     """
     attributes = study.user_attrs
     if IDENTITY_KEY not in attributes:
@@ -238,27 +225,27 @@ def find_identity(study: optuna.Study) -> dict[str, Any]:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that no study can have.
+    """Refuse an invalid name for a study.
 
     Raises:
-        UsageError: says what names may be.
+        UsageError: the name is invalid; the message says which names are valid.
     """
     if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(
-            f"{name!r:.80} cannot be the name of a study; use 1 to {LONGEST_NAME} printable "
-            "characters"
+            f"{name!r:.80} is not a valid name for a study. Use 1 to {LONGEST_NAME} printable "
+            "characters."
         )
 
 
 def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optuna.Study, bool]:
-    """Open the study of that name, or make it; call it under `study_lock`.
+    """Open the study of that name, or create it; call it under `study_lock`.
 
     Returns:
         The study, and whether it is new.
 
     Raises:
-        UsageError: a study of this name exists and is another one; the message says in what. Or
-            it is no name for a study.
+        UsageError: the name is invalid, or the study of this name has another identity; the
+            message lists the differences.
     """
     check_name(name)
     try:
@@ -268,32 +255,35 @@ def open_study(storage: RDBStorage, name: str, identity: Identity) -> tuple[optu
         return optuna.load_study(storage=storage, study_name=name), True
     stored = find_identity(study)
     if not stored:
-        raise UsageError(f"the study '{name}' was not made by this tool; use another --study name")
+        raise UsageError(
+            f"A study named '{name}' already exists and was made by another tool. Use another name "
+            "with --study."
+        )
     check_identity(name, stored, identity)
     return study, False
 
 
 def keep_settings(study: optuna.Study, settings: Mapping[str, Any]) -> None:
-    """Keep what a command asks of a study, for `run --study NAME`; call it under `study_lock`.
+    """Store the settings of a command, for `run --study NAME`; call it under `study_lock`.
 
     Args:
-        study: that is made or continued.
-        settings: JSON values by name, those of before are replaced.
+        study: a new or continued study.
+        settings: JSON values by name; they replace earlier settings.
     """
     if study.user_attrs.get(SETTINGS_KEY) != settings:
         study.set_user_attr(SETTINGS_KEY, dict(settings))
 
 
 def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> None:
-    """Refuse a study that is another one than wanted.
+    """Refuse a study with another identity.
 
     Args:
-        name: of the study.
+        name: name of the study.
         stored: its identity.
-        wanted: what it must be.
+        wanted: the identity that it must have.
 
     Raises:
-        UsageError: names every difference.
+        UsageError: the identities differ; the message lists the differences.
     """
     check_format(name, stored)
     if differences := wanted.differences(stored):
@@ -305,27 +295,27 @@ def check_identity(name: str, stored: Mapping[str, Any], wanted: Identity) -> No
 
 
 def check_format(name: str, stored: Mapping[str, Any]) -> None:
-    """Refuse a study that another version of this project made.
+    """Refuse a study in the format of another version of this project.
 
     Args:
-        name: of the study.
+        name: name of the study.
         stored: its identity.
 
     Raises:
-        UsageError: says which version made it, and what to do.
+        UsageError: the format differs; the message says what to do.
     """
     found = stored.get("format", 0)
     if found > FORMAT:
         raise UsageError(
             f"The study '{name}' was made by a newer version of this project "
-            f"(format {found}, this version knows {FORMAT}). Update the project."
+            f"(format {found}; this version reads {FORMAT}). Update the project."
         )
     if found < FORMAT:
         raise UsageError(
-            f"The study '{name}' was made by an older version of this project (format {found}, "
-            f"this version writes {FORMAT}), which kept no precision, kind of device or protocol "
-            "with it. It can still be shown and reported. Start another study with --study and a "
-            "new name."
+            f"The study '{name}' was made by an older version of this project (format {found}; "
+            f"this version writes {FORMAT}), which stored no precision, kind of device or "
+            "protocol. `show` and `report` still read it. To run trials, start another study with "
+            "--study and a new name."
         )
 
 
@@ -333,8 +323,8 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
     """Return an existing study.
 
     Raises:
-        UsageError: there is none of that name (the message names the nearest ones), or it is
-            not of this project.
+        UsageError: there is no study of that name (the message suggests similar names), or
+            another tool made it.
     """
     study = None
     with suppress(KeyError, UnicodeError):
@@ -347,49 +337,49 @@ def load_study(storage: RDBStorage, name: str) -> optuna.Study:
 
 
 def study_names(storage: RDBStorage) -> list[str]:
-    """Return the names of all studies; Optuna reads all their notes to do so."""
+    """Return the names of all studies; Optuna's own function would read all their notes."""
     with storage.engine.connect() as connection:
         return list(connection.scalars(sqlalchemy.select(models.StudyModel.study_name)))
 
 
 def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
-    """Yield the studies of this project, sorted by name; a damaged one is named and left out."""
+    """Yield the studies of this project, sorted by name; warn of damaged ones and skip them."""
     for name in sorted(study_names(storage)):
         study = optuna.load_study(storage=storage, study_name=name)
         try:
             if find_identity(study):
                 yield study
         except DamageError as error:
-            tell(name, None, error.damage, "the study is left out")
+            warn_of_damage(name, None, error.damage, "the study is skipped")
 
 
 def foreign_study(name: str) -> UsageError:
-    """Return the error that a study is not of this project."""
-    return UsageError(f"the study '{one_line(name)}' was not made by this tool")
+    """Return the error that another tool made a study."""
+    return UsageError(f"The study '{one_line(name)}' was made by another tool.")
 
 
 def no_study_yet() -> UsageError:
-    """Return the error that a database has no study."""
-    return UsageError("the storage holds no study yet; begin one with: python -m study run")
+    """Return the error that a database has no studies."""
+    return UsageError("The database has no studies yet. Start one with: python -m study run")
 
 
 def unknown_study(name: str, known: Collection[str]) -> UsageError:
-    """Return the error that there is no study of that name, the nearest ones in its message."""
+    """Return the error that there is no study of that name, with similar names."""
     import difflib
 
     if not known:
         return no_study_yet()
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:MOST_NAMED]
     shown = ", ".join(one_line(other) for other in near)
-    return UsageError(f"no study is named '{one_line(name)}'; did you mean: {shown}?")
+    return UsageError(f"There is no study named '{one_line(name)}'. Did you mean: {shown}?")
 
 
 @contextmanager
 def study_lock(storage: RDBStorage, name: str) -> Iterator[None]:
-    """Hold the study for oneself, among all processes that use the storage, see `held`.
+    """Hold the lock of a study among all processes that use the database, see `held`.
 
     Raises:
-        StorageError: the lock could not be had for five minutes.
+        StorageError: the lock was not free within five minutes.
     """
     with held(storage.engine, name):
         yield

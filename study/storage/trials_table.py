@@ -1,4 +1,4 @@
-"""The trials of a study as one tidy table: one row a trial. Plots and reports read only this."""
+"""The trials of a study as one tidy table, one row per trial, which plots and reports read."""
 
 import logging
 from contextlib import suppress
@@ -6,12 +6,12 @@ from contextlib import suppress
 import optuna
 import pandas as pd
 from optuna.distributions import distribution_to_json
-from optuna.storages import RDBStorage
 
 from ecg.errors import UsageError
 from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
 from study.storage.confirmation import CONFIRMATION
 from study.storage.front import directions_of
+from study.storage.ids import database_of
 from study.storage.reading import read_files, read_settings, read_studies, read_study
 from study.storage.rows import (
     ATTRIBUTES,
@@ -32,16 +32,16 @@ def load_trials(storage: str, study: str, *, curves: bool = True) -> pd.DataFram
     """Read the trials of a study.
 
     Args:
-        storage: URL.
-        study: name.
-        curves: read the learning curves too, by far the most of a storage.
+        storage: database URL.
+        study: name of the study.
+        curves: also read the learning curves, by far the largest part of a database.
 
     Returns:
-        One row a trial, see `study_trials`.
+        One row per trial, see `study_trials`.
 
     Raises:
-        UsageError: there is no such storage or study.
-        StorageError: the storage cannot be read.
+        UsageError: there is no such database or study.
+        StorageError: the database cannot be read.
     """
     return _with_predictions(storage, read_study(storage, study, _wanted(curves)))
 
@@ -56,27 +56,28 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
     """Return the trials of a study as a table.
 
     Args:
-        study: with any storage.
-        curves: have the columns `curves` and `examples`.
+        study: a study in any kind of Optuna storage.
+        curves: include the columns `curves` and `examples`.
 
     Returns:
-        One row a trial in the order of their numbers: `number`, `state` (lower case), `value`
-        (the objective, the first of several), `value_*` (the others), `param_*` (a choice of None
-        is the text "none"), `validation_*` (figures at the best epoch), `test_*`, and `seed`,
-        `data`, `split`, `budget`, `device` (kind), `precision`, `best_epoch`, `last_epoch`,
-        `stop_reason`, `seconds`, `device_name`,
-        `failure`, `imported` (the file a trial came from), `config`, `confusion` (5, 5), `curves`,
-        `per_class` (mappings of lists), `examples` of the best complete trial (see
+        One row per trial, ordered by number: `number`, `state` (lower case), `value` (the
+        objective, the first of several), `value_*` (the others), `param_*` (a choice of None is
+        the text "none"), `validation_*` (scores at the best epoch), `test_*`, and `seed`, `data`,
+        `split`, `budget`, `device` (kind), `precision`, `best_epoch`, `last_epoch`,
+        `stop_reason`, `seconds`, `device_name`, `failure`, `imported` (the file from which a
+        trial was imported), `config`, `confusion`
+        (5, 5), `curves`, `per_class` (mappings of lists), `validation_by_record` and
+        `test_by_record` (the confusion matrix of each record, on splits by patient; for
+        `ecg.inter_patient.record_interval`), `examples` of the best complete trial (see
         `ecg.examples`), and `predictions` of the best trial and the baseline
-        (`study.storage.artifacts.Predictions`). A score that a trial does not have is missing.
-        `attrs` hold the name of the study, its identity, the distributions of its parameters
-        (JSON), its confirmation (`study.storage.confirmation.Confirmation`, None for none), and
-        `data_path`, where its data were when it last ran ("" where that is not known).
+        (`study.storage.artifacts.Predictions`). Values that a trial does not have are missing.
+        `attrs` has the name of the study, its identity, the distributions of its parameters
+        (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and
+        `data_path`, where its data were when it last ran ("" if unknown).
     """
-    backend = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
-    if isinstance(backend, RDBStorage):
-        found = read_study(backend.url, study.study_name, _wanted(curves), foreign=True)
-        return _with_predictions(backend.url, found)
+    if (database := database_of(study)) is not None:
+        found = read_study(database.url, study.study_name, _wanted(curves), foreign=True)
+        return _with_predictions(database.url, found)
     return _as_table(_from_optuna(study, _wanted(curves)))
 
 
@@ -86,9 +87,9 @@ def _wanted(curves: bool) -> frozenset[str]:
 
 
 def _with_predictions(url: str, study: StudyRows) -> pd.DataFrame:
-    """Return the table of a study, with the predictions of its best trial and its baseline.
+    """Return the table of a study with the predictions of its best trial and its baseline.
 
-    Predictions that were not kept, are on another machine or are damaged are left out.
+    Predictions that were not kept, are on another machine, or are damaged are left out.
     """
     chosen = [row for row in (study.best, study.baseline) if row and is_trained(row)]
     files = read_files(url, study.name, VALIDATION_PREDICTIONS) if chosen else {}
@@ -99,7 +100,7 @@ def _with_predictions(url: str, study: StudyRows) -> pd.DataFrame:
         try:
             row["predictions"] = load_predictions(path)
         except ValueError as error:
-            logger.warning("the predictions in %s are damaged (%s) and left out", path, error)
+            logger.warning("the predictions in %s are damaged (%s); they are ignored", path, error)
     table = _as_table(study)
     with suppress(UsageError):  # damaged settings
         table.attrs["data_path"] = str(read_settings(url, study.name)[1].get("data", ""))

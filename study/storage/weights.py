@@ -18,14 +18,14 @@ from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import counted
 
 KEEP = ("best", "all")
-BEST_KEPT = 10  # trials, beside the baseline
-KEEP_ATTRIBUTE = "keep"  # of a study: as its last `run` was typed
-KEPT_ATTRIBUTE = "weights"  # of a trial: whether they are kept
+BEST_KEPT = 10  # trials, in addition to the baseline
+KEEP_ATTRIBUTE = "keep"  # of a study: the rule of its last `run`
+KEPT_ATTRIBUTE = "weights"  # of a trial: whether its weights are kept
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What `clean_study` did: the trials by number, and the bytes that were freed."""
+    """What `clean_study` did: numbers of trials, and the number of bytes freed."""
 
     kept: tuple[int, ...]
     removed: tuple[int, ...]
@@ -33,13 +33,13 @@ class Cleaned:
 
 
 def check_keep(keep: str) -> None:
-    """Refuse a rule that is not known.
+    """Refuse an unknown rule.
 
     Raises:
-        UsageError: names those that are.
+        UsageError: the rule is unknown; the message lists the known ones.
     """
     if keep not in KEEP:
-        raise UsageError(f"unknown rule --keep {keep}; known: {', '.join(KEEP)}")
+        raise UsageError(f"unknown rule --keep {keep}. Use one of: {', '.join(KEEP)}")
 
 
 def settle_keep(study: optuna.Study, keep: str | None) -> str:
@@ -58,12 +58,12 @@ def is_kept(
     is_baseline: bool,
     is_on_front: bool = False,
 ) -> bool:
-    """Whether a trial that ends now keeps its weights.
+    """Whether a trial that has just ended keeps its weights.
 
     Args:
         keep: one of `KEEP`.
-        value: the objective of the trial.
-        others: that of every complete trial.
+        value: objective of the trial.
+        others: objectives of all complete trials.
         is_baseline: whether the trial is the baseline.
         is_on_front: whether no trial beats it, where there are several objectives.
     """
@@ -75,17 +75,17 @@ def is_kept(
 def kept_trials(
     keep: str, trials: Iterable[FrozenTrial], directions: Sequence[str] = ("maximize",)
 ) -> set[int]:
-    """Return the numbers of the trials whose weights stay, once all have ended.
+    """Return the numbers of the trials whose weights are kept once all trials have ended.
 
     Args:
         keep: one of `KEEP`.
-        trials: of a study, in any state.
-        directions: of its objectives; of several the front is kept too.
+        trials: trials of a study, in any state.
+        directions: directions of its objectives; with several the front is kept too.
     """
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.values is not None]
     if keep == "all":
         return {trial.number for trial in complete}
-    # Only trials that were trained have weights: one that repeats another takes no place.
+    # Only trained trials have weights, so a trial that repeats another one does not count.
     trained = [trial for trial in complete if "same_as" not in trial.user_attrs]
     trained.sort(key=lambda trial: (-trial.values[0], trial.number))
     baselines = {trial.number for trial in trained if trial.user_attrs.get("baseline")}
@@ -97,16 +97,16 @@ def kept_trials(
 
 
 def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
-    """Remove the weights that a study does not keep.
+    """Delete the weights that a study does not keep.
 
     Args:
-        url: of the database.
-        name: of the study.
+        url: database URL.
+        name: name of the study.
         keep: one of `KEEP`; None for the rule of the study's last `run`.
 
     Raises:
-        UsageError: there is no such study, or the rule is not known.
-        EcgError: a file cannot be removed.
+        UsageError: there is no such study, or the rule is unknown.
+        EcgError: a file cannot be deleted.
     """
     if keep is not None:
         check_keep(keep)
@@ -130,19 +130,19 @@ def clean_study(url: str, name: str, keep: str | None = None) -> Cleaned:
 
 
 def say_cleaned(study: str, cleaned: Cleaned) -> str:
-    """Return a line for a person."""
+    """Return a line of output about what was deleted and kept."""
     kept = ", ".join(map(str, cleaned.kept)) or "none"
     return (
-        f"{study}: removed the weights of {counted(len(cleaned.removed), 'trial')} "
-        f"({cleaned.freed / 1e6:.1f} MB); trials that have theirs: {kept}"
+        f"{study}: deleted the weights of {counted(len(cleaned.removed), 'trial')} "
+        f"({cleaned.freed / 1e6:.1f} MB). Trials with weights: {kept}."
     )
 
 
 def _remove(path: Path) -> int:
-    """Remove a file, if it is there, and return the bytes it had.
+    """Delete a file if it exists, and return its size in bytes.
 
     Raises:
-        EcgError: it cannot be removed.
+        EcgError: the file cannot be deleted.
     """
     size = 0
     try:
@@ -151,14 +151,14 @@ def _remove(path: Path) -> int:
             path.unlink()
     except OSError as error:
         raise EcgError(
-            f"cannot remove {path}: {error.strerror or error}. Change its permissions, then run "
+            f"Cannot delete {path}: {error.strerror or error}. Change its permissions, then run "
             "the same command again."
         ) from None
     return size
 
 
 def _forget(storage: RDBStorage, gone: Collection[FrozenTrial]) -> None:
-    """Let trials that have ended no longer name their weights."""
+    """Remove the entries of deleted weights from their trials."""
     user, system = TrialUserAttributeModel, TrialSystemAttributeModel
     with storage.engine.begin() as connection:
         for trial in gone:

@@ -1,4 +1,4 @@
-"""What `confirm` found as a document: single runs first, ensembles in a grid by themselves."""
+"""The result of `confirm` as a document: a grid of single runs, and one of ensembles."""
 
 from collections.abc import Iterable
 
@@ -15,29 +15,29 @@ from study.comparison import (
     say_p_value,
 )
 from study.storage.confirmation import Confirmation
-from study.tables.formats import NOTHING, Cell, Document, Figure, Grid, Interval, write
+from study.tables.formats import NOTHING, Cell, Document, Grid, Interval, Score, write
 from study.wording import SCORE_TITLES, say_identity
 
 
 def render_confirmation(
     confirmation: Confirmation, *, fmt: str = "markdown", digits: int = 4
 ) -> str:
-    """Render what `confirm` found; the same runs give the same bytes.
+    """Render the result of `confirm`; the same runs give the same bytes.
 
     Args:
-        confirmation: of one search.
+        confirmation: confirmation of one search.
         fmt: one of `study.tables.formats.FORMATS`.
-        digits: behind the point.
+        digits: digits after the decimal point.
 
     Raises:
-        UsageError: the format is not known.
+        UsageError: the format is unknown.
     """
     caution = say_caution(differences_from_protocol(confirmation.identity))
     grids = [_grid("", confirmed_scores(confirmation), digits)]
     if confirmation.ensembles:
         grids.append(_grid(ENSEMBLE_CAPTION, ensemble_scores(confirmation), digits))
     document = Document(
-        title=f"Confirmation '{confirmation.study}': scores of the test part",
+        title=f"Confirmation '{confirmation.study}': scores on {confirmation.measured_on}",
         warnings=(caution,) if caution else (),
         grids=tuple(grids),
         notes=(
@@ -59,8 +59,8 @@ def _line(one: ConfirmedScore, digits: int) -> tuple[Cell, ...]:
         one.label,
         str(one.runs),
         SCORE_TITLES[one.score],
-        Figure(one.mean, digits, one.spread),
+        Score(one.mean, digits, one.spread),
         Interval(*one.interval, digits),
-        NOTHING if difference is None else Figure(difference, digits, signed=True),
+        NOTHING if difference is None else Score(difference, digits, signed=True),
         NOTHING if one.p_value is None else say_p_value(one.p_value),
     )

@@ -1,4 +1,4 @@
-"""`export-results` and `export-tables`: from studies of planned runs to files in results/."""
+"""`export-results` and `export-tables`: write studies of planned runs to files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,11 +38,11 @@ def collect_runs(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame
     """Read the runs of studies of the published tables.
 
     Args:
-        storage: URL.
-        studies: names; all of the storage's where none is named.
+        storage: database URL.
+        studies: names of studies; all of the database if empty.
 
     Returns:
-        The runs of each study by its name.
+        The runs of each study, by name.
 
     Raises:
         UsageError: see `find_studies`.
@@ -54,12 +54,12 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
     """Return studies of the published tables.
 
     Args:
-        storage: URL.
-        names: of the studies; all of the storage's where none is named.
+        storage: database URL.
+        names: names of studies; all of the database if empty.
 
     Raises:
-        UsageError: there is no such storage or study, it has no runs, or another version of
-            this project made it.
+        UsageError: there is no such database or study, a study has no runs, or another version
+            of this project made it.
     """
     opened = open_storage(storage, create=False, write=False)
     found = [load_study(opened, name) for name in names] or [
@@ -67,34 +67,39 @@ def find_studies(storage: str, names: Sequence[str]) -> list[optuna.Study]:
     ]
     if not found:
         raise UsageError(
-            "the storage holds no study of the published tables; "
-            "make one with: python -m study run --space tables"
+            "The database has no study of the published tables. Start one with: "
+            "python -m study run --space tables"
         )
     for study in found:
         check_format(study.study_name, find_identity(study))
         if not trials_of_runs(study):
-            raise UsageError(f"the study '{study.study_name}' holds no runs of a table")
+            raise UsageError(f"The study '{study.study_name}' has no runs of a table.")
     return found
 
 
 def read_runs(files: Sequence[Path]) -> dict[str, pd.DataFrame]:
-    """Read the runs of results files, named after their folders.
+    """Read the runs of results files.
+
+    Returns:
+        The runs of each file, by the name of its folder.
 
     Raises:
-        UsageError: two files lie in folders of one name.
-        DataError: a file is not what it should be.
+        UsageError: two files are in folders with the same name.
+        DataError: a file is not a valid results file.
     """
     runs = {file.resolve().parent.name: read_results(file) for file in files}
     if len(runs) < len(files):
-        raise UsageError("two results files lie in folders of one name; export them one by one")
+        raise UsageError(
+            "Two results files are in folders with the same name. Export them one at a time."
+        )
     return runs
 
 
 def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[Path]:
-    """Write the runs of each study to `FOLDER/STUDY/results.csv`, their curves beside it.
+    """Write the runs of each study to `FOLDER/STUDY/results.csv`, and their curves beside it.
 
     Raises:
-        DataError: a run of a study is not one that could be read back.
+        DataError: a run is not valid, so that it could not be read back.
         OutputError: a file cannot be written.
     """
     paths = []
@@ -109,7 +114,7 @@ def export_result_files(studies: Sequence[optuna.Study], folder: Path) -> list[P
         if recorded:
             write_trials(study, recorded, curves)
         else:
-            curves.unlink(missing_ok=True)  # of other runs
+            curves.unlink(missing_ok=True)  # curves of other runs
         paths += [results, curves] if recorded else [results]
     return paths
 
@@ -124,10 +129,26 @@ def export_table_files(
     spread: bool = True,
     with_tf: bool = False,
 ) -> list[Path]:
-    """Write the five tables of each study to `FOLDER/STUDY/`, and both splits side by side.
+    """Write the five tables of each study to `FOLDER/STUDY/`, and compare both splits.
 
-    The comparison of the splits is written where exactly one pair of the studies differs in
-    nothing but its split.
+    The comparison is written if exactly one pair of studies differs only in its split.
+
+    Args:
+        runs: runs of each study, by name.
+        folder: output folder, with a subfolder for each study.
+        published: include the published scores.
+        formats: of `study.tables.formats.FORMATS`.
+        digits: digits after the decimal point.
+        spread: print standard deviations.
+        with_tf: see `search_spaces.tables.find_table`.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: a format or the digits are unknown.
+        DataError: the runs of a study do not fit together.
+        OutputError: a file cannot be written.
     """
     paths = []
     for name, table in runs.items():
@@ -151,20 +172,20 @@ def export_table_files(
 def export_confirmations(
     storage: str, studies: Sequence[str], folder: Path, *, formats: Sequence[str], digits: int
 ) -> tuple[list[Path], list[str]]:
-    """Write what `confirm` found of each named search to `FOLDER/STUDY/confirmation.md`.
+    """Write the confirmation of each search to `FOLDER/STUDY/confirmation.md`.
 
     Args:
-        storage: URL.
-        studies: names. A search and the study that confirms it stand for the same.
-        folder: of the folders.
+        storage: database URL.
+        studies: names of searches, or of the studies that confirm them.
+        folder: output folder, with a subfolder for each study.
         formats: of `study.tables.formats.FORMATS`.
-        digits: behind the point.
+        digits: digits after the decimal point.
 
     Returns:
-        The files, and the names of the studies that have no confirmation.
+        The files, and the names of the studies without a confirmation.
 
     Raises:
-        UsageError: there is no such study, or a format is not known.
+        UsageError: there is no such study, or a format is unknown.
         OutputError: a file cannot be written.
     """
     paths, others = [], []
@@ -175,13 +196,13 @@ def export_confirmations(
             continue
         for fmt in formats:
             text = render_confirmation(found, fmt=fmt, digits=digits)
-            paths.append(folder / found.study / f"confirmation{suffix(fmt)}")
+            paths.append(folder / file_name(found.study) / f"confirmation{suffix(fmt)}")
             write_text(paths[-1], text)
     return paths, others
 
 
 def _both_splits(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Return the one pair that differs in nothing but its split, intra-patient first."""
+    """Return the one pair that differs only in its split, intra-patient first, or None."""
     same = [name for name in SHARED if name not in ("split", "study_seed")]
     pairs = [
         (one, other)

@@ -1,4 +1,4 @@
-"""One document, four ways to write it: Markdown, CSV, LaTeX and HTML."""
+"""Write a document of tables as Markdown, CSV, LaTeX or HTML."""
 
 import csv
 import html
@@ -14,15 +14,15 @@ _ADDED = ("", " sd", " low", " high")
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A number as a table prints it.
+class Score:
+    """A score, or a difference of scores, as a table prints it.
 
     Attributes:
-        value: the number.
-        digits: behind the point.
-        spread: standard deviation, None where there is one run.
-        signed: whether a plus sign is printed.
-        mark: printed behind the number, for a note to explain.
+        value: the score.
+        digits: digits after the decimal point.
+        spread: standard deviation, None for one run.
+        signed: whether to print a plus sign.
+        mark: printed after the score; a note explains it.
     """
 
     value: float
@@ -33,13 +33,13 @@ class Figure:
 
     @property
     def number(self) -> str:
-        """The number without its spread. Zero has no minus sign."""
+        """The score as text, without its spread. Zero has no minus sign."""
         rounded = round(self.value, self.digits) + 0.0
         return f"{rounded:{'+' if self.signed else ''}.{self.digits}f}"
 
     @property
     def deviation(self) -> str:
-        """The spread, empty where there is none."""
+        """The spread as text, "" if there is none."""
         return "" if self.spread is None else f"{self.spread:.{self.digits}f}"
 
     def __str__(self) -> str:
@@ -47,13 +47,13 @@ class Figure:
         return f"{self.number}{spread}{self.mark and ' '}{self.mark}"
 
     def columns(self) -> dict[str, str]:
-        """The parts of the cell, by what is added to the heading of their column."""
+        """The parts of the cell, by the suffix of their column heading."""
         return {"": self.number} | ({" sd": self.deviation} if self.deviation else {})
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Lower and upper bound as a table prints them."""
+    """The bounds of an interval as a table prints them."""
 
     low: float
     high: float
@@ -63,14 +63,14 @@ class Interval:
         return f"{self.low:.{self.digits}f} to {self.high:.{self.digits}f}"
 
     def columns(self) -> dict[str, str]:
-        """The parts of the cell, by what is added to the heading of their column."""
+        """The parts of the cell, by the suffix of their column heading."""
         low, high = str(self).split(" to ")
         return {" low": low, " high": high}
 
 
 @dataclass(frozen=True)
 class Again:
-    """A label that stands in the line above: left blank for the eye, repeated in a CSV."""
+    """A label repeated from the row above: blank in tables for people, repeated in CSV."""
 
     label: str
 
@@ -78,20 +78,20 @@ class Again:
         return ""
 
     def columns(self) -> dict[str, str]:
-        """The parts of the cell, by what is added to the heading of their column."""
+        """The parts of the cell, by the suffix of their column heading."""
         return {"": self.label}
 
 
-Cell = str | Figure | Interval | Again
+Cell = str | Score | Interval | Again
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows under one heading.
+    """Rows of cells under one header.
 
     Attributes:
-        caption: what the rows are; empty for the first grid of a document.
-        header: one heading a column.
+        caption: what the rows show; "" for the first grid of a document.
+        header: one heading per column.
         body: rows as long as the header.
     """
 
@@ -102,13 +102,13 @@ class Grid:
 
 @dataclass(frozen=True)
 class Document:
-    """A table with all that is said about it.
+    """A table with its title, warnings and notes.
 
     Attributes:
-        title: above everything.
-        warnings: above the figures, set so that nobody misses them.
-        grids: in this order.
-        notes: below, one paragraph each.
+        title: title of the document.
+        warnings: shown prominently above the grids.
+        grids: grids in this order.
+        notes: shown below the grids, one paragraph each.
     """
 
     title: str
@@ -121,19 +121,19 @@ def write(document: Document, fmt: str, *, spread: bool = True) -> str:
     """Return a document as text.
 
     Args:
-        document: to write.
+        document: the document to write.
         fmt: "markdown", "csv", "latex" or "html".
         spread: print standard deviations.
 
     Raises:
-        UsageError: the format is not known.
+        UsageError: the format is unknown.
     """
     return find_format(fmt)[0](document if spread else _without_spread(document))
 
 
 def _without_spread(document: Document) -> Document:
     def plain(cell: Cell) -> Cell:
-        return replace(cell, spread=None) if isinstance(cell, Figure) else cell
+        return replace(cell, spread=None) if isinstance(cell, Score) else cell
 
     grids = (
         replace(grid, body=tuple(tuple(map(plain, row)) for row in grid.body))
@@ -143,27 +143,27 @@ def _without_spread(document: Document) -> Document:
 
 
 def suffix(fmt: str) -> str:
-    """Return the ending of a file of this format, such as ".md".
+    """Return the file extension of a format, such as ".md".
 
     Raises:
-        UsageError: the format is not known.
+        UsageError: the format is unknown.
     """
     return find_format(fmt)[1]
 
 
 def find_format(fmt: str) -> tuple[Callable[[Document], str], str]:
-    """Return the writer and the file ending of a format.
+    """Return the writer and the file extension of a format.
 
     Raises:
-        UsageError: the format is not known.
+        UsageError: the format is unknown.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'; known formats: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{fmt}'. Use one of: {', '.join(FORMATS)}")
     return FORMATS[fmt]
 
 
 def to_markdown(document: Document) -> str:
-    """Return GitHub-flavoured Markdown, its columns aligned for who reads the source."""
+    """Return GitHub-flavoured Markdown, with columns aligned in the source."""
     parts = [f"## {_markdown(document.title)}"]
     parts += [f"> **{_markdown(warning)}**" for warning in document.warnings]
     for grid in document.grids:
@@ -184,16 +184,16 @@ def to_markdown(document: Document) -> str:
 
 
 def to_csv(document: Document) -> str:
-    """Return one rectangular CSV without comments; spread and bounds have their own columns.
+    """Return one rectangular CSV without comments; spread and bounds have separate columns.
 
-    `block` says which grid a row is from, `warning` repeats the document's warnings in every
-    row, for a row may be copied away from the others. Notes are left out.
+    `block` is the grid of a row. `warning` repeats the document's warnings in every row, since
+    rows may be copied elsewhere. Notes are left out.
     """
     columns = ["table", "block"]
     rows = []
     for grid in document.grids:
         for line in grid.body:
-            row = {"table": document.title, "block": grid.caption or "figures"}
+            row = {"table": document.title, "block": grid.caption or "scores"}
             for heading, cell in zip(grid.header, line, strict=True):
                 text = "" if cell == NOTHING else cell
                 parts = {"": text} if isinstance(text, str) else text.columns()
@@ -212,15 +212,16 @@ def to_csv(document: Document) -> str:
 
 
 def to_latex(document: Document) -> str:
-    """Return `table` environments for the packages booktabs and graphicx, notes below them.
+    """Return `table` environments for the packages booktabs and graphicx, with notes below.
 
-    A grid is one float with caption and label, made narrower where it is wider than the text.
-    A title such as "Table 4. Alpha" is the label `tab:table4` and the caption "Alpha": LaTeX
-    counts tables itself.
+    Each grid is a float with caption and label, scaled down if it is wider than the text. A title
+    such as "Table 4. Alpha" becomes the label `tab:table4` and the caption "Alpha", since LaTeX
+    numbers tables itself.
     """
-    number, _, name = document.title.partition(". ")
-    name = name or number
-    label = re.sub("[^a-z0-9]+", "-", number.lower()).replace("table-", "table")
+    numbered = re.fullmatch(r"Table (\d+)\. (.+)", document.title)
+    name = numbered[2] if numbered else document.title
+    words = f"table{numbered[1]}" if numbered else name
+    label = re.sub("[^a-z0-9]+", "-", words.lower()).strip("-")
     lines = [
         rf"{{\sloppy\noindent\textbf{{{_latex(warning)}}}\par}}" for warning in document.warnings
     ]
@@ -251,7 +252,7 @@ def to_latex(document: Document) -> str:
 
 
 def to_html(document: Document) -> str:
-    """Return a page that needs no other file."""
+    """Return a self-contained page."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{html.escape(document.title)}</title>\n<style>\n{_STYLE}</style>\n</head>\n"
@@ -260,7 +261,7 @@ def to_html(document: Document) -> str:
 
 
 def to_html_section(document: Document) -> str:
-    """Return the part of a page that is one document, to put several on one page."""
+    """Return one document as a section of a page that may have several."""
     lines = ["<section>", f"<h2>{html.escape(document.title)}</h2>"]
     lines += [f'<p class="warning">{html.escape(warning)}</p>' for warning in document.warnings]
     for grid in document.grids:
@@ -298,7 +299,7 @@ def _latex(text: str) -> str:
 
 
 def _latex_cell(cell: Cell) -> str:
-    if isinstance(cell, Figure):
+    if isinstance(cell, Score):
         deviation = rf" \pm {cell.deviation}" if cell.deviation else ""
         return f"${cell.number}{deviation}${cell.mark and ' '}{_latex(cell.mark)}"
     return _latex(str(cell))

@@ -1,4 +1,4 @@
-"""What stands above and below the figures of a table, in words."""
+"""The comparison with the baseline row and the notes below a table."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,8 +8,9 @@ from ecg.statistics import Comparison, compare_with_baseline
 from search_spaces.tables import COLUMN_TITLES, Table
 from study.comparison import COMPARED, conclude, say_p_value, say_test_draw
 from study.storage.results_checks import shared_identity, shared_value
-from study.tables.formats import NOTHING, Cell, Figure, Grid
+from study.tables.formats import NOTHING, Cell, Grid, Score
 from study.tables.rows import RowRuns
+from study.wording import counted
 
 LONGEST_FAILURE = 160
 PUBLISHED_DIGITS = 4
@@ -17,7 +18,7 @@ OUTSIDE = "†"
 
 
 def compare_rows(rows: Sequence[RowRuns], baseline: RowRuns) -> list[Comparison]:
-    """Test every row against the baseline row, Holm's correction over all tests of the table."""
+    """Test every row against the baseline row, with Holm's correction over the whole table."""
     runs = {row.row.label: {score: row.by_repeat(score) for score in COMPARED} for row in rows}
     return compare_with_baseline(runs, baseline.row.label)
 
@@ -25,7 +26,7 @@ def compare_rows(rows: Sequence[RowRuns], baseline: RowRuns) -> list[Comparison]
 def comparison_grid(
     table: Table, comparisons: Sequence[Comparison], digits: int
 ) -> tuple[Grid, ...]:
-    """Return the tests as a grid; nothing where no row shares two seeds with the baseline."""
+    """Return the tests as a grid, none if no row shares two seeds with the baseline."""
     if all(c.pairs < 2 for c in comparisons):
         return ()
     header = [table.header, "seeds"]
@@ -36,17 +37,17 @@ def comparison_grid(
         of_row = [c for c in comparisons if c.label == label]
         line: list[Cell] = [label, str(of_row[0].pairs)]
         for c in of_row:
-            mean = NOTHING if c.difference is None else Figure(c.difference, digits, signed=True)
+            mean = NOTHING if c.difference is None else Score(c.difference, digits, signed=True)
             line += [mean, say_p_value(c.p_value)]
         body.append(tuple(line))
-    caption = f"Each row less the baseline ({_baseline(table)}), over the seeds both have"
+    caption = f"Difference from the baseline ({_baseline(table)}), over the seeds that both have"
     return (Grid(caption, tuple(header), tuple(body)),)
 
 
 def comparison_notes(
     table: Table, rows: Sequence[RowRuns], comparisons: Sequence[Comparison], *, published: bool
 ) -> list[str]:
-    """Say which rows differ from the baseline row, and what the tests leave out."""
+    """Return which rows differ from the baseline row, and what the tests do not cover."""
     identity = shared_identity(pd.concat([row.runs for row in rows]))
     measured = [matrix for row in rows for matrix in row.confusions]
     notes = [conclude(comparisons, f"the baseline ({_baseline(table)})", what="rows")]
@@ -56,52 +57,52 @@ def comparison_notes(
 
 
 def interval_note(rows: Sequence[RowRuns]) -> str:
-    """Say what the intervals are."""
+    """Return what the intervals are."""
     counts = {len(row.confusions) for row in rows} - {0}
-    told = []
+    kinds = []
     if counts - {1}:
-        told.append("of the mean over seeds (Student's t)")
+        kinds.append("Student's t interval of the mean over seeds")
     if 1 in counts:
-        told.append("of one run where n = 1 (bootstrap of its test beats)")
-    return f"95% interval: {', and '.join(told)}."
+        kinds.append("bootstrap of the test beats where n = 1")
+    return f"95% interval: {'; '.join(kinds)}."
 
 
 def is_outside(published: float, bounds: tuple[float, float] | None) -> bool:
-    """Whether a published figure lies outside an interval, whatever it was before rounding."""
+    """Whether a published score is outside an interval, for every value that rounds to it."""
     half = 0.5 * 10.0**-PUBLISHED_DIGITS
     return bounds is not None and not bounds[0] - half <= published <= bounds[1] + half
 
 
 def published_note(table: Table, rows: Sequence[RowRuns]) -> str:
-    """Say how many published figures lie inside the prediction intervals of a run."""
+    """Return how many published scores are within the prediction intervals of one more run."""
     outside = [
-        is_outside(figure, bounds)
+        is_outside(published, bounds)
         for row in rows
-        for score, figure in zip(
+        for score, published in zip(
             table.columns, table.published.get(row.row.label, ()), strict=False
         )
         if (bounds := row.next_run(score)) is not None
     ]
     if not outside:
         return (
-            "A published figure is one run. Where one more run would lie (the prediction interval) "
-            "takes two seeds or more to say, so no published figure is held against ours."
+            "Published scores are from single runs. Comparing them with ours takes a prediction "
+            "interval, which needs at least two seeds."
         )
-    marked = f"; those outside are marked {OUTSIDE}" if any(outside) else ""
+    marked = f" Scores outside are marked {OUTSIDE}." if any(outside) else ""
     return (
-        f"A published figure is one run: {len(outside) - sum(outside)} of {len(outside)} lie "
-        "inside the 95% prediction interval of one more run, mean ± t·s·√(1 + 1/n) (Student's "
-        f"t){marked}."
+        f"Published scores are from single runs. {len(outside) - sum(outside)} of {len(outside)} "
+        "are within the 95% prediction interval of one more run, mean ± t·s·√(1 + 1/n) (Student's "
+        f"t).{marked}"
     )
 
 
 def failure_notes(rows: Sequence[RowRuns]) -> list[str]:
-    """Say why runs failed."""
+    """Return why runs failed."""
     notes = []
     for row in rows:
         failed = row.runs[row.runs["state"] == "fail"]
         for repeat, failure in zip(failed["repeat"], failed["failure"], strict=True):
-            reason = failure or "no reason is known"
+            reason = failure or "reason unknown"
             if len(reason) > LONGEST_FAILURE:
                 reason = f"{reason[:LONGEST_FAILURE]}..."
             notes.append(f"Failed: {row.row.label}, repeat {repeat}: {reason}")
@@ -109,30 +110,28 @@ def failure_notes(rows: Sequence[RowRuns]) -> list[str]:
 
 
 def provenance_notes(rows: Sequence[RowRuns]) -> list[str]:
-    """Say from which data, protocol, devices and versions the figures are."""
+    """Return the data, settings, devices and versions behind the scores."""
     runs = pd.concat([row.runs for row in rows])
     finished = pd.concat([row.finished for row in rows])
+    known = {name: value or "unknown" for name, value in shared_identity(runs).items()}
     data = shared_value(runs, "data")
-    facts = [
-        f"data {shared_value(runs, 'source') or 'unknown'}"
-        + (f" (fingerprint {data[:12]})" if data else ""),
-        f"split {shared_value(runs, 'split') or 'unknown'}",
-        f"budget {shared_value(runs, 'budget') or 'unknown'}",
-        f"device {shared_value(runs, 'device') or 'unknown'} "
-        f"({shared_value(runs, 'precision') or 'unknown'})",
-        f"{rows[0].planned} seed{'' if rows[0].planned == 1 else 's'} planned",
-        f"{len(finished)} of {len(rows) * rows[0].planned} runs finished",
-        f"{finished['seconds'].sum():,.0f} s of training",
+    fingerprint = f" (fingerprint {data[:12]})" if data else ""
+    planned = rows[0].planned
+    notes = [
+        f"Test scores: data {known['source']}{fingerprint}, split {known['split']}, budget "
+        f"{known['budget']}, device {known['device']} ({known['precision']}). "
+        f"{counted(planned, 'seed')} planned, {len(finished)} of "
+        f"{counted(len(rows) * planned, 'run')} finished, {finished['seconds'].sum():,.0f} s of "
+        "training."
     ]
-    notes = [f"Figures: test part; {'; '.join(facts)}."]
     if not finished.empty:
         versions = list(finished["versions"].dropna())
-        packages = sorted({name for found in versions for name in found} - {"commit"})
-        told = [f"{name} {_distinct(found.get(name) for found in versions)}" for name in packages]
+        names = sorted({name for found in versions for name in found} - {"commit"})
+        packages = [f"{name} {_distinct(found.get(name) for found in versions)}" for name in names]
         notes.append(
             f"Trained on {_distinct(finished['device_name']) or 'an unknown device'}; commit "
             f"{_distinct(found.get('commit') for found in versions) or 'unknown'}; "
-            f"{', '.join(told) or 'versions unknown'}."
+            f"{', '.join(packages) or 'versions unknown'}."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""What the records say about each row of a table."""
+"""The runs of each row of a table, and their statistics."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from ecg.statistics import interval_of_next_run, interval_of_runs
 from search_spaces.tables import Row
 from study.comparison import interval_over_records
 from study.storage.results import rows_of_results
-from study.tables.formats import NOTHING, Cell, Figure, Interval
+from study.tables.formats import NOTHING, Cell, Interval, Score
+from study.wording import counted
 
-# In the order they are told; "complete" needs no word.
+# In the order in which they are printed; "complete" is not printed.
 STATE_WORDS = {"fail": "failed", "running": "running", "waiting": "waiting", "missing": "missing"}
 
 
@@ -26,9 +27,9 @@ class RowRuns:
     """The runs of one row.
 
     Attributes:
-        row: of the table.
-        runs: all of them, in the order of their repeats.
-        planned: number of seeds asked for.
+        row: the row of the table.
+        runs: all its runs, ordered by repeat.
+        planned: number of planned seeds.
     """
 
     row: Row
@@ -43,35 +44,35 @@ class RowRuns:
 
     @cached_property
     def confusions(self) -> list[list[list[int]]]:
-        """Test confusion matrix of each complete run."""
+        """The test confusion matrix of each complete run."""
         return list(self.finished["test_confusion"])
 
     @property
     def by_record(self) -> list[dict[str, Any] | None]:
-        """Test confusion matrices of the records, of each complete run; None where not kept."""
+        """The test confusion matrices by record of each complete run, None where not kept."""
         if "test_by_record" not in self.finished:
             return [None] * len(self.finished)
         return list(self.finished["test_by_record"])
 
     def values(self, score: str) -> "pd.Series[float]":
-        """Return the test figure of each complete run, by repeat."""
+        """Return the test score of each complete run as a series indexed by repeat."""
         return pd.Series(self.finished[f"test_{score}"].to_numpy(), self.finished["repeat"])
 
     def by_repeat(self, score: str) -> dict[int, float]:
-        """Return the test figure of each complete run by its repeat."""
+        """Return the test score of each complete run by repeat."""
         repeats = self.finished["repeat"].tolist()
         return dict(zip(repeats, self.finished[f"test_{score}"].tolist(), strict=True))
 
     def mean(self, score: str) -> float:
-        """Return the mean test figure of the complete runs, of which there must be one."""
+        """Return the mean test score of the complete runs; there must be at least one."""
         return float(self.values(score).mean())
 
-    def figure(self, score: str, digits: int) -> Cell:
-        """Return mean and standard deviation over the seeds; a dash where none is finished."""
-        return figure_of(self.values(score).to_numpy(), digits)
+    def mean_and_spread(self, score: str, digits: int) -> Cell:
+        """Return mean and standard deviation over the seeds, a dash if no run is complete."""
+        return mean_and_spread(self.values(score).to_numpy(), digits)
 
     def bounds(self, score: str) -> tuple[float, float] | None:
-        """Return the 95% interval, None where no run is finished."""
+        """Return the 95% interval, None if no run is complete."""
         if score not in self._bounds and self.confusions:
             self._bounds[score] = interval_of_runs(self.values(score), self.confusions, score)
         return self._bounds.get(score)
@@ -82,78 +83,79 @@ class RowRuns:
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def record_interval(self, score: str, digits: int) -> Cell:
-        """Return the 95% interval over records as a table prints it; a dash where none is kept."""
+        """Return the 95% interval over records as a table prints it, a dash if not kept."""
         bounds = interval_over_records(self.by_record, score)
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def next_run(self, score: str) -> tuple[float, float] | None:
-        """Return where one more run lies (95%), None below two complete runs."""
+        """Return the 95% prediction interval of one more run, None below two complete runs."""
         if len(self.confusions) < 2:
             return None
         return interval_of_next_run(self.values(score))
 
     def prediction(self, score: str, digits: int) -> Cell:
-        """Return the interval of one more run as a table prints it."""
+        """Return the prediction interval of one more run as a table prints it."""
         bounds = self.next_run(score)
         return NOTHING if bounds is None else Interval(*bounds, digits)
 
     def difference(self, score: str, published: float, digits: int) -> Cell:
-        """Return the mean less a published figure."""
+        """Return the mean minus a published score."""
         if self.finished.empty:
             return NOTHING
-        return Figure(self.mean(score) - published, digits, signed=True)
+        return Score(self.mean(score) - published, digits, signed=True)
 
     def seeds(self) -> str:
-        """Return "10", or what is not finished yet: "3 of 10 seeds, 1 failed, 6 missing"."""
+        """Return "10" if all runs are complete, else "3 of 10 seeds, 1 failed, 6 missing"."""
         counts = Counter(self.runs["state"])
         counts["missing"] += self.planned - len(self.runs)
         if counts["complete"] == self.planned:
             return str(self.planned)
-        told = [f"{counts[state]} {word}" for state, word in STATE_WORDS.items() if counts[state]]
-        return ", ".join([f"{counts['complete']} of {self.planned} seeds", *told])
+        others = [f"{counts[state]} {word}" for state, word in STATE_WORDS.items() if counts[state]]
+        finished = f"{counts['complete']} of {counted(self.planned, 'seed')}"
+        return ", ".join([finished, *others])
 
 
-def figure_of(values: NDArray[np.floating[Any]], digits: int) -> Cell:
+def mean_and_spread(values: NDArray[np.floating[Any]], digits: int) -> Cell:
     """Return mean and sample standard deviation as a table prints them."""
     if len(values) == 0:
         return NOTHING
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Figure(float(np.mean(values)), digits, spread)
+    return Score(float(np.mean(values)), digits, spread)
 
 
-def planned_seeds(records: pd.DataFrame) -> int:
-    """Return the number of seeds asked for: that of the configuration with the most."""
-    return 0 if records.empty else int(records["repeat"].max()) + 1
+def planned_seeds(results: pd.DataFrame) -> int:
+    """Return the number of planned seeds, the largest one of all configurations."""
+    return 0 if results.empty else int(results["repeat"].max()) + 1
 
 
-def runs_by_row(records: pd.DataFrame, rows: Sequence[Row]) -> list[RowRuns]:
+def runs_by_row(results: pd.DataFrame, rows: Sequence[Row]) -> list[RowRuns]:
     """Find the runs of each row.
 
     Args:
-        records: of one kind, see `study.storage.results.results_of_rows`.
-        rows: of a table.
+        results: runs that share their settings, see `study.storage.results.results_of_rows`.
+        rows: rows of a table.
 
     Raises:
         DataError: two different configurations fit one row.
     """
-    planned = planned_seeds(records)
+    planned = planned_seeds(results)
     configs = [
         {
             name.removeprefix("config_"): value
             for name, value in run.items()
             if name.startswith("config_")
         }
-        for run in rows_of_results(records)
+        for run in rows_of_results(results)
     ]
     found = []
     for row in rows:
         fits = np.array([row.matches(config) for config in configs], dtype=np.bool_)
-        runs = records[fits].sort_values("repeat")
+        runs = results[fits].sort_values("repeat")
         if runs["repeat"].duplicated().any():
             digests = ", ".join(sorted(set(runs["configuration"])))
             raise DataError(
-                f"several runs of one repeat fit the row '{row.label}' (configurations "
-                f"{digests}); keep runs that differ in other fields in files of their own"
+                f"Several runs with the same repeat fit the row '{row.label}' (configurations "
+                f"{digests}). Put runs that differ in other fields in separate files."
             )
         found.append(RowRuns(row, runs, planned))
     return found

@@ -50,7 +50,7 @@ class PruningPolicy:
     def __post_init__(self) -> None:
         """Check every field."""
         if self.pruner not in PRUNERS:
-            raise UsageError(f"unknown pruner '{self.pruner}'; known: {', '.join(PRUNERS)}")
+            raise UsageError(f"unknown pruner '{self.pruner}'. Use one of: {', '.join(PRUNERS)}")
         for name in ("patience", "warm_up", "startup"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--prune-{name.replace('_', '-')} must be 0 or more")

@@ -35,13 +35,12 @@ from study.storage.artifacts import (
     VALIDATION_PREDICTIONS,
     WEIGHTS,
     keep_files,
-    note_attributes,
 )
 from study.storage.attributes import PLANNED, get_attribute, set_attributes
 from study.storage.confirmation import is_confirming
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
-from study.storage.notes import trial_note
+from study.storage.notes import note_attributes, trial_note
 from study.storage.recordings import RecordedTrial, Recording
 from study.storage.studies import Identity
 from study.storage.weights import KEEP, KEPT_ATTRIBUTE
@@ -196,14 +195,17 @@ def _train(
             files[TEST_PREDICTIONS] = predictions_file(bench.test, answers)
     checkpoints = [checkpoint]
     values: tuple[float, ...] = ()
-    if result.weights and result.stop_reason != "pruned":
+    if result.stop_reason != "pruned":
         again, more = _train_again(trial, config, bench, len(result.epochs))
         checkpoints += more
         found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
         values = objective_values(trial, config, found["validation"], bench.identity)
+    if result.weights and values:
         # This costs little beside the training: one pass over the validation part.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
+        if is_by_patient(bench.identity.split):
+            found["validation_by_record"] = count_by_record(bench.data.validation, predicted)
         if keeps_weights(trial, values, bench.task.machine.keep or KEEP[0]):
             files[WEIGHTS] = weights_file(result)
         files[VALIDATION_PREDICTIONS] = predictions_file(bench.data.validation, predicted)

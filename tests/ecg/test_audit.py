@@ -1,4 +1,4 @@
-"""Rules of the audit: every row finds its beat, and what is counted is what is there."""
+"""Rules of the audit: every row finds its beat, and all counts are correct."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def sorted_by_class(beats: Heartbeats, rows: Rows) -> Rows:
 
 
 def write_csvs(folder: Path, beats: Heartbeats, train: Rows, test: Rows) -> Path:
-    """Write rows as Kaggle's files have them."""
+    """Write rows in the form of Kaggle's files."""
     folder.mkdir(exist_ok=True)
     for name, rows in ((kaggle.TRAIN_FILE, train), (kaggle.TEST_FILE, test)):
         table = np.column_stack([beats.signals[rows].astype(np.float64), beats.labels[rows]])
@@ -53,7 +53,7 @@ def write_csvs(folder: Path, beats: Heartbeats, train: Rows, test: Rows) -> Path
 
 
 def rows_of(beats: Heartbeats, rows: Rows) -> Heartbeats:
-    """The rows as a source without records gives them."""
+    """The rows as from a source without records."""
     unknown = np.full(len(rows), -1, dtype=np.int32)
     return replace(
         beats,
@@ -84,7 +84,7 @@ def split_of(train: list[int], test: list[int]) -> Split:
 def test_every_csv_row_finds_its_record_sample_and_symbol(
     rebuilt: Heartbeats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # From the files on: printed, read again, and told by the values alone.
+    # End to end: written to files, read back, and identified by the values alone.
     test = sorted_by_class(rebuilt, intra_patient(rebuilt).test)
     train = sorted_by_class(rebuilt, np.setdiff1d(np.arange(len(rebuilt)), test))
     folder = write_csvs(tmp_path / "csvs", rebuilt, train, test)
@@ -118,7 +118,7 @@ def test_every_csv_row_finds_its_record_sample_and_symbol(
 
 
 def test_real_rows_find_their_beats(mitdb: Path) -> None:
-    # All beats of the real set differ, so each has only one answer.
+    # All beats of the real set differ, so each has exactly one match.
     beats = load(mitdb)
     some = sorted_by_class(beats, np.arange(0, len(beats), 37))
     lookup = look_up(rows_of(beats, some), beats)
@@ -146,7 +146,7 @@ def test_rounding_does_not_lose_a_row(rebuilt: Heartbeats) -> None:
     assert np.array_equal(look_up(rounded, rebuilt).beat, np.arange(len(rebuilt)))
 
 
-def test_row_with_another_label_is_told(rebuilt: Heartbeats) -> None:
+def test_a_row_with_another_label_is_reported(rebuilt: Heartbeats) -> None:
     rows = rows_of(rebuilt, np.arange(100))
     rows.labels[3] = (rows.labels[3] + 1) % 5
     text = audit_report.report(audited(rows, rebuilt))
@@ -187,26 +187,26 @@ def test_rows_get_beats_of_their_values_and_no_beat_twice(
 
 
 def test_test_beats_of_trained_records_are_counted() -> None:
-    # Beats of an unknown record are of no trained record, whatever training holds.
+    # Beats of an unknown record never count as trained, whatever training contains.
     record = np.array([100, 100, 101, 102, -1, -1])
     beats = flat_heartbeats(np.zeros(6, int), record=record)
     shared = of_trained_records(beats, split_of([0, 2, 4], [1, 3, 5]))
     assert shared.tolist() == [True, False, False]
 
 
-def test_inter_patient_test_beats_are_of_no_trained_record(rebuilt: Heartbeats) -> None:
+def test_no_inter_patient_test_beat_is_of_a_trained_record(rebuilt: Heartbeats) -> None:
     split = inter_patient(rebuilt)
     assert not of_trained_records(rebuilt, split).any()
     assert not overlapping_trained_beats(rebuilt, split).any()
 
 
-def test_paper_test_beats_are_of_trained_records(rebuilt: Heartbeats) -> None:
+def test_intra_patient_test_beats_are_of_trained_records(rebuilt: Heartbeats) -> None:
     assert of_trained_records(rebuilt, intra_patient(rebuilt)).all()
 
 
 def test_test_windows_that_overlap_training_windows_are_counted() -> None:
     # 50 values last 150 raw samples. Beats at 0 and 100 of a record overlap; at 100 and 250
-    # they only touch; and a beat of another record is another signal.
+    # they only touch, and a beat of another record is a different signal.
     signals = np.zeros((5, BEAT_LENGTH), dtype=np.float32)
     signals[:, :50] = 1
     beats = replace(
@@ -219,7 +219,7 @@ def test_test_windows_that_overlap_training_windows_are_counted() -> None:
     assert overlapping_trained_beats(beats, split_of([3], [4, 2])).tolist() == [True, False]
 
 
-def test_a_row_that_stands_in_both_files_is_counted_across_the_split(
+def test_a_row_in_both_files_is_counted_across_the_split(
     rebuilt: Heartbeats,
 ) -> None:
     # The last row, of the test file, repeats the first of the training file.
@@ -233,14 +233,14 @@ def test_a_row_that_stands_in_both_files_is_counted_across_the_split(
     assert "2 of 101 rows have the values of another row" in audit_report.report(found)
 
 
-def test_equal_values_of_other_beats_are_no_beat_in_two_rows() -> None:
+def test_equal_values_of_different_beats_are_not_one_beat_in_two_rows() -> None:
     beats = flat_heartbeats(np.zeros(4, int), record=np.array([100, 101, 102, 103]))
     twice = find_duplicates(beats, split_of([0, 1], [2, 3]))
     assert (twice.groups, twice.rows, twice.beats) == (1, 4, 0)
     assert twice.across["train", "test"] == (2, 0)
 
 
-def test_rows_of_unknown_origin_are_not_taken_for_one_beat() -> None:
+def test_rows_of_unknown_origin_do_not_count_as_one_beat() -> None:
     twice = find_duplicates(flat_heartbeats(np.zeros(4, int)), split_of([0, 1], [2, 3]))
     assert twice.beats == 0
     assert twice.across["train", "test"] == (2, 0)
@@ -252,7 +252,7 @@ def test_rows_of_unknown_origin_are_not_taken_for_one_beat() -> None:
 @rule
 @given(st.floats(80, 200), st.integers(0, 100))
 def test_rate_is_that_at_which_the_windows_were_cut(rate: float, seed: int) -> None:
-    # One window in twenty is cut short by an annotation that is no beat.
+    # One window in twenty is cut short by a non-beat annotation.
     rng = np.random.default_rng(seed)
     seconds = rng.uniform(0.4, 0.9, 400)
     lengths = np.ceil(rate * seconds).astype(np.int64)
@@ -260,7 +260,7 @@ def test_rate_is_that_at_which_the_windows_were_cut(rate: float, seed: int) -> N
     evidence = measure_rate(lengths, seconds)
     assert evidence.slope == pytest.approx(rate, rel=0.01)
     assert evidence.typical == pytest.approx(rate, rel=0.015)
-    # Who believes another rate reads another heart rate, in proportion.
+    # Assuming another rate gives a proportionally different heart rate.
     assert evidence.heart_rate_at(125) / evidence.heart_rate_at(100) == pytest.approx(1.25)
 
 
@@ -288,29 +288,29 @@ def test_windows_at_the_end_of_a_record_have_no_length_in_time(rebuilt: Heartbea
     assert seconds[0] == pytest.approx(intervals[0] + 0.2 * intervals[1])
 
 
-def test_length_is_that_before_the_padding() -> None:
+def test_the_length_excludes_the_padding() -> None:
     signals = np.zeros((3, BEAT_LENGTH), dtype=np.float32)
     signals[1, [3, 90]] = 1  # zeros between values count
     signals[2] = 1
     assert window_lengths(signals).tolist() == [0, 91, BEAT_LENGTH]
 
 
-def test_rate_that_cannot_be_measured_is_told_so() -> None:
+def test_an_unmeasurable_rate_is_reported() -> None:
     beats = flat_heartbeats(np.zeros(10, int), record=np.full(10, 100))
     found = Audit(beats, beats, split_of([0], [1]), lookup=None)
-    assert "the rate cannot be measured" in audit_report.report(found)
+    assert "so the rate is unknown" in audit_report.report(found)
 
 
-# --- What is written
+# --- Output
 
 
 def test_audit_of_the_real_records(mitdb: Path, tmp_path: Path) -> None:
-    # The figures of results/audit.
-    text, (_, figure) = audit_report.write(audit(mitdb), tmp_path)
+    # Rule: results/audit shows these numbers.
+    text, (_, plot) = audit_report.write(audit(mitdb), tmp_path)
     assert "21,892 of 21,892 test beats (100.0%) come from records" in text
-    assert "grows by 120.00 a second" in text
+    assert "by 120.00 per second" in text
     assert "0 of 109,446 rows have the values of another row" in text
-    assert figure.stat().st_size < 300_000
+    assert plot.stat().st_size < 300_000
 
 
 def test_the_same_data_gives_the_same_files(rebuilt: Heartbeats, tmp_path: Path) -> None:
@@ -326,7 +326,7 @@ def test_the_same_data_gives_the_same_files(rebuilt: Heartbeats, tmp_path: Path)
     assert contents[0][1].startswith(b"\x89PNG")
 
 
-def test_figure_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
+def test_the_plot_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
     # 1040 x 1196 pixels, and each of the four colours in it.
     from matplotlib.colors import to_rgb
     from matplotlib.image import imread
@@ -339,18 +339,18 @@ def test_figure_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
         assert share > 0.01
 
 
-def test_a_folder_that_cannot_be_made_is_told(rebuilt: Heartbeats, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(rebuilt: Heartbeats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match=r"`output` .*file.*name another folder"):
+    with pytest.raises(UsageError, match=r"`output` .*file.*Choose another folder"):
         audit_report.write(found, tmp_path / "file")
 
 
 def test_a_failed_write_leaves_nothing_behind(rebuilt: Heartbeats, tmp_path: Path) -> None:
-    # A folder stands where the text shall be.
+    # There is a folder in place of the text file.
     (tmp_path / "audit.md").mkdir()
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match=r"audit\.md cannot be written"):
+    with pytest.raises(UsageError, match=r"cannot write audit\.md"):
         audit_report.write(found, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["audit.md"]
 
@@ -358,7 +358,7 @@ def test_a_failed_write_leaves_nothing_behind(rebuilt: Heartbeats, tmp_path: Pat
 def test_a_failed_write_keeps_the_earlier_file(
     rebuilt: Heartbeats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The disk is full when the new file is complete but for its last bytes.
+    # The disk is full just before the last bytes of the new file.
     def fail(path: Path, content: bytes) -> int:
         with path.open("wb") as file:
             file.write(content[:-10])
@@ -373,13 +373,13 @@ def test_a_failed_write_keeps_the_earlier_file(
     assert (tmp_path / "audit.md").read_text() == "earlier"
 
 
-def test_paths_that_were_confused_are_told(
+def test_swapped_paths_are_reported(
     rebuilt: Heartbeats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = np.arange(len(rebuilt))
     folder = write_csvs(tmp_path / "csvs", rebuilt, rows[:50], rows[50:60])
-    with pytest.raises(UsageError, match=r"do not tell their records.*`records`"):
+    with pytest.raises(UsageError, match=r"do not include record numbers.*`records`"):
         audit(folder)
     monkeypatch.setattr(audit_module, "load", lambda path: rebuilt)
-    with pytest.raises(UsageError, match=r"no Kaggle CSV files.*mitbih_train\.csv"):
+    with pytest.raises(UsageError, match=r"not Kaggle's CSV files.*mitbih_train\.csv"):
         audit("records", "records")

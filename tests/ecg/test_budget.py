@@ -13,7 +13,7 @@ def test_paper_budget_is_the_published_protocol() -> None:
 
 
 @pytest.mark.parametrize("name", BUDGETS)
-def test_every_budget_is_found_by_its_own_name(name: str) -> None:
+def test_every_budget_is_found_by_its_name(name: str) -> None:
     assert find_budget(name).name == name
 
 
@@ -26,7 +26,7 @@ def test_smoke_trains_least_and_paper_most() -> None:
 
 
 def test_short_trains_all_beats_by_a_cosine_to_its_end() -> None:
-    # Early stopping would cut the cosine off before the rate is low.
+    # Early stopping would end the cosine before the rate is low.
     short = find_budget("short")
     assert (short.train_beats, short.validation_beats) == (None, None)
     assert (short.max_epochs, short.patience) == (12, 12)
@@ -41,12 +41,12 @@ def test_unknown_budget_lists_the_known_ones() -> None:
         find_budget("huge")
 
 
-def test_describe_tells_every_limit_on_training() -> None:
-    # A figure is only worth as much as the training behind it, so the line names it all.
+def test_describe_names_every_limit_on_training() -> None:
+    # A score depends on the amount of training, so the line names every limit.
     assert find_budget("paper").describe() == ("paper (all beats, at most 100 epochs, patience 15)")
     assert find_budget("short").describe() == (
         "short (all beats, at most 12 epochs, patience 12, cosine after 1 epoch of warm-up)"
     )
     quick = find_budget("quick")
-    for figure in (f"{quick.train_beats:,}", str(quick.max_epochs), str(quick.patience)):
-        assert figure in quick.describe()
+    for number in (f"{quick.train_beats:,}", str(quick.max_epochs), str(quick.patience)):
+        assert number in quick.describe()

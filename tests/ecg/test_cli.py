@@ -1,4 +1,4 @@
-"""Rules of `python -m ecg`: what it prints, and how it ends."""
+"""Rules of `python -m ecg`: its output and exit codes."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ from tests.ecg.sources.tiny_records import BEATS, copy_record, write_record
 
 @dataclass(frozen=True)
 class Ended:
-    """A command that has ended."""
+    """Exit code and output of a command."""
 
     code: object
     out: str
@@ -142,7 +142,7 @@ def test_prepare_says_when_the_heartbeats_are_simulated(
 
 
 def test_help_lists_the_commands_without_importing_torch() -> None:
-    # Nor NumPy: help is there at once.
+    # Nor NumPy, so the help appears at once.
     code = (
         "import sys\n"
         "from ecg.cli import main\n"
@@ -182,7 +182,7 @@ def test_python_m_ecg_is_the_command_line() -> None:
     assert ended.stderr == "error: cannot fetch 'ptbdb'; known: mitdb, kaggle\n"
 
 
-# --- How they end
+# --- Exit codes
 
 
 @pytest.mark.parametrize(
@@ -198,36 +198,34 @@ def test_python_m_ecg_is_the_command_line() -> None:
         ([], ""),
     ],
 )
-def test_what_was_typed_ends_with_2(run: Runner, arguments: list[str], message: str) -> None:
+def test_usage_errors_exit_with_2(run: Runner, arguments: list[str], message: str) -> None:
     ended = run(*arguments)
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
 
 
-def test_folders_that_were_confused_end_with_2(run: Runner, records: Path, csvs: Path) -> None:
+def test_swapped_folders_exit_with_2(run: Runner, records: Path, csvs: Path) -> None:
     ended = run("audit", "--records", csvs)
     assert ended.code == 2
-    assert "Name the MIT-BIH records as --records and the CSV files as --data" in ended.err
+    assert "Pass the MIT-BIH records as --records and the CSV files as --data" in ended.err
     ended = run("audit", "--records", records, "--data", records)
     assert ended.code == 2
-    assert "these are no Kaggle CSV files" in ended.err
+    assert "not Kaggle's CSV files" in ended.err
 
 
-def test_output_that_cannot_be_written_ends_with_2(
-    run: Runner, records: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_output_exits_with_2(run: Runner, records: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     ended = run("audit", "--records", records, "--output", tmp_path / "file")
     assert ended.code == 2
-    assert "name another folder" in ended.err
+    assert "Choose another folder" in ended.err
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_prepared_heartbeats_are_one_file_that_stands_for_the_data(
+def test_prepared_heartbeats_are_one_file_that_replaces_the_data(
     run: Runner, records: Path, tmp_path: Path
 ) -> None:
-    # The file is carried to a machine without the records; it holds the same heartbeats.
+    # On a machine without the records, the file gives the same heartbeats.
     file = tmp_path / "folder" / "beats.npz"
     assert f"written: {file}" in run("prepare", "--data", records, "--output", file).out
     expected, found = ecg.sources.load(records), ecg.sources.load(file)
@@ -246,24 +244,24 @@ def test_a_damaged_prepared_file_is_refused_by_name(
     file.write_bytes(content)
     ended = run("describe", "--data", file)
     assert ended.code == 1
-    assert f"{file}: no prepared heartbeats, or damaged" in ended.err
+    assert f"{file}: not a file of prepared heartbeats, or damaged" in ended.err
     assert len(ended.err.splitlines()) == 1
 
 
-def test_a_file_of_the_cache_is_no_prepared_file(run: Runner, records: Path) -> None:
-    # Its key stands for files that were read elsewhere.
+def test_a_cache_file_is_not_a_prepared_file(run: Runner, records: Path) -> None:
+    # Its key belongs to files that were read elsewhere.
     from ecg.sources.cache import cache_folder
 
     ecg.sources.load(records)
     ended = run("describe", "--data", next(cache_folder().glob("*.npz")))
-    assert (ended.code, "a cache file of other data" in ended.err) == (2, True)
+    assert (ended.code, "a cache file, not an output of" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("beats.csv", "must end in .npz"), ("taken/beats.npz", "cannot write")],
+    [("beats.csv", "does not end in .npz"), ("taken/beats.npz", "cannot write")],
 )
-def test_an_output_that_cannot_be_is_refused(
+def test_an_invalid_output_is_refused(
     run: Runner, records: Path, tmp_path: Path, name: str, message: str
 ) -> None:
     (tmp_path / "taken").touch()
@@ -273,7 +271,7 @@ def test_an_output_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("command", ["prepare", "describe", "audit"])
-def test_damaged_record_ends_with_1_and_its_name(
+def test_a_damaged_record_exits_with_1_and_its_name(
     run: Runner, command: str, damaged: Path, tmp_path: Path
 ) -> None:
     option = "--records" if command == "audit" else "--data"
@@ -292,7 +290,7 @@ def test_debug_adds_the_traceback(run: Runner, damaged: Path) -> None:
     assert "error: " in ended.err.splitlines()[-1]
 
 
-def test_unexpected_error_ends_with_1_and_asks_for_a_report(
+def test_an_unexpected_error_exits_with_1_and_asks_for_a_report(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(location: str, lead: str | None) -> None:
@@ -302,10 +300,10 @@ def test_unexpected_error_ends_with_1_and_asks_for_a_report(
     ended = run("prepare", "--data", "synthetic")
     assert ended.code == 1
     (line,) = ended.err.splitlines()
-    assert line.startswith("error: ZeroDivisionError: never (unexpected; run again with --debug")
+    assert line.startswith("error: unexpected ZeroDivisionError: never. Run again with --debug")
 
 
-def test_simulated_heartbeats_are_not_audited_unasked(run: Runner, offline: None) -> None:
+def test_simulated_heartbeats_are_audited_only_on_request(run: Runner, offline: None) -> None:
     ended = run("audit")
     assert ended.code == 1
     assert "there are no records to audit" in ended.err
@@ -349,7 +347,7 @@ def test_a_file_of_records_makes_a_split(run: Runner, holter: Path, tmp_path: Pa
     lists.write_text('train = ["p0"]\nvalidation = ["p0"]\ntest = ["p4"]\n')
     ended = run("describe", "--data", holter, "--records-file", lists)
     assert ended.code == 2
-    assert "record p0 is in train and in validation; put it into one part" in ended.err
+    assert "record p0 is in train and in validation. Put it into one part" in ended.err
 
 
 def test_another_lead_is_packed_by_name(run: Runner, holter: Path, tmp_path: Path) -> None:
@@ -359,11 +357,11 @@ def test_another_lead_is_packed_by_name(run: Runner, holter: Path, tmp_path: Pat
     assert "6 with V1 at 250 Hz" in run("describe", "--data", tmp_path / "v1.npz").out
     ended = run("prepare", "--data", holter, "--lead", "aVF")
     assert ended.code == 1
-    assert "record p0: it has no lead 'aVF', only V1, II" in ended.err
+    assert "record p0: there is no lead 'aVF', only V1, II" in ended.err
 
 
 def test_own_records_are_audited(run: Runner, holter: Path, tmp_path: Path) -> None:
-    # What their splits share; nothing is said of a published rate.
+    # The audit says what their splits share, and nothing about a published rate.
     ended = run("audit", "--records", holter, "--output", tmp_path / "out")
     assert ended.code == 0
     text = (tmp_path / "out" / "audit.md").read_text()

@@ -1,4 +1,4 @@
-"""Rules of the text tables: every number is that of the beats, every line is aligned."""
+"""Rules of the text tables: every number is correct, every line is aligned."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_classes_have_their_counts_and_shares() -> None:
     ]
 
 
-def test_records_stand_in_order_with_their_counts() -> None:
+def test_records_are_listed_in_order_with_their_counts() -> None:
     beats = flat_heartbeats(np.array([0, 1, 0, 4]), record=np.array([200, 100, 200, 100]))
     assert cells(describe.per_record(beats)) == [
         ["record", *CLASSES, "all"],
@@ -47,7 +47,7 @@ def test_records_stand_in_order_with_their_counts() -> None:
 
 
 def test_a_source_without_records_says_so() -> None:
-    assert "does not tell the record" in describe.per_record(kaggle_like(toy_heartbeats()))
+    assert "has no record numbers" in describe.per_record(kaggle_like(toy_heartbeats()))
 
 
 def test_splits_have_the_counts_of_their_parts() -> None:
@@ -63,7 +63,7 @@ def test_splits_have_the_counts_of_their_parts() -> None:
     assert rows[: len(expected)] == expected  # below: that Q is left out
 
 
-def test_a_split_that_is_not_possible_is_named_with_its_reason() -> None:
+def test_an_impossible_split_is_named_with_its_reason() -> None:
     # The other one is shown, and the reason does not widen its columns.
     table, reason = describe.splits(kaggle_like(toy_heartbeats(in_test=True))).split("\n\n")
     assert len(table.splitlines()) == 4
@@ -73,16 +73,16 @@ def test_a_split_that_is_not_possible_is_named_with_its_reason() -> None:
     assert "needs the record of every beat" in reason
 
 
-def test_a_part_without_beats_does_not_end_the_description() -> None:
+def test_a_part_without_beats_does_not_stop_the_description() -> None:
     text = describe.splits(flat_heartbeats(np.zeros(3, int)))
     assert text.startswith("no split 'intra-patient': the ")
     assert "\nno split 'inter-patient': " in text
 
 
 def test_notes_on_the_real_records(mitdb: Path) -> None:
-    # Also through the folder that holds them.
-    assert describe.notes(mitdb) == ["all files are those of PhysioNet (SHA-256)"]
-    assert describe.notes(mitdb.parent) == ["all files are those of PhysioNet (SHA-256)"]
+    # Also for the parent folder.
+    assert describe.notes(mitdb) == ["all files are identical to PhysioNet's (SHA-256)"]
+    assert describe.notes(mitdb.parent) == ["all files are identical to PhysioNet's (SHA-256)"]
 
 
 def test_notes_name_the_first_files_that_differ(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ words = st.text("abc", max_size=8)
 @rule
 @given(st.lists(st.tuples(words, words, words), min_size=1, max_size=6))
 def test_columns_are_aligned(rows: list[tuple[str, ...]]) -> None:
-    # The first column begins, every other one ends, at one place; two spaces between.
+    # The first column is left-aligned, the others right-aligned, two spaces apart.
     header = ("head", "second", "last")
     lines = describe.table(header, rows).split("\n")
     assert len(lines) == len(rows) + 1
@@ -130,10 +130,10 @@ LAB = {
 }
 
 
-def test_the_origin_of_records_is_said_in_a_sentence() -> None:
+def test_the_origin_of_records_is_described_in_a_sentence() -> None:
     assert describe.origin(of_lab(LAB)) == (
         "records by lead and sampling rate: 2 with II at 250 Hz, 2 with MLII at 128 Hz; 3 beats "
-        "are left out, because the signal has gaps there: record anna; records without a beat: dora"
+        "were left out because of gaps in the signal: record anna; records without a beat: dora"
     )
     assert describe.origin(flat_heartbeats(np.zeros(3))) == ""
 
@@ -146,7 +146,7 @@ def test_records_have_their_names() -> None:
     ]
 
 
-def test_classes_without_beats_are_said_of_each_part() -> None:
+def test_classes_without_beats_are_named_for_each_part() -> None:
     beats = of_lab(LAB)
     split = Split("mine", np.array([0, 2]), np.array([1]), np.array([3]), by_patient=False)
     assert describe.cautions(beats, split) == [
@@ -157,7 +157,7 @@ def test_classes_without_beats_are_said_of_each_part() -> None:
     assert describe.cautions(toy_heartbeats(), make_split("intra-patient", toy_heartbeats())) == []
 
 
-def test_a_listed_split_is_described_beside_the_others() -> None:
+def test_a_listed_split_is_described_with_the_others() -> None:
     lists = RecordLists(("anna",), ("bert",), ("carl",))
     text = describe.splits(of_lab(LAB), lists)
     assert f"{lists.split} validation" in text

@@ -18,8 +18,8 @@ def dropped(p: float, shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 
 @rule
 @given(p=st.floats(0.01, 0.99), seed=st.integers(0, 2**32))
-def test_values_are_dropped_with_the_probability_asked_for(p: float, seed: int) -> None:
-    # Within five standard deviations of the binomial mean, for every place in a 64-bit word.
+def test_values_are_dropped_with_the_requested_probability(p: float, seed: int) -> None:
+    # Within five standard deviations of the binomial mean, for every position in a 64-bit word.
     rows = dropped(p, (4000, 4), seed)
     bound = 5 * math.sqrt(4000 * p * (1 - p))
     for place in range(4):
@@ -38,7 +38,7 @@ def test_places_of_one_word_are_drawn_independently() -> None:
 
 @rule
 @given(p=st.floats(0.0, 0.9), shape=st.sampled_from(SHAPES), last=st.booleans())
-def test_what_is_kept_is_scaled_so_that_the_mean_stays(
+def test_kept_values_are_scaled_so_that_the_mean_is_unchanged(
     p: float, shape: tuple[int, ...], last: bool
 ) -> None:
     x = torch.ones(shape)
@@ -77,7 +77,7 @@ def test_probability_one_drops_everything() -> None:
     assert dropped(1.0, (64, 64)).all()
 
 
-def test_any_layout_in_memory_is_taken() -> None:
+def test_any_memory_layout_is_supported() -> None:
     # A slice and an expanded tensor do not fill their memory.
     for x in (torch.randn(8, 10)[:, ::3], torch.randn(8, 1).expand(8, 5)):
         found = Dropout(0.5)(x)

@@ -1,4 +1,4 @@
-"""Rules of written files: whole or not there, and only ever a file."""
+"""Rules of written files: they are written atomically and replace only files."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ import pytest
 from ecg.files import replacing
 
 
-def test_a_file_is_replaced_when_the_block_ends_well(tmp_path: Path) -> None:
+def test_a_file_is_replaced_if_the_block_succeeds(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     for text in ("one", "two"):
         with replacing(path) as beside:
@@ -21,7 +21,7 @@ def test_a_file_is_replaced_when_the_block_ends_well(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
     # Root may rename a file over a device: `--output /dev/null` would break the machine.
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()

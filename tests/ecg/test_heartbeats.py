@@ -8,7 +8,7 @@ from tests.support.toy import flat_heartbeats, toy_heartbeats
 
 
 def test_class_counts_has_an_entry_for_absent_classes() -> None:
-    # Whatever classes occur, the counts are those of N, S, V, F, Q in this order.
+    # The counts are of N, S, V, F, Q in this order, whichever classes occur.
     beats = flat_heartbeats(np.array([2, 2, 0, 4]))
     assert beats.class_counts().tolist() == [1, 0, 2, 0, 1]
     assert flat_heartbeats(np.array([], dtype=int)).class_counts().tolist() == [0] * 5
@@ -20,13 +20,13 @@ def test_length_is_the_number_of_beats() -> None:
 
 
 def test_every_class_has_a_name() -> None:
-    # The symbol of a class is the first letter of its name, except Q, which stands for unknown.
+    # The symbol of a class is the first letter of its name, except Q, which means unknown.
     assert CLASSES == ("N", "S", "V", "F", "Q")
     assert [name[0] for name in CLASS_NAMES] == ["N", "S", "V", "F", "U"]
 
 
 def test_fingerprint_is_the_same_for_the_same_data() -> None:
-    # The fingerprint is of the content, not of the object or the memory layout.
+    # The fingerprint depends on the content, not on the object or its memory layout.
     beats = toy_heartbeats(50)
     strided = dataclasses.replace(beats, signals=np.asfortranarray(beats.signals))
     assert toy_heartbeats(50).fingerprint == beats.fingerprint == strided.fingerprint
@@ -35,7 +35,7 @@ def test_fingerprint_is_the_same_for_the_same_data() -> None:
 
 @pytest.mark.parametrize("field", ["signals", "labels", "record", "sample"])
 def test_fingerprint_changes_with_every_array(field: str) -> None:
-    # One changed value anywhere is other data.
+    # A single changed value makes different data.
     beats = toy_heartbeats(50)
     array = getattr(beats, field).copy()
     array.flat[-1] += 1
@@ -43,8 +43,8 @@ def test_fingerprint_changes_with_every_array(field: str) -> None:
     assert changed.fingerprint != beats.fingerprint
 
 
-def test_fingerprint_tells_the_own_test_part_and_the_source() -> None:
-    # What a split sees belongs to the data: whether a test part came with it, and which.
+def test_the_fingerprint_depends_on_the_test_part_and_the_source() -> None:
+    # A split depends on whether the data came with a test part, and which.
     beats = toy_heartbeats(50)
     with_test = toy_heartbeats(50, in_test=True)
     other_test = dataclasses.replace(with_test, in_test=~with_test.in_test)
@@ -54,13 +54,13 @@ def test_fingerprint_tells_the_own_test_part_and_the_source() -> None:
 
 
 def test_fields_cannot_be_reassigned() -> None:
-    # The fingerprint is computed once; data that changed under it would go unnoticed.
+    # The fingerprint is computed once, so later changes would go unnoticed.
     with pytest.raises(dataclasses.FrozenInstanceError):
         toy_heartbeats(50).labels = np.zeros(50)  # type: ignore[misc]
 
 
 def test_fingerprint_of_known_data_does_not_change() -> None:
-    # It is part of every study's settings: what is known beside the beats leaves it as it is.
+    # It is part of every study's settings, so further details of the records must not change it.
     beats = flat_heartbeats(np.array([0, 1]), record=np.array([100, 101]))
     known = {100: Record("100", 360.0, "MLII"), 101: Record("101", 360.0, "V5", lost=2)}
     more = dataclasses.replace(beats, rr=np.ones((2, 2), np.float32), records=known)
@@ -68,7 +68,7 @@ def test_fingerprint_of_known_data_does_not_change() -> None:
 
 
 def test_fingerprint_changes_with_names_and_patients_of_records() -> None:
-    # A split by patient sees them.
+    # A split by patient depends on them.
     beats = flat_heartbeats(np.array([0, 1]), record=np.array([1, 2]))
     prints = {
         dataclasses.replace(beats, records={1: one, 2: Record("2", 250.0, "II")}).fingerprint

@@ -36,13 +36,13 @@ def test_class_weights_follow_the_formula(counts: list[int], alpha: float) -> No
 
 @rule
 @given(any_counts)
-def test_alpha_zero_weighs_all_classes_one(counts: list[int]) -> None:
+def test_alpha_zero_gives_all_classes_weight_one(counts: list[int]) -> None:
     assert class_weights(np.array(counts), 0.0).tolist() == [1.0] * 5
 
 
 @rule
 @given(positive_counts)
-def test_alpha_one_weighs_by_inverse_frequency(counts: list[int]) -> None:
+def test_alpha_one_weights_by_inverse_frequency(counts: list[int]) -> None:
     # Every class then has the same total weight: w_c * n_c = n / 5.
     total = class_weights(np.array(counts), 1.0) * counts
     np.testing.assert_allclose(total, np.full(5, sum(counts) / 5), rtol=1e-12)
@@ -53,7 +53,7 @@ def test_alpha_one_weighs_by_inverse_frequency(counts: list[int]) -> None:
 def test_class_weights_leave_the_mean_weight_between_beats_at_one(
     counts: list[int], alpha: float
 ) -> None:
-    # Sum of n_c w_c is n for every alpha: the weights shift attention, not the learning rate.
+    # The sum of n_c w_c is n for every alpha, so the weights do not change the learning rate.
     total = (class_weights(np.array(counts), alpha) * counts).sum()
     assert total == pytest.approx(sum(counts), rel=1e-9)
 
@@ -63,7 +63,7 @@ def test_class_weights_leave_the_mean_weight_between_beats_at_one(
 def test_caps_bound_weights_and_draws_and_spare_small_classes(
     counts: list[int], share: float
 ) -> None:
-    # Of splits by patient: what the formulas give, but for the cap and for classes below 20 beats.
+    # For splits by patient: the formulas, except for the caps and classes with under 20 beats.
     found = np.array(counts)
     weights = class_weights(found, share, capped=True)
     capped = [
@@ -90,7 +90,7 @@ def test_published_training_part_is_under_the_caps() -> None:
             assert sampling_weights(PUBLISHED_TRAIN, share, capped=capped).tolist() == drawn
 
 
-def test_class_of_a_few_beats_is_neither_weighed_nor_drawn_more() -> None:
+def test_a_class_with_few_beats_is_neither_weighted_nor_drawn_more() -> None:
     counts = np.array([38_000, 800, 3_000, 400, 8])
     assert class_weights(counts, 1.0, capped=True)[4] == 1
     assert sampling_weights(counts, 1.0, capped=True)[4] == 1
@@ -121,8 +121,8 @@ def test_class_without_beats_is_never_drawn(counts: list[int], ratio: float) -> 
     assert (weights[np.array(counts) == 0] == 0).all()
 
 
-def test_ratio_without_any_normal_beat_is_refused() -> None:
-    # The ratio is measured by class N.
+def test_a_ratio_without_normal_beats_is_refused() -> None:
+    # The ratio is relative to class N.
     with pytest.raises(UsageError, match="class N"):
         sampling_weights(np.array([0, 1, 2, 3, 4]), 0.5)
 
@@ -153,7 +153,7 @@ def test_sampler_draws_the_beats_of_one_class_evenly() -> None:
 
 
 def test_only_trainings_by_patient_are_capped() -> None:
-    # Rule: the published split keeps the published formula at every budget, also where a class has
+    # Rule: the published split uses the published formula at every budget, even if a class has
     # few beats (of F, `quick` has 15).
     beats = load("synthetic")
     cpu = torch.device("cpu")

@@ -44,19 +44,19 @@ def test_guessing_by_class_share_has_no_kappa() -> None:
     assert kappa(np.outer(shares, shares)) == pytest.approx(0, abs=1e-12)
 
 
-def test_one_cell_with_all_beats_has_no_kappa() -> None:
+def test_a_matrix_with_all_beats_in_one_cell_has_no_kappa() -> None:
     matrix = np.zeros((5, 5), dtype=int)
     matrix[0, 0] = 7
     assert kappa(matrix) == 0
 
 
 def test_ectopic_scores_are_recall_and_precision_of_s_and_v() -> None:
-    figures = per_class(SIMPLE_CNN)
+    metrics = per_class(SIMPLE_CNN)
     assert ectopic_scores(SIMPLE_CNN) == {
-        "sensitivity_S": figures["recall"][1],
-        "predictivity_S": figures["precision"][1],
-        "sensitivity_V": figures["recall"][2],
-        "predictivity_V": figures["precision"][2],
+        "sensitivity_S": metrics["recall"][1],
+        "predictivity_S": metrics["precision"][1],
+        "sensitivity_V": metrics["recall"][2],
+        "predictivity_V": metrics["precision"][2],
     }
     assert ectopic_scores(SIMPLE_CNN)["sensitivity_S"] == 400 / 556
 
@@ -73,7 +73,7 @@ def test_index_is_bounded_and_made_of_its_parts(matrix: list[list[int]]) -> None
 @rule
 @given(matrices)
 def test_beats_of_class_q_do_not_count_as_ectopic(matrix: list[list[int]]) -> None:
-    # More Q beats found as Q change kappa, but nothing about S and V.
+    # More correct Q beats change kappa, but not the scores of S and V.
     more = np.array(matrix)
     more[4, 4] += 10
     assert ectopic_scores(more) == ectopic_scores(matrix)
@@ -97,7 +97,7 @@ def test_interval_over_records_is_wider_where_records_differ() -> None:
     low, high = record_interval([good] * 11 + [bad] * 11, "f1_nsv")
     within = bootstrap_interval(11 * (good + bad), "f1_nsv")
     assert high - low > 2 * (within[1] - within[0])
-    # Runs on the same records are resampled together: a run twice is no more certain.
+    # Runs on the same records are resampled together: repeating a run adds no certainty.
     one_run = [good] * 11 + [bad] * 11
     assert record_interval([one_run, one_run], "f1_nsv") == (low, high)
     alike = record_interval([good] * 22, "f1_nsv")

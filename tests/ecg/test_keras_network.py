@@ -1,4 +1,4 @@
-"""The Coupled CNN with Keras's conventions beside Keras, and every network as a Keras model."""
+"""The Coupled CNN with Keras's conventions against Keras, and every network as a Keras model."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ from ecg.training.step import make_optimizer, predict_logits, train_step
 from tests.support.toy import CPU, toy_heartbeats
 
 keras: Any = pytest.importorskip("keras", reason="no extra: pip install -e '.[tensorflow]'")
-# Of PyTorch and Keras, which put the epsilon of Adam in other places, see docs/models.md.
+# PyTorch and Keras add the epsilon of Adam in different places, see docs/models.md.
 LARGE = 1e-4  # gradients for which that is no matter
 
 
 def published(dropout: float = 1.0) -> Any:
-    """The side file's network, by Keras's own defaults."""
+    """The network of the published TensorFlow file, with Keras's defaults."""
     layers = keras.layers
 
     def stage(x: Any, channels: int) -> Any:
@@ -87,7 +87,7 @@ def test_a_training_step_is_that_of_keras(twins: tuple[nn.Sequential, Any]) -> N
     )
 
     assert (ours[0] / ours[1]).item() == pytest.approx(float(loss), rel=1e-5)
-    # Named and shaped as Keras has them: our gradients are put where our weights were.
+    # With Keras's names and shapes: our gradients replace our weights.
     after = as_keras(network).get_weights()
     with torch.no_grad():
         for parameter, gradient in zip(network.parameters(), gradients, strict=True):
@@ -95,7 +95,7 @@ def test_a_training_step_is_that_of_keras(twins: tuple[nn.Sequential, Any]) -> N
     found = [variable.numpy() for variable in as_keras(network).trainable_variables]
     assert len(found) == len(theirs) == len(list(network.parameters()))
     for one, other in zip(found, theirs, strict=True):
-        # A bias before batch norm has no gradient but rounding.
+        # A bias before batch norm has no gradient except for rounding.
         assert np.abs(one - other).max() < 1e-3 * np.abs(other).max() + 1e-5
     expected = twin.get_weights()
     assert [one.shape for one in after] == [one.shape for one in expected]
@@ -110,7 +110,7 @@ def test_a_training_step_is_that_of_keras(twins: tuple[nn.Sequential, Any]) -> N
         assert np.abs(one - other)[is_large].max(initial=0) < 5e-5
 
 
-def test_fresh_weights_are_spread_as_those_of_keras() -> None:
+def test_initial_weights_are_distributed_like_those_of_keras() -> None:
     # Kernels uniform up to Glorot's limit; biases and moving means 0, scales and variances 1.
     torch.manual_seed(1)
     ours = as_keras(build("coupled-tf")).get_weights()
@@ -134,7 +134,7 @@ def test_fresh_weights_are_spread_as_those_of_keras() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("options", [{}, {"rhythm": "rr", "logit_adjustment": 0.5}])
-def test_every_network_answers_the_same_as_a_keras_model(name: str, options: Any) -> None:
+def test_every_network_gives_the_same_logits_as_a_keras_model(name: str, options: Any) -> None:
     network = build_model(TrainConfig(model=name, width_multiplier=0.1, **options))
     if options:
         network[-1].shift.copy_(torch.tensor([0.1, -0.2, 0.3, 0.0, 1.0]))

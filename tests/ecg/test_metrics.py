@@ -17,7 +17,7 @@ from ecg.metrics import (
 )
 from tests.support.toy import rule
 
-# The published Simple CNN's test matrix, and the figures published beside it.
+# The published test matrix of the Simple CNN, and the scores published with it.
 SIMPLE_CNN = [
     [17991, 81, 35, 7, 4],
     [147, 400, 4, 5, 0],
@@ -42,7 +42,7 @@ matrices = st.lists(
 ).filter(lambda rows: sum(map(sum, rows)) > 0)
 
 
-def test_published_matrix_gives_the_published_figures() -> None:
+def test_the_published_matrix_gives_the_published_scores() -> None:
     # To the four digits that were published, all eight of them.
     rounded = {name: round(value, 4) for name, value in scores(SIMPLE_CNN).items()}
     assert rounded.pop("f1_nsv") == round(per_class(SIMPLE_CNN)["f1"][:3].mean(), 4)
@@ -72,7 +72,7 @@ def test_recall_precision_and_f1_agree_with_scikit_learn(pairs: list[tuple[int, 
 @rule
 @given(label_pairs)
 def test_specificity_is_counted_beat_by_beat(pairs: list[tuple[int, int]]) -> None:
-    # Of the beats that are not of a class, the share not taken for it; 0 where there is none.
+    # The share of beats of other classes that are not predicted as this class; 0 without any.
     matrix = confusion_matrix(*np.array(pairs).T, labels=range(5))
     expected, share = [], []
     for label in range(5):
@@ -116,7 +116,7 @@ def test_perfect_prediction_scores_one() -> None:
 @rule
 @given(st.lists(matrices, min_size=1, max_size=4))
 def test_leading_dimensions_are_kept(stack: list[list[list[int]]]) -> None:
-    # A stack of matrices gives the stack of their figures.
+    # A stack of matrices gives the stack of their scores.
     together = per_class(np.array(stack)[:, None])
     for metric in PER_CLASS:
         assert together[metric].shape == (len(stack), 1, 5)
@@ -136,8 +136,8 @@ def test_interval_is_fixed_by_its_seed() -> None:
     assert bootstrap_interval(SIMPLE_CNN, "f1_macro", draws=200, seed=5) != first
 
 
-def test_interval_of_accuracy_is_the_binomial_one() -> None:
-    # Weighted recall is a share of beats: its interval is p +- 1.96 sqrt(p (1 - p) / n).
+def test_the_interval_of_accuracy_is_binomial() -> None:
+    # Weighted recall is a share of beats, so its interval is p +- 1.96 sqrt(p (1 - p) / n).
     low, high = bootstrap_interval(SIMPLE_CNN, "recall_weighted", draws=4000)
     total, share = np.sum(SIMPLE_CNN), np.trace(SIMPLE_CNN) / np.sum(SIMPLE_CNN)
     half = 1.96 * np.sqrt(share * (1 - share) / total)
@@ -150,6 +150,6 @@ def test_wider_level_gives_a_wider_interval() -> None:
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
-def test_a_score_without_doubt_has_no_width() -> None:
+def test_a_certain_score_has_an_interval_without_width() -> None:
     # Every resample of a perfect matrix is perfect.
     assert bootstrap_interval(np.diag([50] * 5), "f1_macro", draws=50) == (1.0, 1.0)

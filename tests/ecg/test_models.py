@@ -111,7 +111,7 @@ def test_dropout_probabilities_are_the_published_ones(
         ("coupled", CHANNELS["coupled"], [256, 128]),
     ],
 )
-def test_batch_norm_follows_every_convolution_but_the_simple_ones(
+def test_batch_norm_follows_every_convolution_except_in_the_simple_cnn(
     name: str, channels: list[int], units: list[int]
 ) -> None:
     # The Coupled CNN's two hidden dense layers have one as well.
@@ -131,9 +131,9 @@ def test_only_the_coupled_cnn_pools_by_maximum() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_the_global_pool_is_pytorch_s_to_the_bit(memory_format: torch.memory_format) -> None:
-    # Rule: its mean and its gradient are those of nn.AdaptiveAvgPool2d(1), and what comes before
-    # it gets a gradient in the memory layout it works in.
+def test_the_global_pool_equals_pytorchs_to_the_bit(memory_format: torch.memory_format) -> None:
+    # Rule: its mean and its gradient are those of nn.AdaptiveAvgPool2d(1), and the layer before
+    # it gets a gradient in its own memory layout.
     beats = torch.randn(64, 128, 1, 187).to(memory_format=memory_format)
     inputs, means = [], []
     for pool in (GlobalAveragePool(), nn.AdaptiveAvgPool2d(1)):
@@ -196,7 +196,7 @@ def test_residual_blocks_add_their_input() -> None:
     ]
 
 
-def test_residual_block_is_its_input_where_its_body_is_silent() -> None:
+def test_a_residual_block_with_a_zero_body_passes_its_input() -> None:
     # The last block keeps 256 channels: with a body of zeros it is ReLU of its input.
     block = build("residual").eval()[5]
     for parameter in block.body.parameters():
@@ -225,7 +225,7 @@ class PlainBlock(nn.Module):
 
 
 def plain(name: str) -> nn.Sequential:
-    """The published table in one-dimensional layers; without dropout, which measures nothing."""
+    """The published table in one-dimensional layers, without dropout, which is not tested here."""
     if name == "simple":
         return nn.Sequential(
             *(nn.Conv1d(1, 32, 5, padding=2), nn.ReLU()),
@@ -250,7 +250,7 @@ def plain(name: str) -> nn.Sequential:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_images_of_height_one_give_the_logits_of_one_dimensional_layers(name: str) -> None:
-    # The published networks are one-dimensional; images are only how they are computed.
+    # The published networks are one-dimensional; images are an implementation detail.
     torch.manual_seed(0)
     network, reference = build(name).eval(), plain(name).eval()
     for layer in reference.modules():
@@ -265,7 +265,7 @@ def test_images_of_height_one_give_the_logits_of_one_dimensional_layers(name: st
     with torch.no_grad():
         for target, source in zip(reference.state_dict().values(), state.values(), strict=True):
             target.copy_(source.squeeze(2) if source.dim() == 4 else source)
-        # Of growing amplitude: pooled noise would give all beats nearly the same logits.
+        # The amplitude grows, because pooled noise would give all beats nearly the same logits.
         beats = torch.randn(16, 1, BEAT_LENGTH) * torch.linspace(0, 5, 16)[:, None, None]
         logits = network(beats)
         assert logits.std(0).min() > 1e-3
@@ -325,8 +325,8 @@ def test_frozen_parameters_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_parameter_takes_part(name: str) -> None:
-    # A layer that was built and never applied has no gradient.
+def test_every_parameter_is_used(name: str) -> None:
+    # A layer that is built but never applied has no gradient.
     model = build(name)
     x = torch.randn(2, 1, BEAT_LENGTH, generator=torch.Generator().manual_seed(0))
     logits: Tensor = model(x)

@@ -1,4 +1,4 @@
-"""Rules of `ecg predict` and `ecg evaluate`: what goes in, what comes out, what is refused."""
+"""Rules of `ecg predict` and `ecg evaluate`: input, output and errors."""
 
 import csv
 import json
@@ -15,12 +15,13 @@ import ecg
 from ecg.cli import main
 from ecg.heartbeats import CLASSES
 from ecg.model_file import Model
+from ecg.networks import forget_networks, load_user_file
 from ecg.predict import count, detect_peaks, say_confusion
 from ecg.rhythm import SCALE, rhythm
 from ecg.sources.records import read_folder
 from ecg.sources.wfdb_files import read_record
 from ecg.test_part_log import readings_of
-from ecg.training import TrainConfig
+from ecg.training import TrainConfig, TrainingData, find_device, make_part, train
 from ecg.training.run import build_model
 from tests.support.made_records import make_record
 from tests.support.setting import Typed
@@ -64,8 +65,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_a_record_is_classified_beat_by_beat(
     run: Command, model: Path, tmp_path: Path, rate: int
 ) -> None:
-    # Rule: one row a beat, as the windows of the rule are classified; the true classes are
-    # counted; the annotation file says the same to whoever reads WFDB.
+    # Rule: one row per beat with the class of its window; the true classes are
+    # counted; the annotation file has the same classes in WFDB format.
     make_record(tmp_path, "holter", rate=rate)
     output, folder = tmp_path / "out" / "beats.csv", tmp_path / "ann"
     done = run("predict", model, tmp_path / "holter", "-o", output, "--annotations", folder)
@@ -92,11 +93,11 @@ def test_a_record_is_classified_beat_by_beat(
 def test_without_annotations_the_detector_finds_the_beats(
     run: Command, model: Path, tmp_path: Path
 ) -> None:
-    # Rule: the output says so; nothing is compared with classes that nobody knows.
+    # Rule: the output says so, and nothing is compared with unknown classes.
     sample = make_record(tmp_path, "holter", beats=120, rate=250, suffix=None)
     done = run("predict", model, tmp_path / "holter.hea", "-o", tmp_path / "beats.csv")
     assert done.code == 0, done.err
-    assert "found by the detector XQRS of wfdb in record holter, where there is no .atr" in done.out
+    assert "no .atr file for record holter, so the detector XQRS of wfdb found them" in done.out
     assert "true" not in done.out
     found = [int(row["sample"]) for row in rows_of(tmp_path / "beats.csv")]
     near = np.abs(np.subtract.outer(sample, found)).min(axis=1)
@@ -107,7 +108,7 @@ def test_another_annotation_file_has_the_peaks(run: Command, model: Path, tmp_pa
     make_record(tmp_path, "a", suffix="qrs")
     done = run("predict", model, tmp_path / "a", "--peaks", "qrs", "-o", tmp_path / "beats.csv")
     assert done.code == 0, done.err
-    assert "R peaks: of the .qrs file of record a" in done.out
+    assert "R peaks: from the .qrs file of record a" in done.out
     assert "true classes" not in done.out
     windows_by_qrs = [int(row["sample"]) for row in rows_of(tmp_path / "beats.csv")]
     make_record(tmp_path, "a", suffix="atr")
@@ -155,15 +156,15 @@ def test_rows_of_csv_files_and_tables_are_classified(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--lead", "aVR"), 1, "record a: it has no lead 'aVR', only II, V1"),
+        (("--lead", "aVR"), 1, "record a: there is no lead 'aVR', only II, V1"),
         (("--peaks", "qrs"), 1, "record a: a.qrs missing"),
         (("--device", "tpu"), 2, "unknown device 'tpu'"),
     ],
 )
-def test_what_cannot_be_classified_is_refused(
+def test_unusable_data_is_refused(
     run: Command, model: Path, tmp_path: Path, words: tuple[str, ...], code: int, message: str
 ) -> None:
-    # Rule: one line names what is wrong, and nothing is written.
+    # Rule: one line says what is wrong, and nothing is written.
     make_record(tmp_path, "a")
     done = run("predict", model, tmp_path / "a", "-o", tmp_path / "beats.csv", *words)
     assert done.code == code
@@ -172,7 +173,7 @@ def test_what_cannot_be_classified_is_refused(
     assert not (tmp_path / "beats.csv").exists()
 
 
-def test_files_that_are_none_are_refused(run: Command, model: Path, tmp_path: Path) -> None:
+def test_unusable_files_are_refused(run: Command, model: Path, tmp_path: Path) -> None:
     def fails(model: Path, data: Path, *more: object) -> str:
         done = run("predict", model, data, "-o", tmp_path / "beats.csv", *more)
         assert done.code in (1, 2)
@@ -186,7 +187,7 @@ def test_files_that_are_none_are_refused(run: Command, model: Path, tmp_path: Pa
     flat = np.zeros((3000, 1), dtype=np.int64)
     wfdb.wrsamp("flat", 360, ["mV"], ["II"], d_signal=flat, fmt=["16"], adc_gain=[200.0],
                 baseline=[0], write_dir=str(tmp_path))  # fmt: skip
-    assert "record flat: the detector XQRS finds no R peaks" in fails(model, tmp_path / "flat")
+    assert "record flat: the detector XQRS found no R peaks" in fails(model, tmp_path / "flat")
     (tmp_path / "a.dat").write_bytes((tmp_path / "a.dat").read_bytes()[:-9])
     assert "record a: a.dat is cut short" in fails(model, tmp_path / "a")
     (tmp_path / "taken").touch()
@@ -199,7 +200,7 @@ def test_beats_in_a_gap_are_left_out_and_counted(run: Command, model: Path, tmp_
     sample = make_record(tmp_path, "a", suffix=None, gap=slice(5000, 6000))
     done = run("predict", model, tmp_path / "a", "-o", tmp_path / "beats.csv")
     assert done.code == 0, done.err
-    assert "are left out because their signal has a gap" in done.out
+    assert "were left out because of gaps in their signal" in done.out
     found = [int(row["sample"]) for row in rows_of(tmp_path / "beats.csv")]
     assert found
     assert not [one for one in found if 5000 <= one < 6000]
@@ -244,6 +245,47 @@ def test_scores_on_the_training_database_carry_a_caution(run: Command, tmp_path:
         ) == cautious
 
 
+# --- A user's own network
+
+
+def test_an_own_network_predicts_and_is_evaluated_with_its_file(
+    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Rule: the commands run the file that is named, and only with the text of the training.
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\nfrom ecg.networks import network\n\n"
+        '@network("linear")\ndef linear():\n'
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(187, 5))\n"
+    )
+    load_user_file(file)
+    beats = toy_heartbeats()
+    monkeypatch.setattr("ecg.sources.load", lambda *_, **__: beats)
+    data = TrainingData(
+        make_part(beats, np.arange(200), find_device("cpu")),
+        make_part(beats, np.arange(200, 300), find_device("cpu")),
+    )
+    trained = train(TrainConfig(model="linear", max_epochs=1), data)
+    model = tmp_path / "own.safetensors"
+    ecg.save_model(model, trained.config, trained.weights, {"source": "lab"})
+    forget_networks(file)  # as in another process
+
+    output = tmp_path / "beats.csv"
+    commands = (("predict", model, "toy", "-o", output), ("evaluate", model, "toy"))
+    for command in commands:
+        done = run(*command)
+        assert (done.code, output.exists()) == (1, False)
+        assert "Name an unchanged copy of mine.py, which defines it, with --networks." in done.err
+    for command in commands:
+        done = run(*command, "--networks", file)
+        assert done.code == 0, done.err
+        forget_networks(file)
+    expected = ecg.load_model(model, networks=file).labels(beats.signals)
+    assert [row["class"] for row in rows_of(output)] == [CLASSES[label] for label in expected]
+    assert say_confusion(count(beats.labels, expected)) in done.out
+    forget_networks(file)
+
+
 # --- Evaluate
 
 
@@ -255,7 +297,7 @@ def studied(path: Path, **facts: object) -> Model:
 def test_evaluate_measures_the_test_part_and_logs_it(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: of the study's data the test part alone; each reading is a line of the log.
+    # Rule: only the test part of the study's data is measured; each reading is a line in the log.
     beats = toy_heartbeats(400)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
     file, log = tmp_path / "model.safetensors", tmp_path / "results" / "reads.jsonl"
@@ -276,7 +318,7 @@ def test_evaluate_measures_the_test_part_and_logs_it(
     assert json.loads(log.read_text().splitlines()[0])["split"] == "inter-patient"
 
 
-def test_other_data_are_measured_whole_and_not_logged(
+def test_other_data_is_measured_completely_and_not_logged(
     run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beats = toy_heartbeats(100)
@@ -285,7 +327,7 @@ def test_other_data_are_measured_whole_and_not_logged(
     studied(file, data="another")
     done = run("evaluate", file, "synthetic", "--log", log)
     assert done.code == 0, done.err
-    assert "all 100 beats: these are other data than the network was trained on" in done.out
+    assert "all 100 beats: this is not the data the network was trained on" in done.out
     assert not log.exists()
 
 

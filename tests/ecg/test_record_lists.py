@@ -1,4 +1,4 @@
-"""Rules of the file that lists the records of a split: one part for each record and patient."""
+"""Rules of the file that lists the records of a split: each record and patient in one part."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ def test_names_are_read_as_text_and_patients_as_groups(tmp_path: Path) -> None:
     assert lists == RecordLists(("a", "b"), ("c",), ("100", "e"), (("a", "b"),))
 
 
-def test_the_name_of_the_split_is_that_of_its_records(tmp_path: Path) -> None:
-    # Two files with other records never share it; order and patients change no part.
+def test_the_name_of_the_split_depends_on_its_records(tmp_path: Path) -> None:
+    # Two files with different records never share it; order and patients do not matter.
     lists = read_record_lists(write(tmp_path, GOOD))
     same = RecordLists(("b", "a"), ("c",), ("e", "100"), (("a", "b"),))
     assert lists.split == same.split
@@ -44,7 +44,7 @@ names = st.lists(st.text("abc1_", min_size=1, max_size=4), min_size=3, max_size=
 @rule
 @given(names, st.data())
 def test_lists_survive_as_text(found: list[str], data: st.DataObject) -> None:
-    # As a study keeps them.
+    # A study stores them as text.
     one, two = sorted(data.draw(st.lists(st.integers(1, len(found) - 1), min_size=2, max_size=2)))
     if one == two:
         return
@@ -64,19 +64,19 @@ def test_lists_survive_as_text(found: list[str], data: st.DataObject) -> None:
         ),
         (
             GOOD + '[patients]\nanna = ["a", "b"]\nbert = ["b", "x"]\n',
-            "record b is of two patients",
+            "record b belongs to two patients",
         ),
         (GOOD.replace("validation", "valid"), "unknown entry 'valid'"),
         ('train = ["a"]\ntest = ["b"]\n', "the list validation is missing or empty"),
         (GOOD.replace('["c"]', "[]"), "the list validation is missing or empty"),
-        (GOOD.replace('["c"]', '"c"'), "validation is no list"),
-        (GOOD.replace('["c"]', "[1.5]"), "validation has an entry that is no name: 1.5"),
-        (GOOD.replace('["c"]', "[true]"), "no name: True"),
-        ("patients = 3\n" + GOOD, "patients is no table"),
-        (GOOD.replace("=", ":"), "no readable TOML file"),
+        (GOOD.replace('["c"]', '"c"'), "validation is not a list"),
+        (GOOD.replace('["c"]', "[1.5]"), "validation has an entry that is not a name: 1.5"),
+        (GOOD.replace('["c"]', "[true]"), "not a name: True"),
+        ("patients = 3\n" + GOOD, "patients is not a table"),
+        (GOOD.replace("=", ":"), "not a readable TOML file"),
     ],
 )
-def test_a_fault_is_named_with_the_file(text: str, cause: str, tmp_path: Path) -> None:
+def test_a_fault_is_reported_with_the_file(text: str, cause: str, tmp_path: Path) -> None:
     path = write(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_record_lists(path)
@@ -84,19 +84,19 @@ def test_a_fault_is_named_with_the_file(text: str, cause: str, tmp_path: Path) -
     assert cause in str(caught.value)
 
 
-def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "huge").write_bytes(b"#" * (2**20 + 1))
     for path in (tmp_path / "missing", tmp_path, tmp_path / "binary", tmp_path / "huge"):
-        with pytest.raises(UsageError, match="no readable TOML file"):
+        with pytest.raises(UsageError, match="not a readable TOML file"):
             read_record_lists(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"train": 1}', '{"train": ["a"], "x": 1}'])
 def test_damaged_text_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="the stored records of a split cannot be read"):
+    with pytest.raises(UsageError, match="cannot read the stored records of a split"):
         from_text(text)
 
 
-def test_the_parts_are_those_of_every_split() -> None:
+def test_the_parts_have_the_names_of_every_split() -> None:
     assert PARTS == ("train", "validation", "test")

@@ -35,7 +35,7 @@ def beats_at(*records: list[float]) -> Heartbeats:
 
 
 def test_intervals_are_logarithms_per_usual_interval_and_per_mean() -> None:
-    # An early beat: 0.4 s after the one before, 1.6 s before the next, at a mean of 0.8 s.
+    # An early beat: 0.4 s after the previous one, 1.6 s before the next, at a mean of 0.8 s.
     found = rhythm(beats_at([0.0, 0.8, 1.6, 2.0, 3.6]))
     mean = (0.8 + 0.8 + 0.4) / 3
     early = octaves([0.4 / USUAL, 1.6 / USUAL, 0.4 / mean, 1.6 / mean])
@@ -43,7 +43,7 @@ def test_intervals_are_logarithms_per_usual_interval_and_per_mean() -> None:
     np.testing.assert_allclose(found[1], 0, atol=1e-6)
 
 
-def test_the_mean_is_of_the_last_ten_intervals_and_looks_at_none_that_is_later() -> None:
+def test_the_mean_covers_the_last_ten_intervals_and_no_later_one() -> None:
     seconds = [*np.cumsum([1.0] * 20), *(20 + np.cumsum([0.5] * 20))]
     found = rhythm(beats_at([0.0, *seconds]))
     after_change = 20 + 4  # four intervals of 0.5 s, six of 1 s
@@ -53,7 +53,7 @@ def test_the_mean_is_of_the_last_ten_intervals_and_looks_at_none_that_is_later()
     np.testing.assert_allclose(cut[:25], found[:25], rtol=1e-6)  # the last has no beat after it
 
 
-def test_the_ends_of_a_record_count_as_usual_and_no_interval_leads_to_another_record() -> None:
+def test_the_ends_of_a_record_count_as_usual_and_no_interval_spans_two_records() -> None:
     found = rhythm(beats_at([0.0, 0.5, 1.0], [0.0], [100.0, 101.0]))
     assert found[0].tolist() == pytest.approx(
         [0, octaves(0.5 / 0.8), 0, octaves(0.5 / 0.8)], abs=1e-5
@@ -83,7 +83,7 @@ def test_rhythm_follows_its_beats_in_any_order_and_is_bounded(samples: list, ran
 
 
 def test_supraventricular_beats_come_early() -> None:
-    # What the option is for; simulated patients have early beats too.
+    # The purpose of the option; simulated patients have early beats too.
     beats = load("synthetic")
     before = rhythm(beats)[:, 2]
     assert (
@@ -121,7 +121,7 @@ def test_a_network_with_rhythm_is_refused_for_data_without_records() -> None:
 
 
 @pytest.mark.parametrize("model", networks.MODELS)
-def test_four_numbers_stand_beside_the_flattened_features(model: str) -> None:
+def test_four_numbers_are_appended_to_the_flattened_features(model: str) -> None:
     plain = models.build(model, width_multiplier=0.25)
     beside = models.build(model, width_multiplier=0.25, rhythm=True)
     more = models.count_parameters(beside) - models.count_parameters(plain)
@@ -131,7 +131,7 @@ def test_four_numbers_stand_beside_the_flattened_features(model: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("model", networks.MODELS)
 def test_a_network_learns_from_the_rhythm_alone(model: str, precision: str) -> None:
-    # The labels have nothing to do with the beats: only the rhythm tells class 1 from class 0.
+    # The labels do not depend on the beats: only the rhythm separates class 1 from class 0.
     data = toy_data(360, validation=120)
     parts = []
     for part in (data.train, data.validation):

@@ -55,15 +55,15 @@ def published() -> Heartbeats:
     return flat_heartbeats(np.random.default_rng(0).permutation(labels))
 
 
-def test_paper_test_part_has_the_published_class_counts(published: Heartbeats) -> None:
-    # Exactly, class by class; and they add up to the published 21,892 of 109,446.
+def test_intra_patient_test_part_has_the_published_class_counts(published: Heartbeats) -> None:
+    # Exactly, class by class; they add up to the published 21,892 of 109,446.
     split = make_split("intra-patient", published)
     assert counts(published, split.test) == [18118, 556, 1448, 162, 1608]
     assert tuple(counts(published, split.test)) == PUBLISHED_TEST_COUNTS
     assert (len(split.test), len(published)) == (21892, 109446)
 
 
-def test_paper_validation_is_a_fifth_of_train_in_every_class(published: Heartbeats) -> None:
+def test_intra_patient_validation_is_a_fifth_of_train_in_every_class(published: Heartbeats) -> None:
     # int(0.2 n) of the published training counts.
     split = make_split("intra-patient", published)
     train = [72471, 2223, 5788, 641, 6431]
@@ -71,8 +71,8 @@ def test_paper_validation_is_a_fifth_of_train_in_every_class(published: Heartbea
     assert counts(published, split.train) == [n - int(0.2 * n) for n in train]
 
 
-def test_paper_split_is_the_same_every_time(published: Heartbeats) -> None:
-    # A split is a fact of the project: no seed of a study moves a beat.
+def test_the_intra_patient_split_is_the_same_every_time(published: Heartbeats) -> None:
+    # A split belongs to the project: no seed of a study changes it.
     np.random.seed(1)
     again = make_split("intra-patient", dataclasses.replace(published))
     split = make_split("intra-patient", published)
@@ -80,8 +80,8 @@ def test_paper_split_is_the_same_every_time(published: Heartbeats) -> None:
         assert np.array_equal(a, b)
 
 
-def test_paper_keeps_the_test_part_of_its_source() -> None:
-    # Where CSVs come with a test part, that part is the test, whatever its class counts.
+def test_the_intra_patient_split_keeps_the_test_part_of_its_source() -> None:
+    # If CSVs come with a test part, it is used, whatever its class counts.
     beats = toy_heartbeats(400, in_test=True)
     split = make_split("intra-patient", beats)
     assert np.array_equal(split.test, np.flatnonzero(beats.in_test))
@@ -89,14 +89,14 @@ def test_paper_keeps_the_test_part_of_its_source() -> None:
     assert counts(beats, split.validation) == [int(0.2 * n) for n in rest]
 
 
-def test_paper_draws_a_fifth_of_a_set_of_another_size() -> None:
+def test_the_intra_patient_split_draws_a_fifth_of_a_set_of_another_size() -> None:
     beats = toy_heartbeats(400)
     split = make_split("intra-patient", beats)
     assert counts(beats, split.test) == [int(0.2 * n) for n in beats.class_counts()]
 
 
 def test_another_draw_keeps_the_published_counts(published: Heartbeats) -> None:
-    # The seed of the split is the repeat; the project's own split is none of the draws.
+    # The repeat is the seed of the split; the default split is none of these draws.
     splits = [make_split(REDRAWN, published, draw=draw) for draw in (0, 1, 1)]
     for split in splits:
         assert split.name == REDRAWN
@@ -110,8 +110,8 @@ def test_another_draw_keeps_the_published_counts(published: Heartbeats) -> None:
         assert shared == pytest.approx(0.2, abs=0.02)
 
 
-def test_a_test_part_of_the_source_is_not_drawn_anew() -> None:
-    with pytest.raises(UsageError, match="has a test part of its own"):
+def test_a_test_part_of_the_source_is_not_drawn_again() -> None:
+    with pytest.raises(UsageError, match="comes with a test part"):
         make_split(REDRAWN, toy_heartbeats(400, in_test=True))
 
 
@@ -124,14 +124,14 @@ def assert_parts_are_a_partition(split: Split, n: int) -> None:
 
 @rule
 @given(label_vectors)
-def test_paper_parts_share_no_beat_and_lose_none(labels: np.ndarray) -> None:
-    # Whatever the labels, each beat is in exactly one part, and each part is ascending.
+def test_intra_patient_parts_share_no_beat_and_lose_none(labels: np.ndarray) -> None:
+    # For any labels, each beat is in exactly one part, and each part is ascending.
     assert_parts_are_a_partition(SPLITS["intra-patient"](flat_heartbeats(labels)), len(labels))
 
 
 @rule
 @given(label_vectors, st.data())
-def test_paper_parts_are_disjoint_with_a_given_test_part(
+def test_intra_patient_parts_are_disjoint_with_a_given_test_part(
     labels: np.ndarray, data: st.DataObject
 ) -> None:
     flags = st.lists(st.booleans(), min_size=len(labels), max_size=len(labels))
@@ -144,7 +144,7 @@ def test_paper_parts_are_disjoint_with_a_given_test_part(
 @rule
 @given(st.lists(st.sampled_from(RECORDS), min_size=1, max_size=300))
 def test_inter_patient_parts_share_no_record(record: list[int]) -> None:
-    # Whatever records a set has: no record in two parts, and the paced ones in none.
+    # For any records: no record is in two parts, and the paced ones are in none.
     beats = flat_heartbeats(np.zeros(len(record)), record=np.array(record))
     split = inter_patient(beats)
     check_leaks(split, beats)
@@ -154,7 +154,7 @@ def test_inter_patient_parts_share_no_record(record: list[int]) -> None:
 
 
 def test_inter_patient_parts_are_de_chazals_records() -> None:
-    # DS1 less four whole records trains, those four validate, DS2 tests.
+    # DS1 without four records trains, those four validate, DS2 tests.
     beats = flat_heartbeats(np.zeros(len(RECORDS) * 3), record=np.repeat(RECORDS, 3))
     split = make_split("inter-patient", beats)
     assert set(beats.record[split.train]) == set(DS1) - {118, 201, 207, 223}
@@ -202,7 +202,7 @@ def test_inter_patient_refuses_a_single_beat_without_a_record() -> None:
 
 
 def test_a_part_without_beats_is_refused() -> None:
-    # Silent training on nothing, or a figure of no beats, is worse than no figure.
+    # A score of no beats is worse than no score.
     beats = flat_heartbeats(np.zeros(9), record=np.full(9, 101))
     with pytest.raises(DataError, match="the validation part of the split 'inter-patient' has no"):
         make_split("inter-patient", beats)
@@ -231,19 +231,19 @@ def test_a_row_in_two_parts_is_a_leak(parts: tuple[list[int], ...], where: str) 
 
 
 def test_a_beat_under_two_rows_is_a_leak() -> None:
-    # A set with a doubled beat could train on what it is tested on, row numbers aside.
+    # With a duplicated beat, a network could be trained on a test beat under another row.
     beats = beats_of([100, 101, 102, 100], [5, 6, 7, 5])
     with pytest.raises(LeakError, match="beat at sample 5 of record 100 is in the train and test"):
         check_leaks(split_of([0, 1], [2], [3]), beats)
 
 
-def test_the_same_sample_of_two_records_is_no_leak() -> None:
+def test_the_same_sample_in_two_records_is_not_a_leak() -> None:
     beats = beats_of([100, 101, 102, 103], [5, 5, 5, 5])
     check_leaks(split_of([0, 1], [2], [3]), beats)
 
 
-def test_beats_of_unknown_origin_are_told_apart_by_row() -> None:
-    # The CSVs tell neither record nor sample; -1 and -1 are not the same beat.
+def test_beats_of_unknown_origin_are_distinguished_by_row() -> None:
+    # The CSVs have neither record nor sample; -1 and -1 are not the same beat.
     check_leaks(split_of([0, 1], [2], [3]), flat_heartbeats(np.zeros(4)))
 
 
@@ -258,7 +258,7 @@ def test_beats_of_unknown_origin_are_told_apart_by_row() -> None:
 def test_a_record_in_two_parts_is_a_leak_in_a_split_by_patient(
     record: list[int], where: str
 ) -> None:
-    # In a split by beat it is not: there one patient is in all parts, as published.
+    # In a split by beat it is not a leak: there a patient is in all parts, as published.
     beats = beats_of(record, [1, 2, 3, 4])
     check_leaks(split_of([0, 1], [2], [3]), beats)
     with pytest.raises(LeakError, match=where):
@@ -278,7 +278,7 @@ def test_one_person_in_train_and_test_is_a_leak_in_a_split_by_patient(
 @rule
 @given(label_vectors, st.integers(1, 300), st.randoms(use_true_random=False))
 def test_subsample_keeps_every_class_and_its_share(labels: np.ndarray, size: int, random) -> None:
-    # Shares hold to half a beat, rounding aside; a class that is there stays there.
+    # Shares are kept within rounding, and no class disappears.
     n = len(labels)
     rows = np.sort(random.sample(range(n), random.randint(1, n)))
     kept = subsample(rows, labels, size)
@@ -294,7 +294,7 @@ def test_subsample_keeps_every_class_and_its_share(labels: np.ndarray, size: int
         assert (np.abs(after - wanted) <= np.where(wanted < 0.5, 1, 0.5)).all()
 
 
-def test_subsample_is_the_same_for_everyone() -> None:
+def test_a_subsample_is_deterministic() -> None:
     beats = toy_heartbeats(600)
     rows = np.arange(100, 600)
     first = subsample(rows, beats.labels, 120)
@@ -311,7 +311,7 @@ def test_subsample_without_a_size_keeps_all() -> None:
 
 
 def foreign(record: list[int], labels: np.ndarray | None = None, **patients: str) -> Heartbeats:
-    """Beats of somebody's own records, named "r<number>"; `r1="x"` is their patient."""
+    """Beats of a user's own records, named "r<number>"; `r1="x"` gives the patient."""
     beats = flat_heartbeats(
         np.zeros(len(record), int) if labels is None else labels, record=np.array(record)
     )
@@ -325,12 +325,12 @@ def foreign(record: list[int], labels: np.ndarray | None = None, **patients: str
 @rule
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 4)), min_size=3, max_size=200))
 def test_patients_of_other_data_are_drawn_whole(beats_of_records: list[tuple[int, int]]) -> None:
-    # Whatever the records: each patient in one part, no beat lost, the same every time.
+    # For any records: each patient in one part, no beat lost, the same every time.
     record, labels = (list(column) for column in zip(*beats_of_records, strict=True))
     beats = foreign(record, np.array(labels) % 4, r1="p", r2="p", r3="q", r4="q")
     people = {{1: "p", 2: "p", 3: "q", 4: "q"}.get(one, str(one)) for one in record}
     if len(people) < 3:
-        with pytest.raises(UsageError, match="needs three patients or more, and 'lab' has"):
+        with pytest.raises(UsageError, match="needs three patients or more, but 'lab' has"):
             make_split("inter-patient", beats)
         return
     split = make_split("inter-patient", beats)
@@ -342,7 +342,7 @@ def test_patients_of_other_data_are_drawn_whole(beats_of_records: list[tuple[int
         assert len(parts) <= 1
 
 
-def test_the_draw_shares_out_beats_and_classes() -> None:
+def test_the_draw_balances_beats_and_classes() -> None:
     # A fifth of the beats tests, a fifth of the rest validates, of every class.
     generator = np.random.default_rng(3)
     record = np.repeat(np.arange(1, 41), 50)
@@ -356,7 +356,7 @@ def test_the_draw_shares_out_beats_and_classes() -> None:
 
 
 def test_other_data_may_have_mitdbs_numbers() -> None:
-    # A lab's record 201 is not MIT-BIH's, nor the person of its 202.
+    # A lab's record 201 is not MIT-BIH's, and its 202 is not the same person.
     beats = foreign([100, 201, 202, 300], np.zeros(4, int))
     assert make_split("inter-patient", beats).by_patient
     check_leaks(split_of([1], [0], [2], by_patient=True), beats)
@@ -378,9 +378,9 @@ def test_listed_records_make_the_parts_and_others_are_left_out() -> None:
     ("name", "lists", "cause"),
     [
         ("intra-patient", LISTS, "`records_file` lists the records of a split by patient"),
-        (LISTS.split, None, "is that of a file of records; name the file as `records_file`"),
+        (LISTS.split, None, "was made from a file of records. Pass that file as `records_file`"),
         ("inter-patient-12345678", LISTS, "`records_file` lists the records"),
-        ("inter-patient", RecordLists(("r1",), ("r9",), ("r4",)), "names the record r9 in valid"),
+        ("inter-patient", RecordLists(("r1",), ("r9",), ("r4",)), "lists the record r9 in valid"),
     ],
 )
 def test_lists_that_do_not_fit_are_refused(
@@ -390,8 +390,8 @@ def test_lists_that_do_not_fit_are_refused(
         make_split(name, foreign([1, 2, 3, 4]), lists)
 
 
-def test_lists_that_part_a_known_patient_are_refused() -> None:
-    # Known by the headers, or of MIT-BIH: the file itself need not say it.
+def test_lists_that_divide_a_known_patient_are_refused() -> None:
+    # The patient is known from the headers or from MIT-BIH; the file need not name it.
     with pytest.raises(LeakError, match="record r2 into train, record r3 into validation"):
         make_split("inter-patient", foreign([1, 2, 3, 4], r2="p", r3="p"), LISTS)
     beats = flat_heartbeats(np.zeros(3), record=np.array([201, 101, 202]))

@@ -66,7 +66,7 @@ FAMILIES = {"table1": 8, "table2": 7, "table3": 8, "table4": 8, "table5": 9}
     [(2 * (len(TABLES[name].rows) - 1), least) for name, least in FAMILIES.items()] + [(TOP_3, 8)],
 )
 def test_least_seeds_of_a_family_by_enumeration(tests: int, least: int) -> None:
-    # Every test of the family has the best sign pattern: nothing can do better.
+    # Every test of the family has the best sign pattern, so no family can be better.
     reached = {n: max(holm([p_values_of_all_patterns(n).min()] * tests)) for n in range(1, 10)}
     assert min(n for n, p_value in reached.items() if p_value < SIGNIFICANCE) == least
     assert least_pairs(tests) == least
@@ -88,7 +88,7 @@ def test_three_winners_that_are_better_on_every_seed() -> None:
     assert found == [{0.188}, {0.094}, {0.047}]
 
 
-def test_comparison_is_over_the_repeats_that_both_have() -> None:
+def test_a_comparison_uses_the_repeats_that_both_have() -> None:
     runs = {
         "base": {"f1": {0: 0.5, 1: 0.25, 3: 0.125}},
         "better": {"f1": {1: 0.5, 2: 0.75, 3: 0.25}},
@@ -138,7 +138,7 @@ def test_many_tied_pairs_fall_back_on_the_normal_approximation() -> None:
 
 
 def test_pairs_of_different_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="equally long"):
         paired_p_value([1.0, 2.0], [1.0])
 
 
@@ -174,8 +174,8 @@ def test_holm_goes_with_its_tests_in_any_order(raw: list[float]) -> None:
 
 @intervals
 @pytest.mark.parametrize("seeds", [3, 5, 10])
-def test_interval_covers_what_it_says(interval: MakeInterval, seeds: int) -> None:
-    # Of 95% intervals, 95 +- 1 % hold the truth: the mean of all runs, or the next run.
+def test_an_interval_has_its_nominal_coverage(interval: MakeInterval, seeds: int) -> None:
+    # Of 95% intervals, 95 +- 1 % contain the truth: the mean of all runs, or the next run.
     studies = 6000  # the standard error of the share is 0.3 %
     runs = np.random.default_rng(20110801).normal(0.93, 0.005, size=(studies, seeds + 1))
     held = 0

@@ -14,7 +14,7 @@ from ecg.errors import UsageError
 from ecg.metrics import SCORES
 from ecg.training import TrainConfig
 from search_spaces import Choice, Params, Real, Space, Whole, all_spaces
-from search_spaces.space import Parameter
+from search_spaces.parameters import Parameter
 from tests.conftest import REPOSITORY
 from tests.support.toy import rule
 
@@ -70,7 +70,7 @@ def one(parameter: Parameter, **changes: Any) -> Space:
 @rule
 @given(st.data())
 def test_a_parameter_is_suggested_exactly_when_its_condition_holds(data: st.DataObject) -> None:
-    # A condition on a parameter that does not exist itself never holds.
+    # A condition on a parameter that does not exist never holds.
     params = chain().suggest(Drawn(data))
     expected = {"strategy", "learning_rate"}
     if params["strategy"] == "plateau":
@@ -82,10 +82,10 @@ def test_a_parameter_is_suggested_exactly_when_its_condition_holds(data: st.Data
 
 @rule
 @given(st.data())
-def test_a_configuration_has_the_suggested_values_and_else_the_defaults(
+def test_a_configuration_has_the_suggested_values_and_otherwise_the_defaults(
     data: st.DataObject,
 ) -> None:
-    # Steering parameters are no fields, so they are left out.
+    # Steering parameters are not fields, so they are left out.
     space = chain()
     params = space.suggest(Drawn(data))
     fields = space.configure(params).to_fields()
@@ -114,7 +114,7 @@ reals = st.floats(1e-9, 1e9)
 def test_a_grid_of_real_numbers_has_both_ends_exactly(
     one_end: float, other_end: float, log: bool, points: int
 ) -> None:
-    # The values between are rounded, but stay inside and in order, each once.
+    # The values in between are rounded, but stay in range, in order and distinct.
     low, high = sorted((one_end, other_end))
     grid = Real("alpha", low, high, log=log).grid(points)
     assert (grid[0], grid[-1]) == (low, high)
@@ -135,7 +135,7 @@ def test_real_grids_are_evenly_spaced_on_their_scale() -> None:
 def test_a_grid_of_whole_numbers_has_both_ends_and_no_number_twice(
     low: int, span: int, points: int
 ) -> None:
-    # As many as asked for, or all there are.
+    # As many as requested, or all there are.
     grid = Whole("seed", low, low + span).grid(points)
     assert (grid[0], grid[-1]) == (low, low + span)
     assert len(grid) == min(points, span + 1)
@@ -154,8 +154,8 @@ def test_steps_are_few_numbers_in_order() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"step": 0.4}, {"step": 0.0}, {"step": 0.5, "log": True}])
-def test_steps_that_lead_nowhere_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="steps of 'width_multiplier' must lead"):
+def test_steps_that_do_not_divide_the_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"\'width_multiplier\' (must divide|has steps)"):
         Real("width_multiplier", 0.5, 2.0, **wrong)
 
 
@@ -169,7 +169,7 @@ def test_parameters_that_exclude_each_other_are_refused_when_the_space_is_read()
     # Unless their conditions never hold together.
     cosine = Choice("schedule", (None, "cosine"))
     plateau = Real("scheduler_factor", 0.1, 0.9)
-    with pytest.raises(UsageError, match="space 'mine': schedule 'cosine' and a scheduler_factor"):
+    with pytest.raises(UsageError, match="space 'mine': schedule 'cosine' and scheduler_factor"):
         pair(cosine, plateau, schedule=None, scheduler_factor=0.5)
     apart = [
         dataclasses.replace(p, when={"kind": (k,)}) for p, k in ((cosine, "a"), (plateau, "b"))
@@ -179,7 +179,7 @@ def test_parameters_that_exclude_each_other_are_refused_when_the_space_is_read()
     assert len(pair(cosine, beside, schedule=None, scheduler_factor=0.5).grid(2)) == 6
 
 
-def test_two_parameters_of_one_field_are_never_together() -> None:
+def test_two_parameters_of_one_field_never_occur_together() -> None:
     rates = [
         Real("slow", 1e-4, 1e-3, when={"kind": ("a",)}, sets="learning_rate"),
         Real("fast", 1e-3, 1e-2, when={"kind": ("b",)}, sets="learning_rate"),
@@ -187,7 +187,7 @@ def test_two_parameters_of_one_field_are_never_together() -> None:
     space = pair(*rates, slow=1e-3)
     assert space.configure({"kind": "b", "fast": 5e-3}).learning_rate == 5e-3
     always = dataclasses.replace(rates[1], when={})
-    with pytest.raises(UsageError, match="'slow' and 'fast' can be together, and both set learn"):
+    with pytest.raises(UsageError, match="'slow' and 'fast' both set learning_rate and can occur"):
         pair(rates[0], always, slow=1e-3, fast=1e-3)
 
 
@@ -250,7 +250,7 @@ def test_the_digest_changes_with_nothing_else(changes: Mapping[str, Any]) -> Non
 
 
 def test_the_digest_is_the_same_in_every_process() -> None:
-    # A study is continued by other processes, whose hashes of strings are others.
+    # Other processes continue a study, and their string hashes differ.
     code = (
         "import json; from search_spaces import all_spaces; "
         "print(json.dumps({name: space.digest for name, space in all_spaces().items()}))"
@@ -278,18 +278,18 @@ def test_the_digest_is_the_same_in_every_process() -> None:
             lambda: chain(baseline={**BASELINE, "learning_rate": 0.5}),
             ["'chain'", "learning_rate = 0.5", "0.0001 .. 0.1 (log)"],
         ),
-        (lambda: chain(parameters=(*CHAIN, CHAIN[0])), ["'chain'", "'strategy' is there twice"]),
+        (lambda: chain(parameters=(*CHAIN, CHAIN[0])), ["'chain'", "'strategy' is defined twice"]),
         (lambda: chain(steering=("strategy", "alpha")), ["'chain'", "'alpha'", "steering"]),
     ],
 )
 def test_errors_name_the_space_and_the_parameter(make: Any, words: list[str]) -> None:
-    # And what would be right: the known fields, the known objectives, the range.
+    # And what is allowed: the known fields, the known objectives, the range.
     with pytest.raises(UsageError) as caught:
         make()
     assert all(word in str(caught.value) for word in words)
 
 
-def test_a_parameter_that_is_no_field_lists_all_fields() -> None:
+def test_an_unknown_field_is_refused_with_all_known_fields() -> None:
     known = ", ".join(TrainConfig.field_names())
     with pytest.raises(UsageError, match=known):
         one(Real("lr", 0, 1))
@@ -305,10 +305,10 @@ def test_a_parameter_that_is_no_field_lists_all_fields() -> None:
         Real("weight_decay", 0, float("inf"), when={"strategy": ("plateau",)}),
     ],
 )
-def test_values_that_no_training_takes_are_refused_before_any_training(
+def test_values_out_of_range_are_refused_before_any_training(
     parameter: Parameter,
 ) -> None:
-    # Also where the baseline does not have the parameter.
+    # Even if the baseline does not have the parameter.
     with pytest.raises(UsageError, match=f"space 'chain': .*{parameter.name}"):
         chain(parameters=(*CHAIN, parameter))
 
@@ -316,8 +316,8 @@ def test_values_that_no_training_takes_are_refused_before_any_training(
 @pytest.mark.parametrize(
     ("when", "message"),
     [
-        ({"optimizer": ("sgd",)}, "depends on 'optimizer', which must be listed first"),
-        ({"alpha": (0.5,)}, "depends on 'alpha', which must be listed first"),
+        ({"optimizer": ("sgd",)}, "depends on 'optimizer', which must come before it"),
+        ({"alpha": (0.5,)}, "depends on 'alpha', which must come before it"),
         ({"strategy": ("plato",)}, "depends on strategy = 'plato', which is not in none | plateau"),
         ({"strategy": "plateau"}, "must be in a tuple"),
         ({"strategy": {"none", "plateau"}}, "must be in a tuple"),
@@ -327,7 +327,7 @@ def test_values_that_no_training_takes_are_refused_before_any_training(
 def test_conditions_that_could_never_hold_are_refused(
     when: Mapping[str, Any], message: str
 ) -> None:
-    # The parameter would be left out of every trial, without a word.
+    # Otherwise the parameter would be left out of every trial silently.
     with pytest.raises(UsageError) as caught:
         chain(parameters=(*CHAIN, Real("alpha", 0, 1, when=when), Choice("optimizer", ("sgd",))))
     assert "space 'chain': 'alpha'" in str(caught.value)

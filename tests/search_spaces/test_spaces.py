@@ -1,6 +1,8 @@
 """The shipped spaces, and those in a user's file."""
 
 import ast
+import os
+import py_compile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ by_any = st.sampled_from([space for _, space in SHIPPED])
 
 
 def check_conditions(space: Space, params: Params) -> None:
-    """The parameters present are those whose parents have a value that asks for them."""
+    """Check that exactly the parameters are present whose conditions hold."""
     for parameter in space.parameters:
         asked_for = all(params.get(p) in values for p, values in parameter.when.items())
         assert (parameter.name in params) == asked_for
@@ -37,7 +39,7 @@ def check_conditions(space: Space, params: Params) -> None:
 
 
 def test_seven_spaces_are_shipped() -> None:
-    # Each is known by the name of its file.
+    # Each has the name of its file.
     assert set(all_spaces()) == {
         *("architecture", "full", "imbalance", "optimizer", "regularise", "rhythm", "scheduler")
     }
@@ -49,7 +51,7 @@ def test_seven_spaces_are_shipped() -> None:
 
 @shipped
 def test_the_first_trial_is_the_published_baseline(space: Space) -> None:
-    # Seed and limits of epochs aside; these come from the study and its budget.
+    # Except for seed and epoch limits, which come from the study and its budget.
     for budget in BUDGETS.values():
         config = configure(space, dict(space.baseline), budget, seed=7)
         assert (config.max_epochs, config.patience) == (budget.max_epochs, budget.patience)
@@ -58,7 +60,7 @@ def test_the_first_trial_is_the_published_baseline(space: Space) -> None:
 
 
 @shipped
-def test_optuna_can_run_the_baseline_first(space: Space) -> None:
+def test_optuna_runs_the_baseline_first(space: Space) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(dict(space.baseline))
     assert space.suggest(study.ask()) == dict(space.baseline)
@@ -78,7 +80,7 @@ def test_every_suggestion_is_accepted(space: Space, data: st.DataObject) -> None
 @shipped
 @pytest.mark.parametrize("sampler", [optuna.samplers.RandomSampler, optuna.samplers.TPESampler])
 def test_every_suggestion_of_optuna_is_accepted(space: Space, sampler: Any) -> None:
-    # The parameters stored with the trial are those suggested.
+    # The trial stores the suggested parameters.
     study = optuna.create_study(direction="maximize", sampler=sampler(seed=3))
     seeds = set()
     for number in range(25):
@@ -96,7 +98,7 @@ def test_every_suggestion_of_optuna_is_accepted(space: Space, sampler: Any) -> N
 def test_the_seed_of_a_run_follows_from_study_and_configuration(
     space: Space, data: st.DataObject, seed: int
 ) -> None:
-    # So it does not matter which worker runs a trial, nor when.
+    # So it does not matter which worker runs a trial, or when.
     params = space.suggest(Drawn(data))
     config = configure(space, params, BUDGETS["smoke"], seed)
     assert config == configure(space, dict(reversed(params.items())), BUDGETS["smoke"], seed)
@@ -105,7 +107,7 @@ def test_the_seed_of_a_run_follows_from_study_and_configuration(
 
 @shipped
 @pytest.mark.parametrize("points", [1, 2, 3])
-def test_a_grid_has_different_points_that_can_all_be_trained(space: Space, points: int) -> None:
+def test_a_grid_has_distinct_points_that_can_all_be_trained(space: Space, points: int) -> None:
     grid = space.grid(points)
     assert len({tuple(sorted(params.items())) for params in grid}) == len(grid)
     for params in grid:
@@ -122,7 +124,7 @@ def test_the_grid_that_is_searched_has_the_ends_of_every_range() -> None:
 
 
 @pytest.mark.parametrize("name", ["optimizer", "full"])
-def test_adam_and_sgd_have_learning_rates_of_their_own(name: str) -> None:
+def test_adam_and_sgd_have_separate_learning_rates(name: str) -> None:
     # Both set one field of the configuration.
     space = find_space(name)
     for params in space.grid(2):
@@ -148,12 +150,12 @@ def test_widths_and_kernels_are_numbers_for_the_sampler(name: str) -> None:
 
 
 def test_spaces_whose_definition_has_not_changed_keep_their_digest() -> None:
-    # Their studies go on, and recordings of them are replayed.
+    # Their studies can be continued, and recordings of them can be replayed.
     spaces = all_spaces()
     assert (spaces["imbalance"].digest, spaces["scheduler"].digest) == ("d922028a", "483629ad")
 
 
-def test_the_rhythm_is_searched_only_where_records_are_known() -> None:
+def test_the_rhythm_is_searched_only_if_records_are_known() -> None:
     told, untold = toy_heartbeats(20), flat_heartbeats(np.zeros(3, dtype=np.int64))
     for name, space in all_spaces().items():
         space.check(told)
@@ -191,12 +193,15 @@ def test_a_space_is_found_in_a_users_file(tmp_path: Path, monkeypatch: pytest.Mo
     assert find_space("my space.py").digest == space.digest
 
 
-def test_a_users_file_is_read_anew_each_time(tmp_path: Path) -> None:
-    # Nothing of it stays behind, nor does it hide a shipped space of the same name.
+def test_a_users_file_is_read_again_each_time(tmp_path: Path) -> None:
+    # Not even a text of the same size and time is taken from a compiled file, and the file does
+    # not hide a shipped space of the same name.
     path = tmp_path / "full.py"
     path.write_text(USER_SPACE)
-    before = find_space(str(path)).digest
-    path.write_text(USER_SPACE.replace("2.0)", "1.5)") + "# longer, so that it is compiled anew\n")
+    before, times = find_space(str(path)).digest, path.stat()
+    py_compile.compile(str(path))
+    path.write_text(USER_SPACE.replace("2.0)", "1.5)"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert find_space(str(path)).digest != before
     assert find_space("full").name == "full"
 
@@ -210,14 +215,14 @@ def test_a_users_file_is_read_anew_each_time(tmp_path: Path) -> None:
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("def broken(:", "SyntaxError"),
         ("\0", "null bytes"),
-        ("SPACES = 1", "must define SPACE = Space(...)"),
-        ("SPACE = {'model': ['simple']}", "must define SPACE = Space(...)"),
-        ("", "must define SPACE = Space(...)"),
-        (USER_SPACE.replace('"model", ', '"modell", '), "'modell' is no field"),
+        ("SPACES = 1", "does not define SPACE"),
+        ("SPACE = {'model': ['simple']}", "does not define SPACE"),
+        ("", "does not define SPACE"),
+        (USER_SPACE.replace('"model", ', '"modell", '), "'modell' is neither a field"),
         (USER_SPACE.replace("2.0)", "0.5)"), "dropout_multiplier = 1.0 is not in 0 .. 0.5"),
     ],
 )
-def test_a_users_file_that_does_not_serve_says_why(text: str, words: str, tmp_path: Path) -> None:
+def test_an_unusable_file_is_refused_with_the_reason(text: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -227,13 +232,13 @@ def test_a_users_file_that_does_not_serve_says_why(text: str, words: str, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["missing.py", "folder.py"])
-def test_a_users_file_that_is_not_there_is_named(name: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(UsageError, match=f"{name} does not exist"):
         find_space(str(tmp_path / name))
 
 
-def test_an_interrupt_while_a_users_file_is_read_is_no_error_of_the_file(tmp_path: Path) -> None:
+def test_an_interrupt_while_loading_a_file_is_not_an_error_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
@@ -241,7 +246,7 @@ def test_an_interrupt_while_a_users_file_is_read_is_no_error_of_the_file(tmp_pat
 
 
 def test_spaces_know_nothing_of_optuna_nor_of_studies() -> None:
-    # A space is data; the arrows run from the study to it.
+    # A space is data; only a study depends on it.
     for path in Path(search_spaces.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             modules = [node.module] if isinstance(node, ast.ImportFrom) else []
@@ -250,7 +255,7 @@ def test_spaces_know_nothing_of_optuna_nor_of_studies() -> None:
 
 
 def test_only_public_names_are_offered() -> None:
-    # Rule: the package offers what `__all__` names and none of its helpers.
+    # Rule: the package exposes the names in `__all__` and none of its helpers.
     import search_spaces
 
     assert dir(search_spaces) == sorted(search_spaces.__all__)

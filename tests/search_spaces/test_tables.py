@@ -39,7 +39,7 @@ def test_configurations_of_some_tables() -> None:
 
 
 def test_baseline_is_that_of_the_training_configuration() -> None:
-    # The baseline is written down twice, so that tables can be rendered without training.
+    # The baseline is defined twice, so that tables can be rendered without training.
     fields = TrainConfig().to_fields()
     assert {name: fields[name] for name in BASELINE} == dict(BASELINE)
 
@@ -54,27 +54,27 @@ def test_every_row_is_a_training_configuration(table: Table) -> None:
 
 
 @every_table
-def test_published_figures_fit_rows_and_columns(table: Table) -> None:
+def test_published_scores_fit_rows_and_columns(table: Table) -> None:
     assert set(table.columns) <= set(SCORES) == set(COLUMN_TITLES)
     assert list(table.published) == [row.label for row in table.rows]
-    for figures in table.published.values():
-        assert len(figures) == len(table.columns)
-        assert all(0.7 < figure < 1 and round(figure, 4) == figure for figure in figures)
+    for published in table.published.values():
+        assert len(published) == len(table.columns)
+        assert all(0.7 < score < 1 and round(score, 4) == score for score in published)
     assert [row for row in table.rows if row.is_baseline] == [table.baseline]
 
 
-def test_published_figures_of_the_baseline_contradict_each_other_in_one_column_only() -> None:
+def test_published_scores_of_the_baseline_contradict_each_other_in_one_column_only() -> None:
     stated: dict[str, list[float]] = {}
     for table in TABLES.values():
-        figures = table.published[table.baseline.label]
-        for column, figure in zip(table.columns, figures, strict=True):
-            stated.setdefault(column, []).append(figure)
-    contradictory = [column for column, figures in stated.items() if len(set(figures)) > 1]
+        published = table.published[table.baseline.label]
+        for column, score in zip(table.columns, published, strict=True):
+            stated.setdefault(column, []).append(score)
+    contradictory = [column for column, found in stated.items() if len(set(found)) > 1]
     assert contradictory == ["f1_macro"]
     assert stated["f1_macro"] == [0.9290, 0.9201, 0.9201, 0.9290, 0.9290]
 
 
-def test_published_figures_of_the_simple_cnn_follow_from_its_published_matrix() -> None:
+def test_published_scores_of_the_simple_cnn_follow_from_its_published_matrix() -> None:
     table = TABLES["table1"]
     found = scores(SIMPLE_CNN)
     computed = tuple(round(found[column], 4) for column in table.columns)
@@ -96,8 +96,8 @@ def test_columns_are_titled_as_published() -> None:
     ]  # fmt: skip
 
 
-def test_row_matches_only_whole_configurations() -> None:
-    # A record without a varied field says nothing, and is not taken for the baseline.
+def test_a_row_matches_only_complete_configurations() -> None:
+    # A configuration without a varied field does not count as the baseline.
     assert Row("x").matches({**BASELINE, "batch_size": 64, "seed": 3, "patience": 5})
     assert not Row("x").matches({**BASELINE, "batch_size": 32})
     assert not Row("x").matches({**BASELINE, "learning_rate": 3e-3})
@@ -106,13 +106,13 @@ def test_row_matches_only_whole_configurations() -> None:
 
 
 @pytest.mark.parametrize("option", EACH_OPTION, ids="-".join)
-def test_no_row_is_that_of_a_configuration_beyond_the_published_protocol(option: dict) -> None:
-    # Its scores must never stand beside published figures.
+def test_no_row_matches_a_configuration_beyond_the_published_protocol(option: dict) -> None:
+    # Its scores must never be compared with published ones.
     assert not Row("x").matches(TrainConfig(**option).to_fields())
 
 
 def test_rows_are_those_of_the_protocol_at_every_budget() -> None:
-    # The schedule of a budget belongs to the budget, which every table names.
+    # The schedule belongs to the budget, which every table names.
     for budget in BUDGETS.values():
         assert Row("x").matches(TrainConfig().within(budget).to_fields())
     columns = {**TrainConfig().to_fields(), **dict.fromkeys(OPTIONS)}  # as a results file has them

@@ -1,13 +1,16 @@
-"""Fixtures of the study tests: storages, toy data, and commands typed in this process."""
+"""Fixtures of the study tests: databases, toy data, and commands typed in this process."""
 
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
+from ecg.heartbeats import Heartbeats
+from ecg.sources.cache import write_prepared
 from search_spaces.tables import TABLES, configurations
 from study.cli import main
 from tests.support.postgres import new_database, running_server
@@ -15,6 +18,7 @@ from tests.support.setting import TINY, Typed
 from tests.support.toy import toy_heartbeats
 
 TOY_BEATS = 1500
+PEOPLE = 12  # of the table of beats `lab`
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +50,28 @@ def url(request: pytest.FixtureRequest, sqlite_url: str) -> str:
 
 @pytest.fixture
 def toy_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `--data synthetic` be the toy heartbeats, which are there at once."""
+    """Let `--data synthetic` be the toy heartbeats, which take no time."""
     beats = toy_heartbeats(TOY_BEATS)
     monkeypatch.setattr("ecg.sources.synthetic.generate", lambda: beats)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A table of toy beats of twelve people."""
+    beats = toy_heartbeats(1200)
+    path = tmp_path / "lab.npz"
+    record = np.array([f"p{row // 5 % PEOPLE}" for row in range(len(beats))])
+    np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
+    return path
+
+
+@pytest.fixture
+def beats_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Heartbeats:
+    """Toy heartbeats that ECG_DATA leads to."""
+    beats, path = toy_heartbeats(TOY_BEATS), tmp_path / "beats.npz"
+    write_prepared(path, beats)
+    monkeypatch.setenv("ECG_DATA", str(path))
+    return beats
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_the_bare_command_shows_what_there_is(typed: Command) -> None:
 
 
 def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Rule: the storage in the environment is used, its value is not shown.
+    # Rule: the database in the environment is used, its URL is not shown.
     monkeypatch.setenv("ECG_STORAGE", "postgresql+psycopg://user:pl4nted@host/x")
     assert "pl4nted" not in typed("run", "--help").out
 
@@ -51,8 +51,8 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--budget", "huge"), "unknown budget 'huge'; known budgets: smoke, quick, short, paper"),
         (("--split", "random"), "unknown split 'random'; known"),
         (("--device", "tpu"), "unknown device 'tpu'; use auto, cpu, cuda or cuda:N"),
-        (("--sampler", "magic"), "unknown sampler 'magic'; known: tpe, random, gp, grid"),
-        (("--pruner", "magic"), "unknown pruner 'magic'; known: median, hyperband, none"),
+        (("--sampler", "magic"), "unknown sampler 'magic'. Use one of: tpe, random, gp, grid"),
+        (("--pruner", "magic"), "unknown pruner 'magic'. Use one of: median, hyperband, none"),
         (("--prune-patience", "-1"), "--prune-patience must be 0 or more"),
         (("--prune-warm-up", "-1"), "--prune-warm-up must be 0 or more"),
         (("--prune-startup", "-1"), "--prune-startup must be 0 or more"),
@@ -71,7 +71,7 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
         (("--timeout", "nan"), "--timeout must be at least 0, not nan"),
         (("--seed", "-1"), "--seed must be 0 or more, not -1"),
         (("--checkpoint-every", "-1"), "--checkpoint-every must be 0 or more seconds"),
-        (("--data", "no/such/place"), "no/such/place: no such file or folder; accepted are"),
+        (("--data", "no/such/place"), "no/such/place: no such file or folder. Name a folder"),
         (("--storage", "study.db"), "is not a database URL"),
         (("--replay", "no/such/file"), "no/such/file"),
     ],
@@ -95,7 +95,7 @@ def test_cuda_where_there_is_none_is_refused(typed: Command, sqlite_url: str) ->
     # Rule: a device that is not there is named, with what to use instead.
     result = typed("run", "--data", "synthetic", "--device", "cuda", "--storage", sqlite_url)
     assert result.code == 2
-    assert "sees 0 CUDA devices here. Use --device cpu" in result.err
+    assert "sees 0 CUDA devices. Use --device cpu" in result.err
 
 
 def test_a_number_that_is_none_is_refused(typed: Command) -> None:
@@ -114,17 +114,17 @@ def test_an_unknown_study_is_answered_with_the_nearest(
     more = (tmp_path / "curves.json",) if command == "record" else ()
     result = typed(command, "imbalence-intra", *more, "--storage", sqlite_url)
     assert result.code == 2
-    assert "no study is named 'imbalence-intra'; did you mean: imbalance-intra?" in result.err
+    assert "There is no study named 'imbalence-intra'. Did you mean: imbalance-intra?" in result.err
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", "s"), ("retry", "s"), ("confirm", "s")])
-def test_looking_at_a_storage_that_is_not_there_makes_none(
+def test_looking_at_a_missing_database_creates_none(
     typed: Command, sqlite_url: str, words: tuple[str, ...]
 ) -> None:
-    # Rule: the message says how to begin a study; no file is made.
+    # Rule: the message says how to start a study; no file is created.
     result = typed(*words, "--storage", sqlite_url)
     assert result.code == 2
-    assert "begin a study with: python -m study run" in result.err
+    assert "Start a study with: python -m study run" in result.err
     assert not Path(sqlite_url.removeprefix("sqlite:///")).exists()
 
 
@@ -132,11 +132,11 @@ def test_looking_at_a_storage_that_is_not_there_makes_none(
     ("text", "message"),
     [
         (None, "does not exist"),
-        ("SPACE = Space(", "does not load: SyntaxError"),
-        ("import nothing_of_that_name", "does not load: ModuleNotFoundError"),
-        ("raise SystemExit", "does not load: SystemExit"),
-        ("A = 1", "must define SPACE = Space(...); search_spaces/imbalance.py is an example"),
-        (TINY.replace('"learning_rate"', '"learning_speed"'), "'learning_speed' is no field"),
+        ("SPACE = Space(", "mine.py: SyntaxError"),
+        ("import nothing_of_that_name", "mine.py: ModuleNotFoundError"),
+        ("raise SystemExit", "mine.py: SystemExit"),
+        ("A = 1", "does not define SPACE. Add SPACE = Space(...)"),
+        (TINY.replace('"learning_rate"', '"learning_speed"'), "'learning_speed' is neither a"),
         (TINY.replace('"model": "simple", ', ""), "the baseline has ['learning_rate', 'width"),
         (TINY.replace("3e-4}", "3.0}"), "the baseline's learning_rate = 3.0 is not in 0.0001 .."),
         (TINY.replace('"tiny",\n', '"tiny",\n    objective="luck",\n'), "unknown objective 'luck'"),
@@ -156,7 +156,7 @@ def test_a_space_file_that_does_not_fit_is_refused(
     assert message in result.err
     assert str(path) in result.err
     assert "Traceback" not in result.err
-    if "is no field" in message:
+    if "is neither a field" in message:
         assert "known fields: model, width_multiplier, kernel_multiplier" in result.err
     assert "Traceback" in typed(*words, "--debug").err
 
@@ -171,11 +171,11 @@ def test_an_unexpected_error_is_one_line(
     monkeypatch.setattr("study.run.command.run_study", broken)
     result = typed("run", "--storage", sqlite_url)
     assert (result.code, len(result.err.splitlines())) == (1, 1)
-    assert "LookupError: that is odd (unexpected; run again with --debug" in result.err
+    assert "unexpected LookupError: that is odd. Run again with --debug" in result.err
     assert "Traceback" in typed("run", "--storage", sqlite_url, "--debug").err
 
 
-def test_ctrl_c_is_told_from_errors(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_no_error(typed: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     # Rule: code 130, and the command to type again with a password in it hidden.
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -204,8 +204,8 @@ def test_ctrl_c_while_the_data_is_read_ends_quietly(sqlite_url: str) -> None:
 def test_what_was_found_is_shown(
     typed: Command, toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: `list` has a line a study with its best value and its baseline's; `show` has the
-    # best configuration beside the baseline, figures a class, and the trials asked for; a
+    # Rule: `list` has a line per study with its best value and its baseline's; `show` has the
+    # best configuration beside the baseline, scores per class, and the trials requested; a
     # pipe gets no control characters.
     storage = ("--storage", sqlite_url)
     options = ("--data", "synthetic", "--budget", "smoke", "--trials", 3, *storage)
@@ -243,7 +243,7 @@ def test_a_study_without_a_complete_trial_is_shown(typed: Command, sqlite_url: s
 
 
 def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) -> None:
-    # Rule: studies of other tools in the same storage are listed as far as they can be read,
+    # Rule: studies of other tools in the same database are listed as far as they can be read,
     # and `show` says that it is not ours.
     import optuna
 
@@ -259,7 +259,7 @@ def test_a_foreign_study_does_not_break_a_list(typed: Command, sqlite_url: str) 
     assert "ours" in listed.out
     shown = typed("show", "theirs", "--storage", sqlite_url)
     assert shown.code == 2
-    assert "'theirs' was not made by this tool" in shown.err
+    assert "'theirs' was made by another tool" in shown.err
 
 
 def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: str) -> None:
@@ -290,7 +290,7 @@ def test_a_study_module_in_the_folder_hides_nothing(tmp_path: Path, sqlite_url: 
 
 
 @pytest.mark.parametrize("program", ["study", "ecg"])
-def test_the_version_is_said(program: str) -> None:
+def test_the_version_is_printed(program: str) -> None:
     # Rule: `--version` names the installed package and ends; the help names the program.
     ended = finish(start("--version", script=("-m", program)))
     assert (ended.code, ended.err) == (0, "")

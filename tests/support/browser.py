@@ -49,6 +49,12 @@ def set_width(page: webdriver.Chrome, width: int) -> None:
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
+def set_theme(page: webdriver.Chrome, theme: str) -> None:
+    """Let the reader prefer "light" or "dark" pages."""
+    feature = {"name": "prefers-color-scheme", "value": theme}
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
 def errors(page: webdriver.Chrome) -> list[str]:
     """Return the errors in the console since the last look."""
     return [str(e["message"]) for e in page.get_log("browser") if e["level"] == "SEVERE"]

@@ -1,5 +1,6 @@
 """A study without training: seeded confusion matrices and curves in the shape of real ones."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.examples import Example
-from ecg.heartbeats import BEAT_LENGTH, CLASSES
+from ecg.heartbeats import BEAT_LENGTH, CLASSES, Heartbeats
 from ecg.metrics import per_class, scores
 from ecg.training import TrainConfig
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, keep_files
 from study.storage.front import aims_of
 from study.storage.studies import open_storage
 from tests.support.fake_results import fake_confusion
@@ -23,9 +25,24 @@ COUNTS = (3600, 110, 290, 32, 320)
 
 
 def fill(
-    url: str, name: str = "fake", trials: int = 12, *, evil: bool = False, objectives: str = ""
+    url: str,
+    name: str = "fake",
+    trials: int = 12,
+    *,
+    evil: bool = False,
+    beats: Heartbeats | None = None,
+    objectives: str = "",
 ) -> optuna.Study:
-    """Make a study of finished trials; an `evil` one has tags in every text that users write."""
+    """Make a study of finished trials.
+
+    Args:
+        url: of the database.
+        name: of the study.
+        trials: number of them.
+        evil: put tags in every text that users write.
+        beats: that the trials have predictions of; None for no predictions.
+        objectives: of the study, where it has several.
+    """
     identity = replace(
         IDENTITY, space=EVIL if evil else "imbalance", source="mitdb", objectives=objectives
     )
@@ -33,9 +50,30 @@ def fill(
     study = optuna.create_study(
         storage=open_storage(url), study_name=name, directions=aims_of(names)
     )
+    found = [fake_trial(number, evil=evil, objectives=names) for number in range(trials)]
+    if beats is not None:
+        identity = replace(identity, data=beats.fingerprint)
+        for number, trial in enumerate(found):
+            files = {VALIDATION_PREDICTIONS: fake_predictions(beats, seed=number)}
+            trial.system_attrs.update(keep_files(trial, files, artifact_folder(url))[0])
     study.set_user_attr("identity", identity.to_fields())
-    study.add_trials([fake_trial(n, evil=evil, objectives=names) for n in range(trials)])
+    study.add_trials(found)
     return study
+
+
+def fake_predictions(beats: Heartbeats, *, seed: int = 0) -> bytes:
+    """Return a file of predictions, mostly right, of which class S is never a prediction."""
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(len(beats), size=len(beats) // 2, replace=False))
+    votes = rng.exponential(size=(len(rows), len(CLASSES)))
+    votes[np.arange(len(rows)), beats.labels[rows]] += rng.exponential(4, size=len(rows))
+    votes[:, CLASSES.index("S")] *= 0.01
+    file = io.BytesIO()
+    np.savez_compressed(
+        file, row=rows.astype(np.int32), label=beats.labels[rows].astype(np.int8),
+        probability=(votes / votes.sum(axis=1, keepdims=True)).astype(np.float16),
+    )  # fmt: skip
+    return file.getvalue()
 
 
 def fake_trial(

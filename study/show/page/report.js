@@ -2,7 +2,7 @@
 
 const INK = "#222222"; // drawn in the colour of the text
 const NARROW = 620; // pixels; on a narrower page plots side by side are stacked
-const PANEL = 230; // height of a stacked plot in pixels
+const PANEL = 230; // least height of a stacked plot in pixels
 
 // Use the page's colours, so that plots follow the reader's light or dark scheme.
 function themed(figure) {
@@ -38,8 +38,11 @@ function stack(data, layout, width) {
   const names = Object.keys(layout).filter((n) => /^yaxis\d*$/.test(n));
   names.sort((a, b) => Number(a.slice(5) || 1) - Number(b.slice(5) || 1));
   const titles = (layout.annotations || []).filter((n) => n.xref === "paper" && n.yref === "paper");
-  const height = names.length * PANEL;
-  const share = PANEL / height;
+  // Rows of text keep their distance.
+  const ofRows = layout.yaxis.type === "category" ? (layout.height * columns) / names.length : 0;
+  const panel = Math.max(PANEL, ofRows);
+  const height = names.length * panel;
+  const share = panel / height;
   names.forEach((name, index) => {
     const number = name.slice(5);
     const x = layout[`xaxis${number}`];
@@ -54,7 +57,7 @@ function stack(data, layout, width) {
     if (!x.title?.text && below) x.title = below.title;
     if (titles[index]) {
       Object.assign(titles[index], { x: 0.5, y: y.domain[1] });
-      titles[index].text = titles[index].text.replaceAll("-<br>", "");
+      titles[index].text = titles[index].text.replaceAll("-<br>", "").replaceAll("<br>", ", ");
     }
   });
   layout.height = height + legend + 30;

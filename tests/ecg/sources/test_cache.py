@@ -1,4 +1,4 @@
-"""Rules of the cache: what it returns is what was stored, or it is built again."""
+"""Rules of the cache: it returns what was stored, or builds it again."""
 
 import io
 import os
@@ -69,7 +69,7 @@ def test_the_second_call_returns_the_same_without_building(in_test: bool, folder
 
 
 def test_beats_of_zeros_and_negative_zeros_survive(folder: Path) -> None:
-    # Trailing zeros are not stored; a negative zero is another bit pattern, so it is.
+    # Trailing zeros are not stored; a negative zero has another bit pattern and is stored.
     beats = _beats(3)
     beats.signals[0] = 0.0
     beats.signals[1] = -0.0
@@ -79,13 +79,13 @@ def test_beats_of_zeros_and_negative_zeros_survive(folder: Path) -> None:
     assert build.calls == 1
 
 
-def test_another_key_is_built_on_its_own(folder: Path) -> None:
+def test_another_key_is_built_separately(folder: Path) -> None:
     cache.cached(KEY, Builder(_beats(20)))
     assert len(cache.cached("1" * 64, Builder(_beats(10)))) == 10
 
 
 def _rewrite(path: Path, **changed: object) -> None:
-    """Store the file again with some arrays changed, and everything else as it was."""
+    """Store the file again with some arrays changed."""
     with np.load(path, allow_pickle=False) as stored:
         arrays = dict(stored) | changed
     np.savez_compressed(path, **{k: v for k, v in arrays.items() if v is not None})
@@ -114,14 +114,14 @@ def _rewrite(path: Path, **changed: object) -> None:
 def test_a_file_that_does_not_verify_is_rebuilt_and_replaced(
     changed: dict[str, object], folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Version, input hash, fingerprint, shapes and types are all checked, and never patched up.
+    # Version, input hash, fingerprint, shapes and types are all checked and never repaired.
     build = Builder(_beats())
     cache.cached(KEY, build)
     _rewrite(folder / f"{KEY}.npz", **changed)
     _assert_same(cache.cached(KEY, build), build.beats)
     assert build.calls == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "is rebuilt" in caplog.text
+    assert "rebuilding the cache file" in caplog.text
     cache.cached(KEY, build)
     assert build.calls == 2
 
@@ -129,7 +129,7 @@ def test_a_file_that_does_not_verify_is_rebuilt_and_replaced(
 def test_a_zip_bomb_is_not_unpacked(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Members that together declare more than any heartbeats need are refused unread.
+    # Members whose declared total size exceeds any data set are refused unread.
     monkeypatch.setattr(cache, "SIZE_LIMIT", 2**20)
     monkeypatch.setattr(zipfile.ZipFile, "read", None)
     build = Builder(_beats())
@@ -154,7 +154,7 @@ def test_a_claim_of_more_beats_than_fit_is_refused(
 
 
 def test_an_array_header_that_claims_too_much_is_refused(folder: Path) -> None:
-    # The header of an array may announce terabytes that are not there; none are allocated.
+    # A header may declare terabytes that are not there; they are not allocated.
     build = Builder(_beats())
     cache.cached(KEY, build)
     header = io.BytesIO()
@@ -166,7 +166,7 @@ def test_an_array_header_that_claims_too_much_is_refused(folder: Path) -> None:
     _assert_same(cache.cached(KEY, build), build.beats)
 
 
-def test_errors_of_building_pass_and_leave_nothing(folder: Path) -> None:
+def test_errors_of_building_propagate_and_leave_no_file(folder: Path) -> None:
     def build() -> Heartbeats:
         raise KeyError("broken")
 
@@ -178,16 +178,16 @@ def test_errors_of_building_pass_and_leave_nothing(folder: Path) -> None:
 def test_an_unwritable_cache_costs_a_warning_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A folder below a file cannot be made by anyone, root included.
+    # Nobody can create a folder below a file, not even root.
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ECG_CACHE", str(tmp_path / "file" / "cache"))
     build = Builder(_beats())
     _assert_same(cache.cached(KEY, build), build.beats)
-    assert "not cached" in caplog.text
+    assert "cannot cache the heartbeats" in caplog.text
 
 
 def test_a_failed_write_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A full disk or a kill half way must not leave something that looks like a cache file.
+    # A full disk or a killed process must not leave something that looks like a cache file.
     def fail(descriptor: int) -> None:
         raise OSError("disk full")
 
@@ -207,8 +207,8 @@ def test_temporary_files_of_killed_processes_are_removed_after_a_day(folder: Pat
     assert sorted(path.name for path in folder.iterdir()) == [young.name, f"{KEY}.npz"]
 
 
-def test_builders_at_the_same_time_do_not_disturb_each_other(folder: Path) -> None:
-    # Each writes a file of its own and renames it; no reader sees half a file.
+def test_concurrent_builders_do_not_disturb_each_other(folder: Path) -> None:
+    # Each writes a separate file and renames it, so no reader sees half a file.
     beats = _beats(200)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: cache.cached(KEY, lambda: beats), range(16)))

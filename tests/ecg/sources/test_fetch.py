@@ -1,4 +1,4 @@
-"""Rules of the downloads: nothing half done takes its place, and no network fails fast."""
+"""Rules of the downloads: only complete ones are moved into place; no network fails fast."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ from ecg.sources.mitdb_files import FILES, RECORDS
 
 
 class Server:
-    """Stands in for PhysioNet: serves a folder, and can break off or hand out garbage."""
+    """Replaces PhysioNet: serves a folder, and can disconnect or send garbage."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ def _names(folder: Path) -> list[str]:
 def test_a_download_brings_the_144_files_and_nothing_else(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # The folder appears whole; progress goes to the given console, wfdb's chatter nowhere.
+    # The folder appears complete; progress is shown, and wfdb's output is not.
     target = tmp_path / "data" / "mitdb"
     assert fetch.fetch_mitdb(target) == target
     assert _names(target) == sorted(FILES)
@@ -75,11 +75,11 @@ def test_a_complete_folder_is_left_alone(server: Server, tmp_path: Path) -> None
     assert server.served == []
 
 
-def test_a_download_that_broke_off_continues(server: Server, tmp_path: Path) -> None:
-    # The target does not exist before the last record is there; none is loaded twice.
+def test_an_interrupted_download_resumes(server: Server, tmp_path: Path) -> None:
+    # The target does not exist before the last record; no record is downloaded twice.
     target = tmp_path / "mitdb"
     server.breaks_at = "203"
-    with pytest.raises(NetworkError, match=r"record 203: .* broke off \(ConnectionResetError"):
+    with pytest.raises(NetworkError, match=r"record 203: .* interrupted \(ConnectionResetError"):
         fetch.fetch_mitdb(target)
     assert not target.exists()
     server.breaks_at = ""
@@ -98,7 +98,7 @@ def test_a_file_that_differs_from_the_published_hash_is_refused(
 
 
 def test_an_incomplete_folder_is_completed_and_kept_aside(server: Server, tmp_path: Path) -> None:
-    # What a person changed by hand is never lost, and good files are not loaded again.
+    # Manual changes are never lost, and valid files are not downloaded again.
     target = fetch.fetch_mitdb(tmp_path / "mitdb")
     (target / "119.atr").write_bytes(b"corrected by hand")
     (target / "234.dat").unlink()
@@ -110,9 +110,9 @@ def test_an_incomplete_folder_is_completed_and_kept_aside(server: Server, tmp_pa
     assert (aside / "119.atr").read_bytes() == b"corrected by hand"
 
 
-def test_a_folder_that_cannot_be_made_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match=r"cannot be written .* choose another folder"):
+    with pytest.raises(DataError, match=r"cannot write .* Choose another folder"):
         fetch.fetch_mitdb(tmp_path / "file" / "mitdb")
 
 
@@ -125,13 +125,13 @@ def test_without_a_network_it_fails_at_once(
         raise fault
 
     monkeypatch.setattr(fetch, "urlopen", unreachable)
-    with pytest.raises(NetworkError, match=r"physionet\.org/ cannot be reached .* check the net"):
+    with pytest.raises(NetworkError, match=r"cannot reach .*physionet\.org/ .* Check the net"):
         fetch.fetch_mitdb(tmp_path / "mitdb")
     assert _names(tmp_path) == []
 
 
 def test_a_call_that_hangs_is_given_up() -> None:
-    # Neither a name look-up nor wfdb has a time limit of its own.
+    # Neither a name look-up nor wfdb has a timeout.
     start = time.perf_counter()
     with pytest.raises(TimeoutError, match="no answer"):
         fetch._within(0.05, lambda: time.sleep(1))

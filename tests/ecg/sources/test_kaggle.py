@@ -1,4 +1,4 @@
-"""Rules of the Kaggle reader: its own split is kept, and a bad row is named."""
+"""Rules of the Kaggle reader: the given split is kept, and a bad row is named."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_train_rows_come_first_and_the_split_is_kept(folder: Path) -> None:
-    # The CSVs' own split is the published one; every value arrives exactly.
+    # The split of the CSVs is the published one, and every value is exact.
     beats = kaggle.read_folder(folder)
     expected = np.concatenate([_rows(7, seed=0), _rows(3, seed=1)])
     assert np.array_equal(beats.signals, expected[:, :187])
@@ -41,7 +41,7 @@ def test_train_rows_come_first_and_the_split_is_kept(folder: Path) -> None:
 
 
 def test_record_sample_and_symbol_are_unknown(folder: Path) -> None:
-    # The CSVs do not tell the patient, so that no patient-wise split can be made of them.
+    # The CSVs have no patients, so no split by patient can be made from them.
     beats = kaggle.read_folder(folder)
     assert set(beats.record.tolist()) == {-1}
     assert set(beats.sample.tolist()) == {-1}
@@ -56,7 +56,7 @@ def test_files_of_several_chunks_are_joined(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_rounding_beyond_the_range_is_clipped(folder: Path) -> None:
-    # A writer with fewer digits may put a value a hair outside [0, 1]; beats stay inside.
+    # With fewer digits, a value may be slightly outside [0, 1]; beats stay inside.
     rows = _rows(2, seed=0)
     rows[0, :2] = -1e-7, 1 + 1e-7
     _write(folder / "mitbih_train.csv", rows)
@@ -79,8 +79,8 @@ def _replaced(column: int, text: str) -> str:
         (_replaced(4, ""), r"row 3: column 5: '' is not a number"),
         (_replaced(4, "nan"), r"row 3: column 5: nan is not a finite number"),
         (_replaced(4, "-inf"), r"row 3: column 5: -inf is not a finite number"),
-        (_replaced(4, "1.01"), r"row 3: column 5: 1.01 lies outside \[0, 1\]"),
-        (_replaced(4, "-0.01"), r"row 3: column 5: -0.01 lies outside \[0, 1\]"),
+        (_replaced(4, "1.01"), r"row 3: column 5: 1.01 is outside \[0, 1\]"),
+        (_replaced(4, "-0.01"), r"row 3: column 5: -0.01 is outside \[0, 1\]"),
         (_replaced(187, "5"), r"row 3: label 5 is not one of 0, 1, 2, 3, 4"),
         (_replaced(187, "-1"), r"row 3: label -1 is not one of"),
         (_replaced(187, "1.5"), r"row 3: label 1.5 is not one of"),
@@ -101,7 +101,7 @@ def test_a_bad_row_is_named_with_file_and_number(
         kaggle.read_folder(folder)
     message = str(caught.value)
     assert re.search(re.escape(str(path)) + ": " + cause, message), message
-    assert message.endswith("download again with `python -m ecg fetch kaggle`")
+    assert message.endswith("Download it again with `python -m ecg fetch kaggle`.")
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])
@@ -116,13 +116,11 @@ def test_an_empty_file_is_refused(content: str, folder: Path) -> None:
 def test_a_file_without_line_ends_is_refused_at_once(begin: str, folder: Path) -> None:
     # pandas would work for hours on a row of millions of columns.
     (folder / "mitbih_train.csv").write_text(begin + "0," * 10**6)
-    with pytest.raises(DataError, match=r"row [12]: has 65,536 bytes or more; download again"):
+    with pytest.raises(DataError, match=r"row [12]: has 65,536 bytes or more. Download it again"):
         kaggle.read_folder(folder)
 
 
-def test_blank_lines_count_and_are_passed_over(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blank_lines_are_counted_and_skipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Even where a whole chunk would be blank.
     monkeypatch.setattr(kaggle, "CHUNK", 2)
     whole = kaggle.read_folder(folder)
@@ -180,7 +178,7 @@ PANDAS = ",".join(map(str, range(188)))  # the header that pandas writes by defa
         (
             lambda rows: [row[:-1] + str(int(row[-1]) + 1) for row in rows],
             "row 5: label 5 is not one of",
-            "subtract 1",
+            "Subtract 1",
         ),
         (
             lambda rows: [row[:-1] + "NSVFQ"[int(row[-1])] for row in rows],
@@ -194,7 +192,7 @@ PANDAS = ",".join(map(str, range(188)))  # the header that pandas writes by defa
 def test_the_advice_fits_the_fault(
     change: Callable[[list[str]], list[str]], cause: str, advice: str, folder: Path
 ) -> None:
-    # Downloading again helps only where the download is at fault.
+    # Downloading again helps only if the download is at fault.
     path = folder / "mitbih_train.csv"
     path.write_text("\n".join(change(_texts())) + "\n")
     with pytest.raises(DataError) as caught:
@@ -203,11 +201,11 @@ def test_the_advice_fits_the_fault(
     assert message.startswith(f"{path}: ")
     assert cause in message
     assert advice in message
-    assert "download again" not in message
+    assert "Download it again" not in message
 
 
 def test_the_same_file_twice_is_refused(folder: Path) -> None:
-    # Every test row would be trained on.
+    # Every test row would also be in training.
     (folder / "mitbih_test.csv").write_bytes((folder / "mitbih_train.csv").read_bytes())
     with pytest.raises(DataError, match=r"mitbih_test\.csv: has the same rows as mitbih_train"):
         kaggle.read_folder(folder)
@@ -217,11 +215,11 @@ def test_renamed_ptb_files_are_recognised(folder: Path) -> None:
     # They have the same form, and only the labels 0 and 1.
     (folder / "mitbih_train.csv").write_text("\n".join(_texts(80, label=0)))
     (folder / "mitbih_test.csv").write_text("\n".join(_texts(40, label=1)))
-    with pytest.raises(DataError, match=r"only the labels 0 and 1, as in the PTB files"):
+    with pytest.raises(DataError, match=r"the only labels are 0 and 1, as in the PTB files"):
         kaggle.read_folder(folder)
 
 
-def test_a_byte_order_mark_is_passed_over(folder: Path) -> None:
+def test_a_byte_order_mark_is_skipped(folder: Path) -> None:
     # Excel writes one.
     whole = kaggle.read_folder(folder)
     path = folder / "mitbih_train.csv"

@@ -1,4 +1,4 @@
-"""Rules of `load` and `resolve`: which data a path or an option stands for."""
+"""Rules of `load` and `resolve`: which data a path or an option selects."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from tests.ecg.sources.tiny_records import BEATS
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of this test's own."""
+    """An empty cache for this test."""
     monkeypatch.setenv("ECG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -57,7 +57,7 @@ def _zip(path: Path, source: Path) -> Path:
 
 
 def test_the_second_load_of_real_data_takes_little_of_a_core(mitdb: Path) -> None:
-    # Hashing 104 MB included; 0.4 s of one core, which a busy machine does not stretch much.
+    # Including the hashing of 104 MB; 0.4 s of CPU time, which hardly grows on a busy machine.
     first = load(mitdb)
     start = time.process_time()
     second = load(mitdb)
@@ -78,11 +78,11 @@ def test_every_kind_of_data_loads_by_its_path(
     assert len(list(cache.glob("*.npz"))) == 3
 
 
-def test_a_folder_stands_for_the_data_in_it(
+def test_a_folder_selects_the_data_in_it(
     tiny_mitdb: Path, kaggle_folder: Path, cache: Path, workplace: Path
 ) -> None:
     # `data` may hold the CSVs, a ZIP or the records; the records come first, as only they
-    # tell patients, and hidden folders (a download under way) do not count.
+    # have patients, and hidden folders (a download in progress) do not count.
     data = workplace / "data"
     shutil.copytree(kaggle_folder, data / "a")
     shutil.copytree(tiny_mitdb, data / ".mitdb.partial")
@@ -94,7 +94,7 @@ def test_a_folder_stands_for_the_data_in_it(
     assert resolve().location == Path("data/mitdb")
 
 
-def test_a_changed_file_is_read_anew(tiny_mitdb: Path, cache: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again(tiny_mitdb: Path, cache: Path, tmp_path: Path) -> None:
     # The key of the cache is the content of all files, not their names or dates.
     folder = shutil.copytree(tiny_mitdb, tmp_path / "mitdb")
     before = load(folder)
@@ -116,14 +116,14 @@ def test_a_damaged_folder_is_no_cache_hit(tiny_mitdb: Path, cache: Path, tmp_pat
         load(folder)
 
 
-def test_what_is_not_data_is_answered_with_what_is_accepted(tmp_path: Path) -> None:
-    # The message says what was found, what would do, and how to get it.
+def test_unusable_data_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
+    # The message says what was found, what is accepted, and how to get it.
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "empty").mkdir()
     for path, found in (
-        (tmp_path, "a folder that holds empty, notes.txt and no heartbeats"),
+        (tmp_path, "a folder that holds empty, notes.txt but no heartbeats"),
         (tmp_path / "empty", "a folder that holds nothing"),
-        (tmp_path / "notes.txt", "neither a ZIP, an .npz nor a CSV"),
+        (tmp_path / "notes.txt", "not a ZIP, .npz or CSV file"),
         (tmp_path / "missing", "no such file or folder"),
         ("sinthetic", "no such file or folder"),
     ):
@@ -141,7 +141,7 @@ def test_synthetic_beats_are_not_cached(cache: Path) -> None:
 
 
 def test_an_option_is_taken_as_given(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Even where ECG_DATA or a data folder would say something else.
+    # Even if ECG_DATA or a data folder would select something else.
     monkeypatch.setenv("ECG_DATA", "elsewhere")
     assert resolve("some/folder").location == "some/folder"
     assert resolve("synthetic").location == "synthetic"
@@ -176,7 +176,7 @@ def test_auto_downloads_where_there_is_no_data(
 def test_auto_falls_back_to_simulated_beats_without_a_network(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It is said in plain words and marked, so that the caller can be loud about it.
+    # The note says so, and a flag lets the caller warn about it.
     def unreachable(target: Path) -> Path:
         raise NetworkError("no route to host")
 
@@ -189,7 +189,7 @@ def test_auto_falls_back_to_simulated_beats_without_a_network(
 
 
 def test_importing_the_sources_is_light() -> None:
-    # Every command pays for it; the heavy libraries come in where they are used.
+    # Every command pays for it, so the heavy libraries are imported on use.
     code = "import ecg.sources, sys; print(*{'torch','wfdb','pandas','rich'} & set(sys.modules))"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY

@@ -1,4 +1,4 @@
-"""Rules of finding data: content counts, not names; whatever is not used is said with a reason."""
+"""Rules of finding data: content counts, not names; anything unused is reported with a reason."""
 
 import gzip
 import os
@@ -71,7 +71,7 @@ def test_records_are_found_however_deep_they_were_unpacked(
 
 
 def test_kaggles_own_archive_is_read(data: Path) -> None:
-    # With the PTB files that it brings, which are of no use and no news.
+    # It includes the PTB files, which are ignored silently.
     members = {name: f"{row}\n" for name, row in ROWS.items()}
     write_zip(data / "archive.zip", {"ptbdb_normal.csv": PTB, **members, "__MACOSX/._x.csv": "x"})
     found = resolve()
@@ -97,20 +97,20 @@ def test_kaggles_files_are_read_packed_one_by_one(form: str, data: Path, tmp_pat
     assert load(next(data.iterdir())).source == "kaggle-subset"  # one file leads to both
 
 
-def test_no_zip_or_npz_hides_what_lies_beside_or_below(data: Path, tmp_path: Path) -> None:
+def test_no_zip_or_npz_hides_data_next_to_it_or_below(data: Path, tmp_path: Path) -> None:
     write_zip(data / "archive.zip", {"holiday.jpg": "beach"})
     np.savez(data / "weights.npz", layer=np.zeros(3))
     (data / "broken.zip").write_bytes(b"PK\x03\x04 and no more")
     write_pair(data / "heartbeat")
     found = resolve()
     assert found.location == data / "heartbeat"
-    assert "data/archive.zip (a ZIP file that holds no heartbeats but holiday.jpg)" in found.note
+    assert "data/archive.zip (a ZIP file without heartbeats; it holds holiday.jpg)" in found.note
     assert "weights.npz (an .npz of layer without the arrays signals and labels)" in found.note
     assert "broken.zip (a damaged ZIP file" in found.note
 
 
-def test_what_is_preferred_is_the_same_whatever_lies_beside(data: Path, tiny_mitdb: Path) -> None:
-    # Raw records tell patients, so they come first; what else was found is said.
+def test_the_preference_does_not_depend_on_other_files(data: Path, tiny_mitdb: Path) -> None:
+    # Raw records have patients, so they come first; the others are reported.
     write_prepared(data / "packed.npz", toy_heartbeats(20))
     assert resolve().location == data / "packed.npz"
     write_pair(data / "deep" / "er")
@@ -130,21 +130,21 @@ def test_what_is_preferred_is_the_same_whatever_lies_beside(data: Path, tiny_mit
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("mitbih_train.csv", ROWS[TRAIN], "a CSV file without its other part, mitbih_test.csv"),
-        ("train.csv", ROWS[TRAIN], "without its other part, mitbih_test.csv"),
-        ("beats.csv", ROWS[TRAIN], "says neither train nor test in its name"),
+        ("mitbih_train.csv", ROWS[TRAIN], "a CSV file without its counterpart mitbih_test.csv"),
+        ("train.csv", ROWS[TRAIN], "without its counterpart mitbih_test.csv"),
+        ("beats.csv", ROWS[TRAIN], "whose name contains neither train nor test"),
         ("ptbdb_normal.csv", PTB, "a PTB file, whose beats have other classes"),
-        ("notes.csv", "a;b\n1;2\n", "1 column and none named `label`"),
+        ("notes.csv", "a;b\n1;2\n", "1 column, none of them named `label`"),
         ("empty.csv", "", "an empty or unreadable CSV file"),
         ("100.hea", "100 2 360 650000\n", "record 100 without both header (.hea) and beat annot"),
-        ("holter.edf", "0", "in EDF format, which is not read"),
-        ("mitdb.zip", "<html>not found</html>", "no ZIP file, or its download broke off"),
+        ("holter.edf", "0", "in the unsupported EDF format"),
+        ("mitdb.zip", "<html>not found</html>", "not a ZIP file, or its download was interrupted"),
     ],
 )
-def test_nothing_is_simulated_where_something_unusable_lies(
+def test_nothing_is_simulated_if_there_is_something_unusable(
     name: str, content: str, reason: str, data: Path
 ) -> None:
-    # Without a network, too. Who put it there must not take a simulation for it.
+    # Even without a network, so that nobody mistakes a simulation for the data.
     (data / name).write_text(content)
     with pytest.raises(UsageError) as caught:
         resolve()
@@ -155,21 +155,21 @@ def test_nothing_is_simulated_where_something_unusable_lies(
     assert reason in str(caught.value)
 
 
-def test_an_ordinary_file_is_no_obstacle(data: Path) -> None:
+def test_an_unrelated_file_is_ignored(data: Path) -> None:
     (data / "README.md").write_text("nothing here yet")
     assert resolve().fallback
 
 
-def test_some_of_the_records_are_used_and_said(data: Path, mitdb: Path) -> None:
+def test_an_incomplete_set_of_records_is_used_and_reported(data: Path, mitdb: Path) -> None:
     for name in ("100.hea", "100.dat", "100.atr", "101.hea", "101.dat"):
         shutil.copy(mitdb / name, data)
     note = resolve().note
     assert "only 1 of the 48 MIT-BIH records are there, without 101, 102, 103, ..." in note
-    assert "without header or annotations (.atr) are left out: 101" in note
+    assert "left out records without header or annotations (.atr): 101" in note
 
 
 def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:
-    # By the nearest name that says more than a version, and never by one that stands for
+    # By the nearest name that is more than a version, and never by a name reserved for
     # published data.
     for inner, name in (
         ("svdb/1.0.0", "svdb"),
@@ -184,7 +184,7 @@ def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:
         assert (beats.source, len(beats)) == (name, BEATS)
 
 
-def test_a_circle_of_links_ends(tmp_path: Path) -> None:
+def test_a_cycle_of_links_terminates(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     os.symlink(tmp_path, tmp_path / "a" / "back")
     assert locate(tmp_path) is None
@@ -193,7 +193,7 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
 def test_a_search_that_takes_too_long_ends_between_folders_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A folder is looked at whole or not at all: half of its records would be other data.
+    # A folder is read completely or not at all: half of its records would be other data.
     monkeypatch.setattr("ecg.sources.locate.MOST_FILES", 5)
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -201,23 +201,25 @@ def test_a_search_that_takes_too_long_ends_between_folders_and_says_so(
             write_record(tmp_path / folder, f"p{number}")
     (found,) = survey(tmp_path).found
     assert (found.path, len(found.names)) == (tmp_path / "a", 4)
-    assert survey(tmp_path).unused == ((tmp_path / "b", "not searched, after 12 other files"),)
+    assert survey(tmp_path).unused == (
+        (tmp_path / "b", "not searched, because 12 files came before it"),
+    )
 
 
-def test_names_in_a_zip_are_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+def test_names_in_a_zip_are_shown_without_control_characters(tmp_path: Path) -> None:
     write_zip(tmp_path / "x.zip", {"\x1b[31mred\n": "x", "y" * 500: "x"})
     ((_, reason),) = survey(tmp_path).unused
     assert reason.isprintable()
     assert len(reason) < 200
 
 
-def test_a_file_of_the_cache_is_no_data(
+def test_a_cache_file_is_not_data(
     tmp_path: Path, tiny_record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A cache in the folder that is searched, as ECG_CACHE may name it.
+    # ECG_CACHE may name a cache in the folder that is searched.
     folder = shutil.copytree(tiny_record, tmp_path / "lab")
     monkeypatch.setenv("ECG_CACHE", str(folder / "cache"))
     first = load(folder)
     assert list(folder.glob("cache/*.npz"))
     assert load(folder).fingerprint == first.fingerprint
-    assert "a cache file of other data" in survey(folder).unused[0][1]
+    assert "a cache file, not an output of" in survey(folder).unused[0][1]

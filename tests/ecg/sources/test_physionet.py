@@ -22,14 +22,14 @@ from tests.ecg.sources.tiny_records import BEATS, SAMPLES, copy_record
 
 @pytest.fixture(scope="module")
 def rebuilt(mitdb: Path) -> tuple[Heartbeats, float]:
-    """The real heartbeats and the seconds of a core that their rebuild took."""
+    """The real heartbeats and the CPU seconds of their rebuild."""
     start = time.process_time()
     beats = physionet.read_folder(mitdb)
     return beats, time.process_time() - start
 
 
 def test_real_records_give_the_published_beats(rebuilt: tuple[Heartbeats, float]) -> None:
-    # The Kaggle set has 109,446 rows with these class counts; a rebuild gives exactly as many.
+    # The Kaggle set has 109,446 rows with these class counts, and so has the rebuilt set.
     beats, _ = rebuilt
     assert len(beats) == 109_446
     assert beats.class_counts().tolist() == [90589, 2779, 7236, 803, 8039]
@@ -38,7 +38,7 @@ def test_real_records_give_the_published_beats(rebuilt: tuple[Heartbeats, float]
 
 
 def test_real_beats_are_scaled_padded_and_traceable(rebuilt: tuple[Heartbeats, float]) -> None:
-    # Every beat spans [0, 1] (its maximum may lie in the part cropped off), and knows its
+    # Every beat spans [0, 1] (its maximum may be in the part cropped off), and has its
     # record, its position and its symbol.
     beats, _ = rebuilt
     assert beats.signals.shape == (109_446, 187)
@@ -58,7 +58,7 @@ def test_real_beats_are_scaled_padded_and_traceable(rebuilt: tuple[Heartbeats, f
 def test_three_real_beats_recomputed_sample_by_sample(
     rebuilt: tuple[Heartbeats, float], mitdb: Path
 ) -> None:
-    # The window rule, written a second time in the plainest way and on bytes decoded by hand:
+    # The window rule, written again in the simplest way, on bytes decoded by hand:
     # an ordinary beat, one of a record whose first channel is V5, and one cut at 187.
     beats, _ = rebuilt
     cropped = _first_cropped_beat(mitdb, 232)
@@ -93,7 +93,7 @@ def _recompute(folder: Path, record: int, k: int) -> tuple[dict[str, object], in
 
 
 def test_rebuild_takes_less_than_15_seconds(rebuilt: tuple[Heartbeats, float]) -> None:
-    # A person waits for it once; two cores need about three seconds.
+    # Users wait for it once; two cores need about three seconds.
     assert rebuilt[1] < 15
 
 
@@ -162,7 +162,7 @@ def _flip_sample(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "cause"),
     [
-        (_truncate(".dat", 8000), r"119\.dat is cut short: it has 8000 bytes .* 9000"),
+        (_truncate(".dat", 8000), r"119\.dat is cut short: it has 8000 bytes, .* 9000"),
         (_truncate(".dat", 0), r"119\.dat is cut short"),
         (_truncate(".atr", 12), r"119\.atr is cut short: it has no end marker"),
         (_truncate(".atr", 0), r"119\.atr is cut short"),
@@ -173,15 +173,15 @@ def _flip_sample(folder: Path) -> None:
         (_drop(".hea"), r"119\.hea missing"),
         (_header("119 2 360", "119 2 250"), r"sampling rate of 250 Hz instead of 360 Hz"),
         (_header("119 2 360", "?!"), r"119\.hea is unreadable"),
-        (_header("119 2 360", "119 3 360"), r"announces 3 channels and describes 2"),
+        (_header("119 2 360", "119 3 360"), r"declares 3 channels but describes 2"),
         (_header("119 2 360 3000", "119 2 360"), r"lacks the number of samples"),
-        (_header("119 2 360 3000", f"119 2 360 {'9' * 4300}"), r"announces more samples than any"),
+        (_header("119 2 360 3000", f"119 2 360 {'9' * 4300}"), r"declares more samples than any"),
         (_header("119.dat 212", "118.dat 212"), r"names the signal file '118.dat'"),
         (_header("119.dat 212", "../119.dat 212"), r"119\.hea is unreadable"),
         (_header("119.dat 212", "119.dat 16"), r"plain signal format 212"),
-        (_header("43677", "43678"), r"does not have the checksum"),
-        (_flip_sample, r"119\.dat does not have the checksum"),
-        (_annotate(100, 900, 500), r"annotation 2 of 119\.atr lies before"),
+        (_header("43677", "43678"), r"does not match the checksum"),
+        (_flip_sample, r"119\.dat does not match the checksum"),
+        (_annotate(100, 900, 500), r"annotation 2 of 119\.atr is earlier"),
         (_annotate(900, 1800, 2700, SAMPLES), r"at sample 3000, outside the 3000 samples"),
         (_annotate(), r"119\.atr has no annotation"),
     ],
@@ -189,7 +189,7 @@ def _flip_sample(folder: Path) -> None:
 def test_damage_is_named_with_folder_record_cause_and_advice(
     damage: Callable[[Path], None], cause: str, tiny_record: Path, tmp_path: Path
 ) -> None:
-    # Every message says where, what and what to do; nothing of wfdb's own comes out.
+    # Every message says where, what and what to do, without wfdb's own text.
     copy_record(tiny_record, tmp_path, 119)
     damage(tmp_path)
     with pytest.raises(DataError) as caught:
@@ -197,11 +197,11 @@ def test_damage_is_named_with_folder_record_cause_and_advice(
     message = str(caught.value)
     assert message.startswith(f"{tmp_path}: record 119: ")
     assert re.search(cause, message), message
-    assert message.endswith("download again with `python -m ecg fetch mitdb`")
+    assert message.endswith("Download it again with `python -m ecg fetch mitdb`.")
 
 
 def test_a_real_record_cut_short_is_refused(mitdb: Path, tmp_path: Path) -> None:
-    # A broken download: the last bytes of the signal or of the annotations are missing.
+    # An interrupted download: the last bytes of the signal or the annotations are missing.
     for suffix in (".hea", ".dat", ".atr"):
         shutil.copy(mitdb / f"208{suffix}", tmp_path)
     for suffix in (".dat", ".atr"):
@@ -235,7 +235,7 @@ def _zip(path: Path, source: Path, prefix: str, skip: str = "") -> Path:
     "prefix", ["", "mit-bih-arrhythmia-database-1.0.0/", "../../evil/", "/tmp/evil/", "C:\\..\\/"]
 )
 def test_a_zip_reads_like_its_folder(prefix: str, tiny_mitdb: Path, tmp_path: Path) -> None:
-    # Whatever inner folder the records lie in; its name never becomes a path.
+    # The records may be in any inner folder, whose name never becomes a path.
     archive = _zip(tmp_path / "mitdb.zip", tiny_mitdb, prefix)
     before = sorted(tmp_path.parent.rglob("*"))
     assert physionet.read_zip(archive).fingerprint == (
@@ -245,7 +245,7 @@ def test_a_zip_reads_like_its_folder(prefix: str, tiny_mitdb: Path, tmp_path: Pa
 
 
 def test_a_zip_lacking_a_file_names_zip_and_record(tiny_mitdb: Path, tmp_path: Path) -> None:
-    # The temporary folder that it is read through means nothing to the person.
+    # The name of the temporary folder would mean nothing to the user.
     archive = _zip(tmp_path / "mitdb.zip", tiny_mitdb, "a/", skip="118.atr")
     with pytest.raises(DataError, match=r"mitdb\.zip: record 118: 118\.atr missing"):
         physionet.read_zip(archive)
@@ -266,7 +266,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_link_in_a_zip_is_not_followed(tiny_mitdb: Path, tmp_path: Path) -> None:
-    # It would be the text of its target, and no record.
+    # Its content is the path of its target, not a record.
     (tmp_path / "secret.hea").write_bytes((tiny_mitdb / "100.hea").read_bytes())
     archive = _zip(tmp_path / "mitdb.zip", tiny_mitdb, "a/", skip="100.hea")
     link = zipfile.ZipInfo("a/100.hea")
@@ -279,7 +279,7 @@ def test_a_link_in_a_zip_is_not_followed(tiny_mitdb: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("cut", [0, 10, 3000, -30])
 def test_a_zip_cut_short_is_refused(cut: int, tiny_mitdb: Path, tmp_path: Path) -> None:
-    # A broken download has no directory at its end.
+    # An interrupted download has no directory at its end.
     archive = _zip(tmp_path / "mitdb.zip", tiny_mitdb, "a/")
     archive.write_bytes(archive.read_bytes()[:cut])
     with pytest.raises(DataError, match="not a readable ZIP file"):

@@ -1,4 +1,4 @@
-"""Rules of foreign WFDB records: any rate and leads, the window rule of MIT-BIH, faults by name."""
+"""Rules of other WFDB records: any rate and leads, MIT-BIH's window rule, faults by name."""
 
 import shutil
 import zipfile
@@ -60,7 +60,7 @@ def test_a_record_of_another_rate_gives_the_beats_that_mitdb_gives(
 
 
 def test_some_of_mitdb_give_the_rows_of_the_whole(mitdb: Path, tmp_path: Path) -> None:
-    # To the bit, with their own numbers, and under a name that no published table takes.
+    # Bit-identical, with their own numbers, and under a name that no published table accepts.
     for record in (114, 208):
         for suffix in SUFFIXES:
             shutil.copy(mitdb / f"{record}{suffix}", tmp_path)
@@ -95,7 +95,7 @@ def test_lead_two_is_taken_where_records_have_it_and_another_by_name(tmp_path: P
     other = read(tmp_path, lead="v1")
     assert [other.records[number].lead for number in (1, 2)] == ["V1", "V1"]
     assert other.fingerprint != beats.fingerprint
-    with pytest.raises(DataError, match=r"record a: it has no lead 'V5', only V1, II"):
+    with pytest.raises(DataError, match=r"record a: there is no lead 'V5', only V1, II"):
         read(tmp_path, lead="V5")
 
 
@@ -103,16 +103,14 @@ def test_a_record_without_the_lead_of_the_others_is_named(tmp_path: Path) -> Non
     # Beats of different leads in one set would be a silent mixture.
     write_record(tmp_path, "a", leads=("V1", "II"))
     write_record(tmp_path, "b", leads=("V1", "V5"))
-    with pytest.raises(
-        DataError, match=r"record b: it has the leads V1, V5 but neither MLII nor II"
-    ):
+    with pytest.raises(DataError, match=r"record b has the leads V1, V5 but neither MLII nor II"):
         read(tmp_path)
     assert len(read(tmp_path, lead="V1")) == 2 * BEATS
 
 
 @pytest.mark.parametrize(("form", "rate"), [("212", 360), ("16", 250)])
 def test_beats_in_a_gap_are_left_out_and_counted(form: str, rate: float, tmp_path: Path) -> None:
-    # The second beat's window has the gap; the others are as without it.
+    # The second beat's window has the gap; the others are unaffected.
     write_record(tmp_path, "a", rate=rate, form=form)
     whole = read(tmp_path)
     first, second = (int(whole.sample[k]) for k in (1, 2))
@@ -126,12 +124,12 @@ def test_beats_in_a_gap_are_left_out_and_counted(form: str, rate: float, tmp_pat
 
 def test_a_lead_that_is_one_gap_is_refused(tmp_path: Path) -> None:
     write_record(tmp_path, "a", gap=slice(None))
-    with pytest.raises(DataError, match="record a: the lead MLII has no signal, only a gap"):
+    with pytest.raises(DataError, match="record a: the lead MLII is one gap without any signal"):
         read(tmp_path)
 
 
 def test_records_of_one_patient_are_known_by_their_headers(tmp_path: Path) -> None:
-    # As incartdb writes it.
+    # In the form that incartdb uses.
     write_record(tmp_path, "I01", comments=["<age>: 65 <sex>: F", "patient 1"])
     write_record(tmp_path, "I02", comments=["patient 1"])
     write_record(tmp_path, "I03")
@@ -148,8 +146,8 @@ def test_symbols_of_other_databases_have_their_class(tmp_path: Path) -> None:
     assert not {"+", "~", "|", "!", "x", "[", "]", '"'} & LABEL_OF_SYMBOL.keys()
 
 
-def test_intervals_are_between_beats_whatever_stands_between() -> None:
-    # A rhythm change is no beat; the last beat has no window, but ends an interval.
+def test_intervals_are_between_beats_whatever_is_annotated_in_between() -> None:
+    # A rhythm change is not a beat; the last beat has no window but ends an interval.
     sample = np.array([100, 460, 500, 820, 1180])
     found = cut_windows(np.arange(2000), sample, ["N", "V", "+", "N", "N"])
     assert np.array_equal(
@@ -182,17 +180,17 @@ def _cut(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "cause", "advice"),
     [
-        (_header("a.dat 16", "a.dat 516"), "signal format 516, which is not read", "xform"),
+        (_header("a.dat 16", "a.dat 516"), "unsupported signal format 516", "xform"),
         (_header("a.dat 16", "a.dat 16x4"), "leads of different rates", "xform"),
         (_split_in_two, "several segments", "xform"),
-        (_header("a 2 250", "a 2 20"), "a sampling rate of 20", "not one of 100 to 20000 Hz"),
+        (_header("a 2 250", "a 2 20"), "a sampling rate of 20", "not between 100 and 20000 Hz"),
         (_header("a.dat", "b.dat"), "names the signal file 'b.dat'", "move it out"),
         (_cut, r"a.dat is cut short", "move it out"),
         (lambda folder: (folder / "a.dat").unlink(), "a.dat missing", "move it out"),
         (_header("a 2 250", "a 99999 250"), "channels", "move it out"),
     ],
 )
-def test_what_is_wrong_with_a_record_is_named_with_what_to_do(
+def test_a_faulty_record_is_named_with_the_cause_and_what_to_do(
     damage: Callable[[Path], None], cause: str, advice: str, tmp_path: Path
 ) -> None:
     write_record(tmp_path, "a", rate=250, form="16")
@@ -208,11 +206,11 @@ def test_what_is_wrong_with_a_record_is_named_with_what_to_do(
 def test_annotations_without_a_beat_are_refused(tmp_path: Path) -> None:
     # afdb's annotations are rhythms only.
     write_record(tmp_path, "a", symbols=["+", "+", "+"])
-    with pytest.raises(DataError, match="the annotations of 1 records hold no beat"):
+    with pytest.raises(DataError, match="the annotations of 1 records mark no beat"):
         read(tmp_path)
 
 
-def test_a_zip_of_foreign_records_reads_like_their_folder(tmp_path: Path) -> None:
+def test_a_zip_of_other_records_reads_like_their_folder(tmp_path: Path) -> None:
     folder = tmp_path / "lab"
     folder.mkdir()
     for name in ("a", "b"):
@@ -227,7 +225,7 @@ def test_a_zip_of_foreign_records_reads_like_their_folder(tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("evil*"))
 
 
-def test_a_zip_bomb_of_foreign_records_is_refused(tmp_path: Path) -> None:
+def test_a_zip_bomb_of_other_records_is_refused(tmp_path: Path) -> None:
     write_record(tmp_path, "a")
     with zipfile.ZipFile(tmp_path / "lab.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for suffix in (".hea", ".atr"):

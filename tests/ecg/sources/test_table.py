@@ -1,4 +1,4 @@
-"""Rules of plain tables: the forms that docs/data.md shows, and what is wrong with others."""
+"""Rules of tables: the forms in docs/data.md, and the faults of others."""
 
 import gzip
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_table_is_found_in_its_folder_and_packed(tmp_path: Path) -> None:
     assert load(tmp_path).fingerprint == expected
 
 
-def test_an_npz_table_is_read_whatever_the_types(tmp_path: Path) -> None:
+def test_an_npz_table_is_read_with_any_types(tmp_path: Path) -> None:
     path = tmp_path / "lab.npz"
     np.savez(path, signals=SIGNALS.astype(np.float64), labels=LABELS.astype(np.uint8))
     plain = load(path)
@@ -82,9 +82,9 @@ def test_record_numbers_are_kept(tmp_path: Path) -> None:
         ({"signals": np.full((N, 187), np.nan)}, "row 0: value 1 is nan, outside"),
         ({"labels": LABELS + 1}, "row 4: label '5' is not one of .*subtract 1"),
         ({"labels": LABELS[:-1]}, r"labels has the shape \(39,\), not \(40,\)"),
-        ({"record": np.array([""] * N)}, "row 0: it has no record"),
+        ({"record": np.array([""] * N)}, "row 0: there is no record"),
         ({"in_test": np.full(N, 7)}, "in_test is '7', not 0 or 1"),
-        ({"labels": np.array([None] * N)}, "an array of Python objects, which are not read"),
+        ({"labels": np.array([None] * N)}, "an array of Python objects, which are not supported"),
     ],
 )
 def test_a_fault_of_an_npz_is_named(
@@ -104,14 +104,14 @@ NUMBERS = ",".join(["0.5"] * 187)
 @pytest.mark.parametrize(
     ("rows", "cause"),
     [
-        ([f"label,{VALUES},more", f"N,{NUMBERS},0.5"], "188 columns beside label, not 187 values"),
+        ([f"label,{VALUES},more", f"N,{NUMBERS},0.5"], "188 columns besides label, not 187 values"),
         ([f",label,{VALUES}", f"0,N,{NUMBERS}"], "the first column has no name: leave the index"),
         ([f"label,{VALUES}", f"N,{NUMBERS}", f"X,{NUMBERS}"], "row 3: label 'X' is not one of"),
         ([f"label,{VALUES}", f"N,{NUMBERS[:-3]}x"], "row 2: value 187: 'x' is not a number"),
         ([f"label,{VALUES}", f"N,{NUMBERS[:-3]}2"], "row 2: value 187 is 2, outside"),
-        ([f"label,{VALUES}", f"N,{NUMBERS},1"], "a row has 189 fields where the header has 188"),
-        ([f"label,{VALUES}"], "it has a header and no row"),
-        ([f"label,record,{VALUES}", f"N,,{NUMBERS}"], "row 2: it has no record"),
+        ([f"label,{VALUES}", f"N,{NUMBERS},1"], "a row has 189 fields, but the header has 188"),
+        ([f"label,{VALUES}"], "there is a header but no row"),
+        ([f"label,record,{VALUES}", f"N,,{NUMBERS}"], "row 2: there is no record"),
     ],
 )
 def test_a_fault_of_a_csv_is_named_with_its_row(

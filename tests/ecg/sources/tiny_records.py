@@ -1,4 +1,4 @@
-"""Writes small WFDB records: those that the readers take for MIT-BIH ones, and others."""
+"""Writes small WFDB records, some of which pass for MIT-BIH records."""
 
 from collections.abc import Sequence
 from pathlib import Path

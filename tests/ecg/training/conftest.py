@@ -1,4 +1,4 @@
-"""What the tests of the trainer share."""
+"""Fixtures of the trainer's tests."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.support.toy import toy_data
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """The runs are too small to share out, and their sums must not depend on the machine."""
+    """Use one thread: the runs are small, and their sums must not depend on the machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -20,7 +20,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _float32() -> Iterator[None]:
-    """Let "auto" be float32 whatever this CPU is good at: rules are held to its rounding."""
+    """Let "auto" be float32 on any CPU, because the tests assume its rounding."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ecg.training.precision.is_bf16_fast", lambda: False)
         yield

@@ -19,7 +19,7 @@ def test_taus_go_to_both_ends_through_0() -> None:
 
 
 def test_shifts_are_the_logarithms_of_the_shares_of_the_training_beats() -> None:
-    # Rounded to bfloat16; a class without beats is left alone.
+    # Rounded to bfloat16; a class without beats is not shifted.
     labels = torch.tensor([0] * 90 + [1] * 9 + [3])
     found = find_shifts(labels, (0.0, 0.5, -1.0))
     logs = torch.tensor([0.9, 0.09, 1.0, 0.01, 1.0]).log()
@@ -55,7 +55,7 @@ def test_the_best_f1_is_chosen_and_of_equal_ones_the_smallest_change(found: list
 def test_the_kept_weights_predict_with_the_tau_that_was_chosen(
     data: TrainingData, precision: str, model: str
 ) -> None:
-    # Whatever measures or predicts with them needs to know no more.
+    # Measuring or predicting with them needs nothing else.
     result = train(CONFIG.replace(model=model), data, precision=precision)
     assert result.best.tau in find_taus(0.5)
     confusion = measure(result.config, result.weights, data.validation, precision)
@@ -65,7 +65,7 @@ def test_the_kept_weights_predict_with_the_tau_that_was_chosen(
     assert (predicted == data.validation.labels).sum() == right
 
 
-def test_the_training_is_the_same_and_no_epoch_scores_less(data: TrainingData) -> None:
+def test_the_training_is_the_same_and_no_epoch_scores_lower(data: TrainingData) -> None:
     plain = train(CONFIG.replace(logit_adjustment=0.0), data)
     adjusted = train(CONFIG, data)
     for one, other in zip(plain.epochs, adjusted.epochs, strict=True):

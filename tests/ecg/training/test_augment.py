@@ -30,9 +30,7 @@ def test_jitter_of_strength_0_changes_nothing() -> None:
 
 @rule
 @given(strength=st.floats(0, 1), seed=st.integers(0, 2**31))
-def test_jitter_leaves_what_is_beside_the_beat_and_the_input_alone(
-    strength: float, seed: int
-) -> None:
+def test_jitter_changes_neither_the_rhythm_nor_its_input(strength: float, seed: int) -> None:
     signals = beats(5, seed=seed, length=BEAT_LENGTH + 4)
     before = signals.clone()
     torch.manual_seed(seed)
@@ -75,7 +73,7 @@ def test_a_drift_is_slow_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drift.diff(dim=-1).abs().max() <= fastest
 
 
-def test_noise_has_the_strength_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_noise_has_the_requested_strength(monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "NOISE")
     torch.manual_seed(0)
     for strength in (0.5, 1.0):
@@ -87,7 +85,7 @@ def test_noise_has_the_strength_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 @rule
 @given(n=st.integers(1, 40), alpha=st.floats(0.01, 1), seed=st.integers(0, 2**31))
 def test_mixed_beats_and_labels_have_the_same_shares(n: int, alpha: float, seed: int) -> None:
-    # Each with the beat before it, the first with the last; the targets of a beat sum to 1.
+    # Each with the previous beat, the first with the last; the targets of a beat sum to 1.
     labels = torch.arange(n) % 5
     signals = labels.float().view(-1, 1, 1).repeat(1, 1, 7)  # a beat is the number of its class
     torch.manual_seed(seed)
@@ -113,7 +111,7 @@ def test_shares_are_drawn_from_a_symmetric_beta(alpha: float) -> None:
 
 
 @pytest.mark.parametrize("option", [{"jitter": 1.0}, {"mixup": 0.4}])
-def test_each_epoch_draws_anew_and_the_same_seed_draws_the_same(
+def test_each_epoch_has_new_draws_and_the_same_seed_the_same_draws(
     data: TrainingData, option: dict[str, float]
 ) -> None:
     # At a learning rate of 0 only the draws differ between two epochs.

@@ -1,4 +1,4 @@
-"""A run that was interrupted and resumed is the run that was not, to the bit."""
+"""A resumed run is bit-identical to an uninterrupted one."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ CONFIG = TrainConfig(model="coupled", width_multiplier=0.1, max_epochs=5, patien
 
 
 class Stop(Exception):  # noqa: N818
-    """In place of a crash."""
+    """Simulates a crash."""
 
 
 def interrupt_after(epochs: int):
@@ -38,7 +38,7 @@ def interrupted(config: TrainConfig, data: TrainingData, path: Path, epochs: int
 def test_resumed_run_equals_an_uninterrupted_one(
     data: TrainingData, tmp_path: Path, optimizer: str, epochs: int
 ) -> None:
-    # Weights, optimizer, scheduler and early stopping go on where they were.
+    # Weights, optimizer, scheduler and early stopping continue where they were.
     config = CONFIG.replace(
         optimizer=optimizer, scheduler_factor=0.5, scheduler_patience=0, ratio=0.5
     )
@@ -77,7 +77,7 @@ def test_interruptions_leave_no_trace_whatever_the_options(
 
 
 def test_resumed_run_trains_only_what_was_left(data: TrainingData, tmp_path: Path) -> None:
-    # The epochs of before are told again to the callback, not trained again.
+    # The callback gets the restored epochs, which are not trained again.
     checkpoint = interrupted(CONFIG, data, tmp_path / "run", 3)
     seen: list[int] = []
     train(CONFIG, data, lambda epoch: seen.append(epoch.number), checkpoint)
@@ -93,10 +93,10 @@ DAMAGES = (
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_unfit_checkpoint_is_not_used(
+def test_an_invalid_checkpoint_is_not_used(
     data: TrainingData, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Never trusted: the run begins anew, and says why.
+    # The run starts again and logs the reason.
     path = tmp_path / "run"
     checkpoint, config = interrupted(CONFIG, data, path, 2), CONFIG
     if damage == "truncated":
@@ -118,12 +118,12 @@ def test_unfit_checkpoint_is_not_used(
         config = CONFIG.replace(seed=4)
     with caplog.at_level(logging.WARNING):
         result = train(config, data, None, checkpoint)
-    assert "is not used" in caplog.text
+    assert "ignoring the checkpoint" in caplog.text
     assert result == train(config, data)
 
 
 def reshape(path: Path, shape: list[int]) -> None:
-    """Let the header tell another shape of a bias than the file holds."""
+    """Give a bias another shape in the header than in the file."""
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -132,15 +132,17 @@ def reshape(path: Path, shape: list[int]) -> None:
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
 
 
-def test_unwritable_folder_costs_the_checkpoint_not_the_run(
+def test_an_unwritable_folder_does_not_stop_the_run(
     data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     checkpoint = Checkpoint(tmp_path / "file" / "run", "key", every_seconds=0)
     assert train(CONFIG, data, None, checkpoint) == train(CONFIG, data)
-    assert "no checkpoint" in caplog.text
+    assert "cannot save a checkpoint" in caplog.text
 
 
-def test_checkpoints_are_no_more_often_than_asked(data: TrainingData, tmp_path: Path) -> None:
+def test_checkpoints_are_not_more_frequent_than_requested(
+    data: TrainingData, tmp_path: Path
+) -> None:
     train(CONFIG, data, None, Checkpoint(tmp_path / "run", "key", every_seconds=60))
     assert list(tmp_path.iterdir()) == []

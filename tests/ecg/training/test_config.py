@@ -54,8 +54,8 @@ def test_defaults_are_the_published_baseline() -> None:
     assert not any(getattr(config, name) for name in OPTIONS)
 
 
-def test_a_stored_configuration_of_before_the_options_keeps_its_digest() -> None:
-    # The identity of planned runs in running databases and in committed results.
+def test_a_configuration_stored_before_the_options_existed_keeps_its_digest() -> None:
+    # The digest identifies planned runs in existing databases and in committed results.
     path = REPOSITORY / "results/tables/tables-mitdb-intra-patient-paper/results.csv"
     with path.open() as file:
         rows = list(csv.DictReader(file))
@@ -69,13 +69,13 @@ def test_a_stored_configuration_of_before_the_options_keeps_its_digest() -> None
 
 
 def test_an_option_that_a_table_leaves_empty_is_off() -> None:
-    # One table may hold runs with an option and runs without.
+    # One table may contain runs with an option and runs without.
     empty = dict.fromkeys(OPTIONS)
     assert TrainConfig.from_fields({**TrainConfig().to_fields(), **empty}) == TrainConfig()
 
 
 def test_cosine_and_plateau_exclude_each_other() -> None:
-    with pytest.raises(UsageError, match="schedule 'cosine' and a scheduler_factor"):
+    with pytest.raises(UsageError, match="schedule 'cosine' and scheduler_factor"):
         TrainConfig(schedule="cosine", scheduler_factor=0.5)
 
 
@@ -100,8 +100,8 @@ def test_frozen_and_given_by_name_only() -> None:
         TrainConfig("simple")  # type: ignore[misc]
 
 
-def test_hash_is_that_of_equal_configurations() -> None:
-    # Configurations are keys: equal ones are one key.
+def test_equal_configurations_have_equal_hashes() -> None:
+    # Configurations serve as dictionary keys.
     assert len({TrainConfig(), TrainConfig(seed=0), TrainConfig(seed=1)}) == 2
 
 
@@ -114,8 +114,10 @@ def test_digest_is_equal_where_the_fields_are_and_only_there(a: dict, b: dict) -
 
 
 @pytest.mark.parametrize(("field", "one", "two"), [("alpha", 1, 1.0), ("weight_decay", 0.0, -0.0)])
-def test_digest_is_of_the_number_not_of_its_spelling(field: str, one: float, two: float) -> None:
-    # 1 and 1.0 are equal, so the configurations are, so their digests must be.
+def test_the_digest_depends_on_the_number_and_not_on_its_type(
+    field: str, one: float, two: float
+) -> None:
+    # 1 and 1.0 are equal, so the configurations and their digests must be equal.
     a, b = TrainConfig(**{field: one}), TrainConfig(**{field: two})
     assert a == b
     assert a.digest == b.digest
@@ -142,7 +144,7 @@ def test_digest_changes_with_every_field() -> None:
 @rule
 @given(fields)
 def test_fields_survive_json(chosen: dict[str, Any]) -> None:
-    # A trial keeps the whole configuration as JSON; read back it is the same one.
+    # A trial stores the whole configuration as JSON, which must give the same one when read.
     config = TrainConfig(**chosen)
     assert TrainConfig.from_fields(json.loads(json.dumps(config.to_fields()))) == config
 

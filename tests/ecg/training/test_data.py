@@ -33,7 +33,7 @@ def test_z_scores_ignore_scale_and_offset() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_constant_beat_becomes_zeros(value: float) -> None:
-    # Standard deviation 0 divides nothing by zero.
+    # A standard deviation of 0 causes no division by zero.
     flat = np.full((2, BEAT_LENGTH), value, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -47,7 +47,7 @@ def test_normalising_leaves_the_heartbeats_alone() -> None:
     assert dataclasses.replace(beats).fingerprint == before
 
 
-def test_part_holds_the_asked_rows_in_their_order() -> None:
+def test_a_part_has_the_requested_rows_in_order() -> None:
     beats = toy_heartbeats(50)
     rows = np.array([40, 3, 7])
     part = make_part(beats, rows, CPU)
@@ -59,7 +59,7 @@ def test_part_holds_the_asked_rows_in_their_order() -> None:
 
 
 def test_training_data_has_no_test_part() -> None:
-    # What a training run cannot see it cannot be tuned on.
+    # A training run cannot be tuned on data that it cannot see.
     names = [field.name for field in dataclasses.fields(TrainingData)]
     assert names == ["train", "validation", "by_patient"]  # the last is a fact, not beats
 
@@ -91,7 +91,7 @@ def test_training_data_is_reduced_to_the_budget() -> None:
         assert len(part.labels.unique()) == 5
 
 
-def test_training_data_is_on_the_asked_device() -> None:
+def test_training_data_is_on_the_requested_device() -> None:
     beats = toy_heartbeats(300)
     data = training_data(beats, make_split("intra-patient", beats), FEW, CPU)
     devices = {

@@ -13,7 +13,7 @@ SMALL = TrainConfig(model="four-layer", width_multiplier=0.1, max_epochs=2, ema=
 
 
 def spoil(model: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
-    """Give every weight and statistic another value, as a step does."""
+    """Change every weight and statistic, as a step does."""
     generator = torch.Generator().manual_seed(seed)
     for tensor in model.state_dict().values():
         if tensor.is_floating_point():
@@ -25,9 +25,9 @@ def spoil(model: torch.nn.Module, seed: int) -> dict[str, torch.Tensor]:
 
 @rule
 @given(decay=st.floats(0.5, 0.9995), steps=st.integers(1, 12))
-def test_the_average_weighs_every_step_by_the_decay(decay: float, steps: int) -> None:
-    # decay^age, divided by the sum of the weights; running statistics like weights; counts as
-    # they are.
+def test_the_average_weights_every_step_by_the_decay(decay: float, steps: int) -> None:
+    # decay^age, divided by the sum of the weights; running statistics like weights; counts are
+    # copied.
     model = models.build("four-layer", width_multiplier=0.05)
     average = WeightAverage(model, decay)
     seen = []
@@ -57,7 +57,7 @@ def test_the_network_in_training_is_not_changed() -> None:
 
 
 def test_an_average_of_equal_weights_is_those_weights() -> None:
-    # From the first step on: the zeros that it begins with do not count.
+    # From the first step on: the initial zeros do not count.
     model = models.build("coupled", width_multiplier=0.05)
     average = WeightAverage(model, 0.9995)
     average.update()
@@ -69,7 +69,7 @@ def test_an_average_of_equal_weights_is_those_weights() -> None:
 def test_the_averaged_weights_are_kept_and_the_training_is_the_same(
     data: TrainingData, precision: str
 ) -> None:
-    # What is trained does not look at the average; what is validated and kept is the average.
+    # The training ignores the average; validation and the kept weights use it.
     plain = train(SMALL.replace(ema=None), data, precision=precision)
     averaged = train(SMALL, data, precision=precision)
     losses = [[epoch.train_loss for epoch in result.epochs] for result in (plain, averaged)]
@@ -78,7 +78,7 @@ def test_the_averaged_weights_are_kept_and_the_training_is_the_same(
     assert not torch.equal(plain.weights["1.weight"], averaged.weights["1.weight"])
 
 
-def test_every_step_of_a_run_is_taken_in(data: TrainingData) -> None:
+def test_every_step_of_a_run_enters_the_average(data: TrainingData) -> None:
     run = Run(SMALL.replace(learning_rate=0.0, weight_decay=0.0), data)
     run.next_epoch()
     run.next_epoch()

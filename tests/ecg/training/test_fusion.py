@@ -1,4 +1,4 @@
-"""The fused and folded forms beside the plain network they stand for."""
+"""The fused and folded forms give the results of the plain network."""
 
 import copy
 
@@ -48,9 +48,9 @@ def passed(network: nn.Module, x: Tensor, seed: int) -> list[Tensor]:
 def test_a_fused_chain_agrees_with_the_plain_one_in_float32(
     name: str, seed: int, length: int
 ) -> None:
-    # The same draws of dropout, the same winners of pairs, the same running statistics; values
-    # and gradients within the rounding of bfloat16. A pair may fall the other way where its two
-    # values round to one, so gradients of pooled chains are compared where that did not happen.
+    # The same dropout draws, the same maxima of pairs, the same running statistics; values
+    # and gradients agree within the rounding of bfloat16. The maximum of a pair may differ if both
+    # values round to the same, so gradients of pooled chains are compared where they do not.
     chain = nn.Sequential(*copy.deepcopy(CHAINS[name]))
     nn.init.uniform_(chain[0].weight, 0.5, 1.5)
     nn.init.normal_(chain[0].bias)
@@ -154,12 +154,12 @@ def test_training_the_fused_form_trains_the_plain_one() -> None:
         [nn.BatchNorm2d(8), nn.Dropout(0.5)],
     ],
 )
-def test_what_is_not_known_stays_as_it_is(layers: list[nn.Module]) -> None:
+def test_unsupported_chains_are_not_changed(layers: list[nn.Module]) -> None:
     rewritten = list(for_training(nn.Sequential(*layers)).children())
     assert rewritten == layers
 
 
-def test_a_pool_of_another_kind_is_left_beside_the_chain() -> None:
+def test_another_kind_of_pool_stays_outside_the_chain() -> None:
     layers = [nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d((1, 3))]
     rewritten = list(for_training(nn.Sequential(*layers)).children())
     assert isinstance(rewritten[0], FusedChain)

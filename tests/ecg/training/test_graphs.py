@@ -12,7 +12,7 @@ from ecg.training.run import Run
 from ecg.training.step import train_epoch
 from tests.support.toy import ALL_OPTIONS, EACH_OPTION, loss_weights
 
-# A learning rate that float32 holds exactly: the graph reads it as one.
+# A learning rate that is exact in float32, in which the graph reads it.
 SMALL = TrainConfig(width_multiplier=0.1, alpha=0.5, ratio=0.5, learning_rate=2**-7)
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="compares CUDA graphs, and there is no CUDA device"
@@ -65,7 +65,7 @@ def test_graphed_steps_train_as_plain_ones_do_to_the_bit(
 
 
 @pytest.mark.parametrize("options", [*EACH_OPTION, ALL_OPTIONS], ids="-".join)
-def test_graphed_steps_do_what_the_options_ask_to_the_bit(
+def test_graphed_steps_follow_the_options_to_the_bit(
     data: TrainingData, options: dict[str, Any]
 ) -> None:
     config = SMALL.replace(**options)
@@ -85,8 +85,8 @@ def test_what_recording_does_to_weights_and_optimizer_is_undone(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The averaged weights too.
-    # A recording on CUDA warms up with real steps. Here it takes them too; what is trained
-    # afterwards, fresh or gone on with, must not show them.
+    # A recording on CUDA warms up with real steps, and so it does here. Later training,
+    # from the start or continued, must not be affected.
     def record(steps: GraphedSteps, size: int) -> object:
         steps._position.zero_()
         steps._learning_rate.fill_(0.5)
@@ -118,9 +118,7 @@ def test_a_cuda_graph_trains_as_the_plain_steps_do(
 
 @needs_cuda
 @pytest.mark.parametrize("options", [*EACH_OPTION, ALL_OPTIONS], ids="-".join)
-def test_a_cuda_graph_does_what_the_options_ask(
-    data: TrainingData, options: dict[str, Any]
-) -> None:
+def test_a_cuda_graph_follows_the_options(data: TrainingData, options: dict[str, Any]) -> None:
     config = SMALL.replace(learning_rate=2**-10, **options)
     there = on("cuda", data)
     found, expected = (trained(config, there, graphed=graphed)[0] for graphed in (True, False))

@@ -61,7 +61,7 @@ def logits_of(config: TrainConfig, weights: object, part: Part) -> torch.Tensor:
         return model(part.signals)
 
 
-# --- What a run is decided by
+# --- What determines a run
 
 
 @pytest.mark.parametrize("config", [FAST, NOISY], ids=["plain", "noisy"])
@@ -87,7 +87,7 @@ def test_another_seed_is_another_run(data: TrainingData) -> None:
 
 
 def test_running_longer_does_not_change_the_epochs_before(data: TrainingData) -> None:
-    # An epoch's random numbers are of the seed and the epoch alone.
+    # An epoch's random numbers depend only on the seed and the epoch.
     short, long = (train(NOISY.replace(max_epochs=n), data) for n in (1, 2))
     assert long.epochs[:1] == short.epochs
 
@@ -125,8 +125,8 @@ def test_data_is_left_alone(data: TrainingData) -> None:
     assert all(map(torch.equal, before, after))
 
 
-def test_validation_part_decides_no_weight(data: TrainingData) -> None:
-    # Without a scheduler, other validation beats leave the training curve as it is.
+def test_the_validation_part_does_not_affect_the_weights(data: TrainingData) -> None:
+    # Without a scheduler, other validation beats do not change the training curve.
     other = TrainingData(data.train, contrary(data).validation)
     curves = [[e.train_loss for e in train(FAST, each).epochs] for each in (data, other)]
     assert curves[0] == curves[1]
@@ -136,7 +136,7 @@ def test_validation_part_decides_no_weight(data: TrainingData) -> None:
 
 
 def test_learns_the_toy_set(learnt: TrainResult) -> None:
-    # A constant guess has macro F1 of .15 here.
+    # A constant prediction has a macro F1 of 0.15 here.
     assert learnt.best.scores["f1_macro"] > 0.7
     assert learnt.best.scores["recall_weighted"] > 0.9
     assert learnt.epochs[-1].train_loss < 0.5 * learnt.epochs[0].train_loss
@@ -152,7 +152,7 @@ def test_every_optimizer_lowers_the_training_loss(optimizer: str, data: Training
 
 @pytest.mark.parametrize("model", networks.MODELS)
 def test_every_model_trains(model: str, data: TrainingData) -> None:
-    # 240 beats in batches of 239 leave a single beat over, of which batch norm has no variance.
+    # 240 beats in batches of 239 leave a single beat, for which batch norm has no variance.
     config = FAST.replace(model=model, width_multiplier=0.1, batch_size=239, max_epochs=1)
     result = train(config, data)
     assert math.isfinite(result.best.train_loss)
@@ -165,7 +165,7 @@ def test_sgd_without_momentum_is_plain_gradient_descent(data: TrainingData) -> N
 
 
 def test_batches_of_one_beat_are_refused_by_name() -> None:
-    # Batch norm has no variance of one value.
+    # Batch norm has no variance for a single value.
     with pytest.raises(UsageError, match="batch_size"):
         FAST.replace(batch_size=1)
 
@@ -182,7 +182,7 @@ def test_stops_after_exactly_patience_epochs_without_a_better_loss(stopped: Trai
 
 
 @pytest.mark.parametrize("run", ["learnt", "stopped"])
-def test_every_epoch_tells_the_best_so_far(run: str, request: pytest.FixtureRequest) -> None:
+def test_every_epoch_reports_the_best_so_far(run: str, request: pytest.FixtureRequest) -> None:
     result: TrainResult = request.getfixturevalue(run)
     curve = losses(result)
     for number, epoch in enumerate(result.epochs, start=1):
@@ -215,7 +215,7 @@ def test_on_epoch_sees_every_epoch_and_stops_the_run_as_pruned(data: TrainingDat
 
 
 @pytest.mark.parametrize("answer", [None, False])
-def test_on_epoch_without_an_answer_lets_the_run_go_on(
+def test_on_epoch_without_a_result_lets_the_run_continue(
     answer: bool | None, data: TrainingData
 ) -> None:
     assert train(FAST, data, lambda _: answer) == train(FAST, data)
@@ -264,7 +264,7 @@ def test_kept_weights_do_not_follow_later_epochs(stopped: TrainResult, data: Tra
 
 
 def replayed_rates(result: TrainResult) -> list[float]:
-    """The learning rates that ReduceLROnPlateau makes of the recorded validation losses."""
+    """The learning rates of ReduceLROnPlateau for the recorded validation losses."""
     config = result.config
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], config.learning_rate)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -281,14 +281,14 @@ def replayed_rates(result: TrainResult) -> list[float]:
     return rates
 
 
-def test_scheduler_lowers_the_learning_rate_where_pytorch_says_so(stopped: TrainResult) -> None:
+def test_the_scheduler_lowers_the_learning_rate_when_pytorch_does(stopped: TrainResult) -> None:
     # The recorded losses, replayed through ReduceLROnPlateau, give the recorded rates.
     rates = [epoch.learning_rate for epoch in stopped.epochs]
     assert rates == replayed_rates(stopped)
     assert len(set(rates)) >= 3
 
 
-def test_scheduler_does_not_go_under_the_least_rate(data: TrainingData) -> None:
+def test_the_scheduler_stops_at_the_minimum_rate(data: TrainingData) -> None:
     # Patience 0: every epoch that is not the best so far lowers the rate, the second included.
     config = FAST.replace(
         max_epochs=8, scheduler_factor=0.2, scheduler_patience=0, min_learning_rate=2e-3
@@ -309,7 +309,7 @@ def test_without_a_scheduler_the_rate_stays(learnt: TrainResult) -> None:
 
 
 def test_class_weights_are_in_the_training_loss_alone(data: TrainingData) -> None:
-    # The validation loss is the unweighted one whatever alpha, so the trials' are on one scale.
+    # The validation loss is unweighted for any alpha, so trials are comparable.
     config = FAST.replace(alpha=1.0, max_epochs=1)
     result = train(config, data)
     logits = logits_of(config, result.weights, data.validation)
@@ -320,7 +320,7 @@ def test_class_weights_are_in_the_training_loss_alone(data: TrainingData) -> Non
 
 
 def test_class_weights_are_of_the_training_part(data: TrainingData) -> None:
-    # At learning rate 0 the network stays as drawn, so its training loss can be worked out.
+    # At learning rate 0 the network does not change, so its training loss can be computed.
     config = FAST.replace(alpha=1.0, max_epochs=1, learning_rate=0.0, min_learning_rate=0.0)
     result = train(config, data)
     logits = logits_of(config, result.weights, data.train)
@@ -347,18 +347,18 @@ def poisoned(part: Part) -> Part:
     return Part(signals, part.labels)
 
 
-def test_nan_in_training_is_told_with_its_epoch(data: TrainingData) -> None:
-    with pytest.raises(DivergedError, match=r"training loss is nan at epoch 1; .*learning rate"):
+def test_nan_in_training_is_reported_with_its_epoch(data: TrainingData) -> None:
+    with pytest.raises(DivergedError, match=r"training loss is nan at epoch 1. .*learning rate"):
         train(FAST, TrainingData(poisoned(data.train), data.validation))
 
 
-def test_nan_in_validation_is_told_with_its_epoch(data: TrainingData) -> None:
+def test_nan_in_validation_is_reported_with_its_epoch(data: TrainingData) -> None:
     with pytest.raises(DivergedError, match="validation loss is nan at epoch 1"):
         train(FAST, TrainingData(data.train, poisoned(data.validation)))
 
 
-def test_later_divergence_is_told_with_its_epoch(data: TrainingData) -> None:
-    # The epochs before it went to on_epoch; the bad one does not.
+def test_later_divergence_is_reported_with_its_epoch(data: TrainingData) -> None:
+    # on_epoch is called for the epochs before it, but not for the bad one.
     train_part = Part(data.train.signals.clone(), data.train.labels)
     seen = []
 

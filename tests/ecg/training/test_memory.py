@@ -32,8 +32,8 @@ def faults(how: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's malloc")
-def test_memory_of_a_step_is_not_asked_for_again() -> None:
-    # 20 steps touch 96 MiB each. Pages given back and cleared again are faults: 48 for the huge
+def test_the_memory_of_a_step_is_reused() -> None:
+    # 20 steps touch 96 MiB each. Pages returned and cleared again cause faults: 48 for the huge
     # pages of a step, or 24,576 for the small ones.
     assert faults("keep") < 100
     assert faults("default") > 500  # else the setting would be of no use

@@ -13,7 +13,7 @@ LABELS = torch.arange(300) % 5
 @rule
 @given(label_vectors, seeds, st.integers(1, 100))
 def test_plain_shuffle_is_a_permutation(labels: torch.Tensor, seed: int, epoch: int) -> None:
-    # Ratio None: every beat once an epoch.
+    # Ratio None: every beat once per epoch.
     order = epoch_order(labels, None, seed, epoch)
     assert order.sort().values.tolist() == list(range(len(labels)))
 
@@ -37,7 +37,7 @@ def test_sampler_draws_with_replacement() -> None:
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
-    # The same (seed, epoch) is the same order, whatever was drawn before; others are others.
+    # The same (seed, epoch) gives the same order, whatever was drawn before; others differ.
     for ratio in (None, 0.5):
         first = epoch_order(LABELS, beat_weights(LABELS, ratio), 1, 1)
         torch.rand(7)
@@ -66,7 +66,7 @@ def test_derived_seeds_differ_where_a_part_or_the_order_differs(
 
 
 def test_derived_seeds_keep_their_parts_apart() -> None:
-    # (1, 23) and (12, 3) read the same without a separator.
+    # Without a separator, (1, 23) and (12, 3) would be the same.
     assert derive_seed(1, 23) != derive_seed(12, 3)
 
 

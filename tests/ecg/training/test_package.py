@@ -1,4 +1,4 @@
-"""The package's names, which are imported when they are asked for."""
+"""The package's names, which are imported on first use."""
 
 import subprocess
 import sys
@@ -16,6 +16,6 @@ def test_every_name_is_there() -> None:
         ecg.training.no_such  # type: ignore[attr-defined]  # noqa: B018
 
 
-def test_a_configuration_takes_no_pytorch() -> None:
+def test_a_configuration_needs_no_pytorch() -> None:
     code = "import sys; from ecg.training import TrainConfig; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

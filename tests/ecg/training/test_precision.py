@@ -57,7 +57,7 @@ def test_the_gain_of_bfloat16_is_measured_once_and_leaves_the_threads_alone(
 
 
 @pytest.mark.parametrize("name", ["fp32", "tf32", "bf16"])
-def test_a_precision_of_cuda_is_taken_by_its_name(name: str) -> None:
+def test_a_cuda_precision_is_found_by_name(name: str) -> None:
     assert find_precision(name, CUDA) == name
 
 
@@ -78,7 +78,7 @@ def test_bf16_computes_products_in_bfloat16_and_keeps_float32_weights(data: Trai
     assert half.best.validation_loss == pytest.approx(plain.best.validation_loss, rel=0.05)
 
 
-def test_measurements_are_taken_in_the_precision_asked_for(
+def test_measurements_use_the_requested_precision(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = train(FAST, data).weights
@@ -111,7 +111,7 @@ def test_settings_hold_while_computing_and_go_back_afterwards(
     before = (torch.get_float32_matmul_precision(), conv.fp32_precision)
     with computing_in(name, device):
         assert (matmul.fp32_precision, conv.fp32_precision) == (flag, flag)
-        # What torch.compile reads; it refuses to say where old and new names contradict.
+        # torch.compile reads these; it raises if the old and new names contradict each other.
         assert torch.get_float32_matmul_precision() == ("high" if flag == "tf32" else "highest")
         assert torch.backends.cuda.matmul.allow_tf32 == (flag == "tf32")
         assert torch.is_autocast_enabled("cpu") == (name == "bf16")

@@ -31,13 +31,13 @@ def test_a_cosine_rises_then_falls_to_nearly_zero(epochs: int, warm_up: int) -> 
         assert sum(falling) == pytest.approx(len(falling) / 2)
 
 
-def test_the_budget_short_as_numbers() -> None:
+def test_the_factors_of_the_budget_short() -> None:
     config = TrainConfig(schedule="cosine", warm_up=1, max_epochs=12)
     factors = [round(rate_factor(config, epoch), 3) for epoch in (1, 2, 7, 12)]
     assert factors == [0.5, 0.995, 0.5, 0.005]
 
 
-def test_the_epochs_are_trained_and_told_with_the_scheduled_rate(data: TrainingData) -> None:
+def test_epochs_use_and_report_the_scheduled_rate(data: TrainingData) -> None:
     config = TINY.replace(schedule="cosine", warm_up=1, learning_rate=0.01)
     rates = [epoch.learning_rate for epoch in train(config, data).epochs]
     assert rates == [0.01 * rate_factor(config, epoch) for epoch in range(1, 5)]
@@ -46,7 +46,7 @@ def test_the_epochs_are_trained_and_told_with_the_scheduled_rate(data: TrainingD
 
 
 def test_a_warm_up_multiplies_the_rate_of_the_plateau(data: TrainingData) -> None:
-    # Too small a rate to get anywhere, so every epoch after the first is a plateau.
+    # The rate is too small for any progress, so every epoch after the first is a plateau.
     config = TINY.replace(
         optimizer="sgd", momentum=0.0, learning_rate=1e-6, min_learning_rate=0.0, warm_up=2,
         scheduler_factor=0.5, scheduler_patience=0,

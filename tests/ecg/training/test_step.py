@@ -35,8 +35,8 @@ def test_optimizers_are_configured_as_published() -> None:
 
 @rule
 @given(batch=st.integers(2, 250), alpha=st.sampled_from([0.0, 0.3, 1.0]))
-def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha: float) -> None:
-    # At learning rate 0 the network stays as drawn, so the epoch's training loss is the
+def test_losses_are_the_weighted_mean_whatever_the_batch_size(batch: int, alpha: float) -> None:
+    # At learning rate 0 the network does not change, so the epoch's training loss is the
     # weighted cross-entropy mean over all its beats, ragged last batch included; a single
     # left-over beat is left out.
     data = SMALL
@@ -58,8 +58,8 @@ def test_losses_are_the_weighted_mean_however_the_batches_fall(batch: int, alpha
 def test_smoothed_and_mixed_losses_are_weighted_means_over_shares_of_classes(
     smoothing: float, alpha: float, seed: int
 ) -> None:
-    # By the definition: every beat's loss is the mean of its classes' losses by its shares of
-    # them, each class with its weight; a share is (1 - smoothing) of the label's and
+    # By definition, every beat's loss is the mean of its classes' losses weighted by its shares of
+    # them and by the class weights; a share is (1 - smoothing) of the label's share plus
     # smoothing / 5 of every class.
     config = TrainConfig(
         model="simple", width_multiplier=0.1, alpha=alpha, label_smoothing=smoothing,
@@ -85,7 +85,7 @@ def test_smoothed_and_mixed_losses_are_weighted_means_over_shares_of_classes(
         assert total == pytest.approx(losses.sum().item(), rel=1e-4)
 
 
-def test_jitter_and_mixup_change_what_is_trained_on_and_not_the_part() -> None:
+def test_jitter_and_mixup_change_the_batch_and_not_the_part() -> None:
     data, config = SMALL, TrainConfig(model="simple", width_multiplier=0.1)
     before = data.train.signals.clone()
     totals = set()
@@ -118,8 +118,8 @@ def test_evaluation_counts_every_beat_of_a_ragged_part(beats: int, data: Trainin
     assert total.item() / beats == pytest.approx(mean_loss(model, part), rel=1e-5)
 
 
-def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
-    # 240 beats in batches of 239 train exactly as the first 239 of the order do.
+def test_a_left_over_single_beat_is_skipped(data: TrainingData) -> None:
+    # 240 beats in batches of 239 train exactly like the first 239 of the order.
     results = []
     for beats in (240, 239):
         torch.manual_seed(0)
@@ -133,9 +133,9 @@ def test_left_over_single_beat_is_not_stepped_on(data: TrainingData) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="counts waits for a CUDA device")
 @pytest.mark.parametrize("model_name", networks.MODELS)
-def test_the_hot_loop_never_waits_for_the_device(model_name: str) -> None:
+def test_the_training_loop_never_waits_for_the_device(model_name: str) -> None:
     # A whole epoch, trained and measured, is queued without one host synchronisation; its
-    # figures come over in a single transfer afterwards.
+    # results are copied in a single transfer afterwards.
     device = torch.device("cuda")
     parts = [
         Part(part.signals.to(device), part.labels.to(device))

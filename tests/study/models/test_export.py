@@ -77,7 +77,7 @@ def test_a_trial_can_be_named(typed: Command, searched: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--trial", 7), "has no complete trial 7. Its complete trials: 0, 1, 2."),
+        (("--trial", 7), "has no complete trial 7. Name one of its complete trials: 0, 1, 2."),
         (("--trial", 1, "--confirmed"), "--trial and --confirmed exclude each other"),
         (("--confirmed",), "is not confirmed yet. Confirm it with: python -m study confirm"),
         (("--format", "pickle"), "unknown --format pickle; known: safetensors, onnx, keras"),
@@ -97,7 +97,7 @@ def test_an_unknown_study_is_named(typed: Command, searched: str, tmp_path: Path
     for more in ((), ("--confirmed",)):
         words = ("-o", tmp_path / "x.safetensors", *more, "--storage", searched)
         done = typed("export-model", "tinny", *words)
-        assert (done.code, "no study is named 'tinny'" in done.err) == (2, True)
+        assert (done.code, "no study named 'tinny'" in done.err) == (2, True)
 
 
 def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(
@@ -114,7 +114,7 @@ def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(
     for path in (tmp_path / "artifacts").iterdir():
         path.unlink()
     done = typed("export-model", NAME, "-o", tmp_path / "x.safetensors", "--storage", searched)
-    assert (done.code, "were not kept; trials that have theirs: none" in done.err) == (2, True)
+    assert (done.code, "were not kept; trials with weights: none" in done.err) == (2, True)
 
 
 def test_the_confirmed_winner_is_chosen_on_validation(

@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
+from ecg.heartbeats import Heartbeats
 from search_spaces.tables import TABLES
 from study.comparison import differences_from_protocol
 from study.plots import PLOTS, NothingToDrawError, published_table
@@ -88,7 +89,7 @@ def test_a_smoke_study_of_simulated_beats_is_reported_with_the_caution(
     page = tmp_path / "report.html"
     assert typed("report", "t", "--storage", sqlite_url, "-o", page).code == 0
     text = page.read_text(encoding="utf-8")
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in text
     caution = (
         "the data source is &#x27;synthetic&#x27;, not MIT-BIH; the budget is &#x27;smoke&#x27;"
     )
@@ -100,14 +101,15 @@ MARK = "simulated beats, reduced budget 'smoke'"
 
 
 def test_simulated_beats_and_reduced_budgets_are_marked_on_every_plot_and_page(
-    sqlite_url: str, typed: Callable[..., Typed]
+    sqlite_url: str, typed: Callable[..., Typed], beats_at_hand: Heartbeats
 ) -> None:
-    study = fill(sqlite_url, trials=40)
-    study.set_user_attr("identity", asdict(IDENTITY))
+    study = fill(sqlite_url, trials=40, beats=beats_at_hand)
+    identity = replace(IDENTITY, data=beats_at_hand.fingerprint)
+    study.set_user_attr("identity", asdict(identity))
     trials = load_trials(sqlite_url, study.study_name)
     for plot in PLOTS:
         assert MARK in plot.draw(trials).layout.title.text, plot.name
-    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published figures."
+    sentence = "Simulated beats, reduced budget 'smoke': not comparable with published scores."
     assert sentence in render_report([trials]).replace("&#x27;", "'")
     assert "imulated beats, reduced budget 'smoke'" in describe_study(trials).replace("\\", "")
     assert sentence in typed("show", study.study_name, "--storage", sqlite_url).out
@@ -121,9 +123,11 @@ def test_images_of_a_trial_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == [MARK]
 
 
-def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(sqlite_url: str) -> None:
+def test_the_full_protocol_on_mitbih_has_no_difference_and_no_mark(
+    sqlite_url: str, beats_at_hand: Heartbeats
+) -> None:
     assert differences_from_protocol(asdict(FULL)) == []
-    study = fill(sqlite_url, trials=40)
-    study.set_user_attr("identity", asdict(FULL))
+    study = fill(sqlite_url, trials=40, beats=beats_at_hand)
+    study.set_user_attr("identity", asdict(replace(FULL, data=beats_at_hand.fingerprint)))
     trials = study_trials(study)
     assert all(plot.draw(trials).layout.title.text is None for plot in PLOTS)

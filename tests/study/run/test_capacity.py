@@ -1,4 +1,4 @@
-"""Rules of how many workers are started, and of what a machine is found to have."""
+"""Rules of how many workers start, and of the cores and memory found on a machine."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def count(
     typed: int | None, device: torch.device = CPU, *, threads: int = 1, trials: int = 100,
     replay: bool = False,
 ) -> tuple[int, str]:  # fmt: skip
-    """Return how many jobs are started, and what is said about it."""
+    """Return how many jobs start, and what is printed about it."""
     said: list[str] = []
     jobs = count_jobs(
         typed, threads=threads, trials=trials, device=device, replay=replay, say=said.append
@@ -34,9 +34,9 @@ def count(
     return jobs, "\n".join(said)
 
 
-def test_auto_is_a_process_a_core(free: list[int]) -> None:
-    # Rule: a process a core, divided by the threads of each, at least one; as many as trials
-    # are left, and as fit into memory; nothing is said, for nothing was asked.
+def test_auto_is_one_process_per_core(free: list[int]) -> None:
+    # Rule: one process per core, divided by the threads of each, at least one; no more than trials
+    # are left or fit into memory; nothing is printed, because no number was typed.
     assert count(None) == (16, "")
     assert count(None, threads=3) == (5, "")
     assert count(None, threads=64) == (1, "")
@@ -54,12 +54,12 @@ def test_auto_is_one_on_a_gpu_and_in_a_replay(free: list[int]) -> None:
 
 @pytest.mark.parametrize("device", [CPU, CUDA])
 def test_what_was_typed_is_started(free: list[int], device: torch.device) -> None:
-    # Rule: a number that fits is heeded, however many cores there are.
+    # Rule: a number that fits is used, however many cores there are.
     assert count(32, device) == (32, "")
     assert count(32, device, replay=device == CPU) == (32, "")
 
 
-def test_fewer_than_typed_are_started_and_it_is_said(free: list[int]) -> None:
+def test_fewer_than_typed_are_started_with_a_reason(free: list[int]) -> None:
     assert count(8, trials=3) == (3, "--jobs 8: starting 3, because only 3 trials are left")
     assert count(8, trials=1) == (1, "--jobs 8: starting 1, because only one trial is left")
     free[0] = 7 * GIB
@@ -109,9 +109,9 @@ def test_a_machine_without_control_groups_is_its_cores_and_free_memory(system: P
     assert found() == (8, None)
 
 
-def test_control_groups_of_version_2_are_heeded_with_those_around_them(system: Path) -> None:
-    # Rule: the tightest of a group and those around it counts; a part of a core is one; cached
-    # files make room; no limit is "max".
+def test_control_groups_of_version_2_limit_it_with_their_parents(system: Path) -> None:
+    # Rule: the tightest limit of a group and its parents counts; a part of a core is one; cached
+    # files can be dropped; "max" means no limit.
     write(system / "proc/self/cgroup", "0::/job/step\n")
     groups = system / "cgroup"
     write(groups / "job/step/cpu.max", "max 100000\n")
@@ -128,7 +128,7 @@ def test_control_groups_of_version_2_are_heeded_with_those_around_them(system: P
     assert found() == (1, 0)
 
 
-def test_control_groups_of_version_1_are_heeded(system: Path) -> None:
+def test_control_groups_of_version_1_limit_it(system: Path) -> None:
     # Rule: the same of version 1; in a container its own group is the root that it sees.
     write(system / "proc/self/cgroup", "4:memory:/docker/1\n3:cpu,cpuacct:/docker/1\n0::/\n")
     groups = system / "cgroup"

@@ -1,4 +1,4 @@
-"""Rules of `study run`: what is made, what is continued, what is stored, what is never read."""
+"""Rules of `study run`: what is created, continued and stored, and what is never read."""
 
 import math
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def run(typed: Command, toy_data: None, tiny: Path, sqlite_url: str) -> Command:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Errors that the next trainings end in, None for one that ends well."""
+    """Errors that the next trainings end with, None for one that ends well."""
     plan: list[Any] = []
     train = workers.run_trial
 
@@ -82,7 +82,7 @@ def states(trials: list[FrozenTrial]) -> list[str]:
 
 
 def lasting(trial: FrozenTrial) -> tuple[Any, ...]:
-    """Return what a trial asked and found, clocks left out."""
+    """Return the parameters and findings of a trial, without times."""
     attributes = {k: v for k, v in trial.user_attrs.items() if k not in CLOCKS}
     return trial.number, trial.params, trial.value, trial.intermediate_values, attributes
 
@@ -144,7 +144,7 @@ def test_a_study_of_other_options_is_refused(run: Command, sqlite_url: str) -> N
 
 
 def test_no_trial_begins_after_the_timeout(run: Command, sqlite_url: str) -> None:
-    # Rule: after so many seconds no trial is begun, which is said; 0 is no special case; the study
+    # Rule: no trial starts after --timeout, and a line says so; 0 is no special case; the study
     # can be continued.
     for seconds in (0, 0.000001):
         ended = run("--trials", 3, "--timeout", seconds)
@@ -158,7 +158,7 @@ def test_a_search_never_has_the_test_part(
     run: Command, monkeypatch: pytest.MonkeyPatch, sqlite_url: str
 ) -> None:
     # Rule: no process of a search puts a beat of the test part on the device, and no trial has
-    # a test figure.
+    # a test score.
     beats = toy_heartbeats(TOY_BEATS)
     test_rows = set(make_split("intra-patient", beats).test.tolist())
     used: set[int] = set()
@@ -188,7 +188,7 @@ def test_a_search_never_has_the_test_part(
 
 def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url: str) -> None:
     # Rule: a trial holds its whole configuration, where it comes from, and all it found; the
-    # figures agree with each other.
+    # scores agree with each other.
     run("--trials", 1)
     (trial,) = trials_of(sqlite_url)
     found = trial.user_attrs
@@ -234,7 +234,7 @@ def test_a_training_seed_is_of_study_seed_and_configuration(tiny: Path) -> None:
 
 
 def test_two_runs_of_one_seed_are_the_same(run: Command, tmp_path: Path) -> None:
-    # Rule: in fresh storages the same command gives the same trials, parameters and figures.
+    # Rule: in new databases the same command gives the same trials, parameters and scores.
     found = []
     for name in ("one", "two"):
         url = f"sqlite:///{tmp_path}/{name}.db"
@@ -256,7 +256,7 @@ def test_a_failed_trial_does_not_end_the_study(
     run: Command, failing: list[Any], sqlite_url: str
 ) -> None:
     # Rule: an error in a trial fails that trial with its reason, printed and stored, and the
-    # study goes on; no traceback without --debug.
+    # study continues; no traceback without --debug.
     failing += [None, ZeroDivisionError("division by zero")]
     result = run("--trials", 2)
     assert (result.code, result.err) == (0, "")
@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_fails_the_trial(
     failed = trials_of(sqlite_url)[1]
     assert failed.state == TrialState.FAIL
     assert failed.user_attrs["failure"] == (
-        "the training loss is nan at epoch 1; a lower learning rate may help"
+        "the training loss is nan at epoch 1. A lower learning rate may help."
     )
 
 
@@ -300,7 +300,7 @@ def test_the_precision_asked_for_is_computed_in_and_stored(run: Command, sqlite_
 
 
 def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
-    # Rule: without `--precision` a study goes on in its own; another one that is typed is refused.
+    # Rule: without `--precision` a study keeps its own; another one that is typed is refused.
     assert run("--trials", 1, "--precision", "bf16").code == 0
     again = run("--trials", 2)
     assert again.code == 0
@@ -312,7 +312,7 @@ def test_a_study_keeps_its_own_precision(run: Command, sqlite_url: str) -> None:
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_bf16_on_a_cpu_that_is_slow_in_it_is_warned_of_with_the_measured_factor(
+def test_slow_bf16_on_a_cpu_is_warned_of_with_the_measured_factor(
     run: Command, monkeypatch: pytest.MonkeyPatch, fast: bool
 ) -> None:
     monkeypatch.setattr("study.run.setting.is_bf16_fast", lambda: fast)
@@ -322,8 +322,8 @@ def test_bf16_on_a_cpu_that_is_slow_in_it_is_warned_of_with_the_measured_factor(
     assert ("its convolutions take 2.5 times as long as those of fp32" in done.out) is not fast
 
 
-def test_another_pytorch_is_said_and_goes_on(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Rule: versions are no part of what a study is; that they differ is said in one line.
+def test_another_pytorch_is_reported(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Rule: versions are no part of a study's identity; one line says that they differ.
     alone = run("--trials", 1)
     monkeypatch.setattr("study.run.command.versions", lambda: {"torch": "9.9"})
     again = run("--trials", 2)
@@ -426,7 +426,7 @@ class Hungry(torch.nn.Module):
 
 def test_evaluation_out_of_memory_is_tried_with_half_the_batch() -> None:
     # Rule: where a batch does not fit, the part is measured once more from its start with half
-    # the batch, with the same figures; where that does not fit either, the error stays.
+    # the batch, with the same scores; where that does not fit either, the error stays.
     part = toy_parts(300, 150).validation
     roomy, narrow, tiny = Hungry(64), Hungry(32), Hungry(31)
     losses, confusion = evaluate(roomy, part)
@@ -443,8 +443,8 @@ def test_evaluation_out_of_memory_is_tried_with_half_the_batch() -> None:
 def test_a_gpu_that_fails_costs_no_trial(
     run: Command, failing: list[Any], sqlite_url: str, text: str
 ) -> None:
-    # Rule: an error of CUDA itself ends this worker with code 1 and what to do, and queues the
-    # trial again: it is not the trial that failed.
+    # Rule: an error of CUDA itself ends this worker with code 1 and what to do, and requeues
+    # the trial: it is not the trial that failed.
     failing += [None, RuntimeError(text)]
     ended = run("--trials", 3)
     assert ended.code == 1
@@ -461,16 +461,16 @@ def test_a_gpu_that_fails_costs_no_trial(
 def test_a_gpu_without_memory_left_fails_the_trial(
     run: Command, failing: list[Any], sqlite_url: str
 ) -> None:
-    # Rule: what does not fit into the GPU would never fit: that trial failed, the next begins.
+    # Rule: what does not fit into the GPU never will: the trial fails and the next one starts.
     failing += [None, torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")]
     assert run("--trials", 2).code == 0
     assert states(trials_of(sqlite_url)) == ["complete", "fail", "complete"]
 
 
-def test_ctrl_c_ends_a_run_whose_storage_is_gone(
+def test_ctrl_c_ends_a_run_whose_database_is_gone(
     run: Command, failing: list[Any], monkeypatch: pytest.MonkeyPatch, sqlite_url: str
 ) -> None:
-    # Rule: Ctrl-C ends a run as ever though the storage cannot be told; the trial is found as
+    # Rule: Ctrl-C ends a run even if the database cannot be reached; the trial is later found as
     # one whose worker was lost, and run again.
     failing += [KeyboardInterrupt()]
 
@@ -481,7 +481,7 @@ def test_ctrl_c_ends_a_run_whose_storage_is_gone(
         patch.setattr(workers, "interrupt", gone)
         ended = run("--trials", 1)
     assert ended.code == 130
-    assert "go on with the same command" in ended.out
+    assert "run the same command again" in ended.out
     assert states(trials_of(sqlite_url)) == ["running"]
     monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)
     assert run("--trials", 1).code == 0
@@ -508,10 +508,10 @@ def test_a_named_study_takes_its_own_settings(
     assert [lasting(trial) for trial in trials_of(sqlite_url, "my own")] == before
 
 
-def test_a_typed_option_stands_before_a_study_s_own(
+def test_a_typed_option_overrides_the_setting_of_the_study(
     run: Command, typed: Command, sqlite_url: str
 ) -> None:
-    # Rule: what is no part of the study is taken as typed and kept; what is part of it is refused.
+    # Rule: a typed setting replaces the stored one; one that is part of the identity is refused.
     assert run("--study", "one", "--trials", 1, "--seed", 3).code == 0
     alone = ("run", "--study", "one", "--storage", sqlite_url)
     refused = typed(*alone, "--seed", 4)
@@ -524,12 +524,28 @@ def test_a_typed_option_stands_before_a_study_s_own(
     assert "all 2 are finished already" in typed(*alone).out
 
 
+def test_a_named_study_keeps_weights_by_its_own_rule(
+    run: Command, typed: Command, sqlite_url: str
+) -> None:
+    # Rule: `run --study NAME` alone continues the study's --keep; a typed one replaces it.
+    alone = ("run", "--study", "one", "--storage", sqlite_url)
+    for words, rule in (
+        (("--keep", "all"), "all"), ((), "all"), (("--keep", "best"), "best"), ((), "best"),
+    ):  # fmt: skip
+        done = (
+            run("--study", "one", "--trials", 1, *words) if rule == "all" else typed(*alone, *words)
+        )
+        assert done.code == 0, done.err
+        study = load_study(open_storage(sqlite_url), "one")
+        assert study.user_attrs.get("keep", "best") == rule
+
+
 def test_damaged_settings_are_named(run: Command, typed: Command, sqlite_url: str) -> None:
     assert run("--study", "one", "--trials", 1).code == 0
     load_study(open_storage(sqlite_url), "one").set_user_attr("settings", "none")
     refused = typed("run", "--study", "one", "--storage", sqlite_url)
     assert refused.code == 2
-    assert "the study 'one' has a damaged attribute 'settings'" in refused.err
+    assert "The study 'one' has a damaged attribute 'settings'" in refused.err
 
 
 def test_a_study_that_keeps_no_settings_is_continued_by_what_it_is(sqlite_url: str) -> None:

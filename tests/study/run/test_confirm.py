@@ -15,6 +15,7 @@ from study.run.confirm import choose, find_ensemble
 from study.show.confirmation import show_confirmation
 from study.show.report import render_report
 from study.storage.artifacts import artifact_folder, read_test_predictions
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import Confirmation, make_confirmation
 from study.storage.studies import load_study, open_storage
 from study.storage.trials_table import load_trials
@@ -40,7 +41,7 @@ def confirmation(seeds: int, gain: float = 0.2, winners: int = 1) -> Confirmatio
                 {
                     "state": "complete",
                     "config": {**fields, "seed": repeat},
-                    "cell": {"repeat": repeat},
+                    PLANNED: {"repeat": repeat},
                     "test_confusion": confusion.tolist(),
                     **{f"test_{k}": v for k, v in scores(confusion).items()},
                 }
@@ -61,7 +62,7 @@ def test_three_winners_say_what_p_can_be_reached(seeds: int, reached: str) -> No
     assert "no difference can be significant at the 5% level" in text
     assert f"can reach is {reached} after Holm's correction over 6 tests" in text
     assert "Use 8 seeds or more." in text
-    assert "that differ at the" not in text
+    assert "that differ from" not in text
 
 
 def test_three_winners_that_are_better_on_eight_seeds_differ() -> None:
@@ -77,26 +78,26 @@ def test_six_seeds_that_all_agree_are_corrected_for_two_tests() -> None:
     assert "0.0312" not in text
 
 
-def test_intervals_of_a_confirmation_are_of_student_and_its_draw_is_told() -> None:
+def test_a_confirmation_has_intervals_by_student_and_a_note_on_its_draw() -> None:
     found = confirmation(3)
     values = [run["test_f1_macro"] for run in found.runs["trial 3"]]
     low, high = interval_of_mean(values)
     text = drawn(found)
     assert f"{low:.4f} to {high:.4f}" in text
-    assert "do not cover that draw, which alone scatters F1(M) by" in text
+    assert "That choice alone varies F1(M) with a standard deviation of" in text
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_a_confirmation_of_a_small_budget_is_exported_with_the_caution(fmt: str) -> None:
     text = render_confirmation(confirmation(3), fmt=fmt)
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in text
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in text
     assert text == render_confirmation(confirmation(3), fmt=fmt)
 
 
-def test_a_confirmation_reads_the_test_part_once_a_run(
+def test_a_confirmation_reads_the_test_part_once_per_run(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    # Every reading is on record with time and reason; the search itself never reads it.
+    # Every reading is logged with time and reason; the search itself never reads it.
     search = ("run", "--space", tiny, "--budget", "smoke", "--trials", 2, *SHARED, sqlite_url)
     assert typed(*search).code == 0
     confirm = ("confirm", NAME, "--top", 1, "--seeds", 2, *SHARED, sqlite_url)
@@ -105,43 +106,43 @@ def test_a_confirmation_reads_the_test_part_once_a_run(
     assert "no difference can be significant" in " ".join(found.out.split())
     assert "the test part was never read" in typed("show", NAME, "--storage", sqlite_url).out
 
-    records = load_trials(sqlite_url, f"{NAME}-confirm")
-    assert records["state"].tolist() == ["complete"] * len(records)
-    assert [read["reason"] for read in records["test_read"]] == [
+    trials = load_trials(sqlite_url, f"{NAME}-confirm")
+    assert trials["state"].tolist() == ["complete"] * len(trials)
+    assert [read["reason"] for read in trials["test_read"]] == [
         f"confirming the winners of '{NAME}'"
-    ] * len(records)
+    ] * len(trials)
     searched = load_trials(sqlite_url, NAME)
-    assert not set(records["seed"]) & set(searched["seed"])
+    assert not set(trials["seed"]) & set(searched["seed"])
     shown = typed("show", f"{NAME}-confirm", "--storage", sqlite_url).out
-    assert f"the test part was read {len(records)} times" in shown
+    assert f"the test part was read {len(trials)} times" in shown
 
-    # What was found stays found: in `show` and report of the search and of its confirmation.
+    # The findings are kept: `show` and the report of the search and of its confirmation print them.
     for name in (NAME, f"{NAME}-confirm"):
         text = typed("show", name, "--storage", sqlite_url).out
         assert "confirmed on the test part" in text
         assert "baseline, ensemble" in text
         page = render_report([load_trials(sqlite_url, name)])
         assert "Confirmed on the test part" in page
-        assert "They are not single runs" in page
+        assert "ensemble is not a single run" in page
     folder = tmp_path / "tables"
     exported = typed(
         "export-tables", f"{NAME}-confirm", "--output", folder, "--storage", sqlite_url
     )
     assert (exported.code, exported.err) == (0, "")
     table = (folder / f"{NAME}-confirm" / "confirmation.md").read_text(encoding="utf-8")
-    assert "NOT COMPARABLE WITH THE PUBLISHED FIGURES" in table
+    assert "NOT COMPARABLE WITH THE PUBLISHED SCORES" in table
     assert table.index("| baseline") < table.index("Ensembles") < table.index("baseline, ens")
 
-    # The same command reads nothing again, more seeds only the new ones.
+    # The same command reads nothing again; more seeds read once per new run.
     assert typed(*confirm).code == 0
-    assert len(load_trials(sqlite_url, f"{NAME}-confirm")) == len(records)
+    assert len(load_trials(sqlite_url, f"{NAME}-confirm")) == len(trials)
 
 
 def test_other_data_is_refused(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    # A winner is confirmed on the data it was found on.
+    # A winner is confirmed on the data of its search.
     search = ("run", "--space", tiny, "--budget", "smoke", "--trials", 1, *SHARED, sqlite_url)
     assert typed(*search).code == 0
     from tests.support.toy import toy_heartbeats

@@ -1,4 +1,4 @@
-"""Rules of a night's study: `kill -9` at random moments loses nothing, whatever it hits.
+"""Rules of long studies: `kill -9` at random moments loses nothing, whatever it hits.
 
 The kills are real, of real processes. `make soak` has many; `make test` has a few.
 """
@@ -99,7 +99,7 @@ def test_killed_workers_cost_nothing(
     tmp_path: Path, rng: random.Random, undisturbed: Results
 ) -> None:
     # Rule: one worker or all are killed at any moment; the same command finishes: as many
-    # trials as asked for, each once, the same to the bit; the database is sound, no file half.
+    # trials as requested, each once, the same to the bit; the database is sound, no file partial.
     killed: Counter[str] = Counter()
     studies = 0
     while killed.total() < KILLS:
@@ -167,7 +167,7 @@ def test_a_kill_in_a_checkpoint_loses_nothing(
     tmp_path: Path, rng: random.Random, undisturbed_runs: tuple[Target, Results]
 ) -> None:
     # Rule: killed while a checkpoint is written, the file is not there under its name, or is
-    # the one before; the trial goes on and ends the same.
+    # the previous one; the trial resumes and ends the same.
     target = Target(tmp_path, *RUNS, SEEDS)
     folder = tmp_path / "results" / "checkpoints"
     hits = 0
@@ -260,7 +260,7 @@ def test_a_kill_while_the_cache_is_built_leaves_no_half_file(
 
 
 @long_only
-def test_a_storage_that_stays_away_ends_the_study(
+def test_a_database_that_stays_away_ends_the_study(
     tmp_path: Path, server: Server, undisturbed: Results
 ) -> None:
     # Rule: a server that does not come back ends the study with code 1 and one sentence, no

@@ -1,4 +1,4 @@
-"""`study enqueue`: a configuration of one's own is the next trial, if it is in the space."""
+"""`study enqueue`: a configuration of your choice is the next trial, if it is in the space."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,10 +38,10 @@ def test_a_queued_configuration_is_trained_next(
         "'f1_weighted'})\n"
     )
     edited = typed("enqueue", NAME, f"{name}=0.003", "--storage", sqlite_url)
-    assert (edited.code, "is not as it was then" in edited.err) == (2, True)
+    assert (edited.code, "has changed" in edited.err) == (2, True)
 
 
-def test_parameters_that_are_not_named_are_the_baseline_s() -> None:
+def test_parameters_that_are_not_typed_are_those_of_the_baseline() -> None:
     space = find_space("imbalance")
     assert read_point(space, []) == dict(space.baseline)
     assert read_point(space, ["ratio=0.1"]) == {"strategy": "sampler", "ratio": 0.1}

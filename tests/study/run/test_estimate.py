@@ -1,4 +1,4 @@
-"""Rules of the time that a study is said to take before its first training."""
+"""Rules of the time that a study prints before its first training."""
 
 import random
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_what_a_configuration_asks_for_stops_no_estimate(fields: dict[str, float
 
 
 def test_runs_are_shared_by_the_jobs_as_they_come_free() -> None:
-    # Rule: a run is begun by the job that is free first; the last one to end counts.
+    # Rule: the first free job takes the next run; the last run to end counts.
     assert time_of_all([], 2) == 0
     assert time_of_all([3, 1, 1, 1], 2) == 3
     assert time_of_all([1, 1, 1], 2) == 2
@@ -81,11 +81,11 @@ def test_a_network_is_timed_once_and_scaled_to_the_beats_of_the_budget(
     assert most == pytest.approx(seconds(100, is_tested=False) / 13 * 11)
 
 
-def test_a_study_says_how_long_it_will_take(
+def test_a_study_prints_how_long_it_will_take(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: before the first training the runs left, jobs, threads and a time: at most, and from
-    # the epochs of finished trials where there are some; a smoke run says no time.
+    # Rule: before the first training a line has the runs left, jobs, threads and the time: at most,
+    # and from the epochs of finished trials where there are some; a smoke run has no time.
     def line(*words: object) -> str:
         setting = ("--data", "synthetic", "--space", tiny, "--storage", sqlite_url)
         result = typed("run", *setting, *words)

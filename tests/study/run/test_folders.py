@@ -1,4 +1,4 @@
-"""Rules of full disks and read-only folders: a clear message, the study intact, on it goes."""
+"""Rules of full disks and read-only folders: a clear message, an intact study that continues."""
 
 import gc
 import sqlite3
@@ -34,11 +34,11 @@ READ_ONLY = (
     lambda disk: disk.set_writable(True),
 )
 broken = pytest.mark.parametrize(
-    ("spoil", "reason", "mend"), [FULL, READ_ONLY], ids=["full", "read-only"]
+    ("spoil", "reason", "repair"), [FULL, READ_ONLY], ids=["full", "read-only"]
 )
 
 # A disk that is written to cannot be mounted again for reading only.
-full = pytest.mark.parametrize(("spoil", "reason", "mend"), [FULL], ids=["full"])
+full = pytest.mark.parametrize(("spoil", "reason", "repair"), [FULL], ids=["full"])
 
 pytestmark = pytest.mark.soak
 
@@ -70,7 +70,7 @@ def run(typed: Command, toy_data: None, tiny: Path, tmp_path: Path) -> Command:
 
 
 def check(folder: Path, finished: int) -> None:
-    """Check that the study has so many finished trials, none failed, in a sound database."""
+    """Check that the study has this many finished trials, none failed, in a sound database."""
     storage = open_storage(f"sqlite:///{folder}/results/study.db")
     trials = load_study(storage, "s").trials
     assert sum(trial.state in FINISHED for trial in trials) == finished
@@ -95,10 +95,10 @@ def spoil_in_mid_trial(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[], None
 
 
 @broken
-def test_a_storage_folder_from_the_start(
-    run: Command, mount: Mount, tmp_path: Path, spoil: Any, reason: str, mend: Any
+def test_a_database_folder_from_the_start(
+    run: Command, mount: Mount, tmp_path: Path, spoil: Any, reason: str, repair: Any
 ) -> None:
-    # Rule: no study begins where nothing can be written: code 1 and a sentence with the place;
+    # Rule: no study starts where nothing can be written: code 1 and a sentence with the place;
     # the same command works when there is room.
     disk = mount(tmp_path / "results")
     spoil(disk)
@@ -107,7 +107,7 @@ def test_a_storage_folder_from_the_start(
     assert len(refused.err.splitlines()) == 1
     assert f"{tmp_path}/results" in refused.err
     assert "unexpected" not in refused.err
-    mend(disk)
+    repair(disk)
     assert run(1).code == 0
     check(tmp_path, 1)
     record("folders", f"storage folder, before the study: {reason.lower()}", 1)
@@ -115,7 +115,7 @@ def test_a_storage_folder_from_the_start(
 
 def test_a_study_on_a_disk_that_is_full_by_now(run: Command, mount: Mount, tmp_path: Path) -> None:
     # Rule: a command that finds the disk full ends with code 1 and a sentence, though its
-    # storage can be opened; with room the same command goes on.
+    # database can be opened; with room the same command continues.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     gc.collect()  # lets go of the database, whose files are then new
@@ -130,19 +130,19 @@ def test_a_study_on_a_disk_that_is_full_by_now(run: Command, mount: Mount, tmp_p
 
 
 @full
-def test_a_storage_folder_in_mid_trial_that_is_mended(
+def test_a_database_folder_fixed_in_mid_trial(
     run: Command, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    spoil: Any, reason: str, mend: Any,
+    spoil: Any, reason: str, repair: Any,
 ) -> None:  # fmt: skip
-    # Rule: a storage that cannot be written in mid-trial is waited for; the person is told
-    # once; when it can be written again, the study goes on by itself.
+    # Rule: a database that cannot be written in mid-trial is waited for, with one message; when it
+    # can be written again, the study continues by itself.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     spoil_in_mid_trial(monkeypatch, lambda: spoil(disk))
     naps: list[float] = []
     clock = SimpleNamespace(
         monotonic=lambda: sum(naps),
-        sleep=lambda s: (naps.append(s), mend(disk) if len(naps) == 2 else None),
+        sleep=lambda s: (naps.append(s), repair(disk) if len(naps) == 2 else None),
     )
     monkeypatch.setattr(outage, "time", clock)
     ended = run(3)
@@ -155,12 +155,12 @@ def test_a_storage_folder_in_mid_trial_that_is_mended(
 
 
 @full
-def test_a_storage_folder_in_mid_trial_that_is_not_mended(
+def test_a_database_folder_that_stays_unwritable(
     run: Command, mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    spoil: Any, reason: str, mend: Any,
+    spoil: Any, reason: str, repair: Any,
 ) -> None:  # fmt: skip
-    # Rule: a storage that stays so ends the study with code 1 and a sentence; mended, the same
-    # command finishes it.
+    # Rule: a database that stays so ends the study with code 1 and a sentence; once it is fixed,
+    # the same command finishes it.
     disk = mount(tmp_path / "results")
     assert run(1).code == 0
     spoil_in_mid_trial(monkeypatch, lambda: spoil(disk))
@@ -173,7 +173,7 @@ def test_a_storage_folder_in_mid_trial_that_is_not_mended(
     assert len(ended.err.splitlines()) == 1
     assert f"{tmp_path}/results/study.db failed for 1 s" in ended.err
     assert "then run the same command again" in ended.err
-    mend(disk)
+    repair(disk)
     monkeypatch.setattr(outage, "time", SimpleNamespace(monotonic=lambda: 0, sleep=None))
     monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)  # the one that has ended
     assert run(3).code == 0
@@ -184,14 +184,14 @@ def test_a_storage_folder_in_mid_trial_that_is_not_mended(
 @broken
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("checkpoints", "no checkpoint in"), ("artifacts", "is kept without its weights")],
+    [("checkpoints", "cannot save a checkpoint in"), ("artifacts", "is kept without its weights")],
 )
 def test_a_folder_of_lesser_files(
     run: Command, mount: Mount, tmp_path: Path, caplog: pytest.LogCaptureFixture,
-    spoil: Any, reason: str, mend: Any, name: str, words: str,
+    spoil: Any, reason: str, repair: Any, name: str, words: str,
 ) -> None:  # fmt: skip
-    # Rule: what can be done without costs a warning a trial and nothing else; no half file is
-    # left; when there is room the files are written again.
+    # Rule: a file that is not essential costs one warning per trial and nothing else; no partial
+    # file is left; when there is room the files are written again.
     disk = mount(tmp_path / "results" / name)
     spoil(disk)
     assert run(2).code == 0
@@ -199,7 +199,7 @@ def test_a_folder_of_lesser_files(
     assert len(warnings) == 2
     assert all(reason in line and str(disk.folder) in line for line in warnings)
     assert disk.files() == set()
-    mend(disk)
+    repair(disk)
     caplog.clear()
     assert run(3).code == 0
     assert caplog.messages == []
@@ -214,9 +214,9 @@ def test_a_folder_of_lesser_files(
 @pytest.mark.parametrize("words", [("export-tables", "--results", RESULTS), ("report",)])
 def test_a_folder_of_results(
     typed: Command, run: Command, mount: Mount, tmp_path: Path,
-    spoil: Any, reason: str, mend: Any, words: tuple[object, ...],
+    spoil: Any, reason: str, repair: Any, words: tuple[object, ...],
 ) -> None:  # fmt: skip
-    # Rule: a result that cannot be written is code 1 with file and reason, nothing half is
+    # Rule: a result that cannot be written ends with code 1, file and reason, no partial file is
     # left, and the same command writes it when there is room.
     if words[0] == "report":
         assert run(1).code == 0
@@ -226,10 +226,10 @@ def test_a_folder_of_results(
     place = disk.folder / "report.html" if words[0] == "report" else disk.folder
     refused = typed(*words, "--output", place)
     assert refused.code == 1
-    assert refused.err.startswith(f"error: cannot write {disk.folder}")
+    assert refused.err.startswith(f"error: Cannot write {disk.folder}")
     assert reason in refused.err
     assert disk.files() == set()
-    mend(disk)
+    repair(disk)
     done = typed(*words, "--output", place)
     assert done.code == 0, done.err
     assert disk.files() != set()
@@ -239,7 +239,7 @@ def test_a_folder_of_results(
 @broken
 def test_a_cache_folder(
     mount: Mount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture, spoil: Any, reason: str, mend: Any,
+    caplog: pytest.LogCaptureFixture, spoil: Any, reason: str, repair: Any,
 ) -> None:  # fmt: skip
     # Rule: a cache that cannot be written costs a warning: the beats are there all the same;
     # no half file is left; with room they are cached.
@@ -253,10 +253,10 @@ def test_a_cache_folder(
     spoil(disk)
     beats = sources.load(data)
     (message,) = caplog.messages
-    assert "the heartbeats are not cached" in message
+    assert "cannot cache the heartbeats" in message
     assert reason in message
     assert disk.files() == set()
-    mend(disk)
+    repair(disk)
     assert sources.load(data).fingerprint == beats.fingerprint
     assert len(disk.files()) == 1
     record("folders", f"cache folder: {reason.lower()}", 1)

@@ -1,4 +1,4 @@
-"""Rules of `import-results`: what is taken, what is refused, and that a study goes on from it."""
+"""Rules of `import-results`: what is imported, what is refused, and that a study continues."""
 
 import csv
 import json
@@ -72,7 +72,7 @@ def test_export_and_import_are_inverse(
     typed: Command, exported: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
     # Rule: export, import into an empty database, export: equal bytes, curves included; and a
-    # trial that came in holds what the trained one holds.
+    # imported trial has what the trained one has.
     taken = typed("import-results", exported, "--storage", sqlite_url)
     assert (taken.code, taken.err) == (0, "")
     assert taken.out == f"new study '{NAME}': imported 4 runs from {exported}\n"
@@ -99,7 +99,7 @@ def test_export_and_import_are_inverse(
     assert one == other
 
 
-def test_a_study_goes_on_from_imported_runs(
+def test_a_study_continues_from_imported_runs(
     typed: Command, exported: Path, toy_data: None, small_table: str, sqlite_url: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_study_goes_on_from_imported_runs(
 
 
 def test_nothing_is_taken_twice(typed: Command, exported: Path, sqlite_url: str) -> None:
-    # Rule: a run that is complete in the study is counted and left as it is.
+    # Rule: a run that is complete in the study is counted and left alone.
     for expected in ("imported 4 runs", "imported 0 runs"):
         again = typed("import-results", exported, exported, "--storage", sqlite_url)
         assert again.code == 0
@@ -131,7 +131,7 @@ def test_nothing_is_taken_twice(typed: Command, exported: Path, sqlite_url: str)
 def test_a_queued_run_is_not_trained_beside_the_imported_one(
     typed: Command, exported: Path, toy_data: None, small_table: str, sqlite_url: str
 ) -> None:
-    # Rule: what waits in the study gives way to the imported run, and is never trained.
+    # Rule: an imported run replaces the queued one, which is never trained.
     open_studies(sqlite_url, exported)
     typed("import-results", exported, "--storage", sqlite_url)
     study = load_study(open_storage(sqlite_url), NAME)
@@ -161,7 +161,7 @@ def open_studies(url: str, exported: Path) -> None:
 def test_an_import_that_died_is_finished_by_the_same_command(
     typed: Command, exported: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: killed halfway, the same command takes the rest.
+    # Rule: after a kill halfway, the same command imports the rest.
     add = optuna.Study.add_trial
 
     def dying(study: optuna.Study, trial: Any) -> None:
@@ -180,7 +180,7 @@ def test_an_import_that_died_is_finished_by_the_same_command(
 def test_results_without_curves_say_what_is_missing(
     typed: Command, exported: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    # Rule: the curves beside the file may be missing; then it is said, and all else works.
+    # Rule: the curves beside the file may be missing; then a line says so, and all else works.
     exported.with_name("curves.jsonl").unlink()
     taken = typed("import-results", exported, "--storage", sqlite_url)
     assert taken.code == 0
@@ -228,7 +228,7 @@ def curves_of_another_precision(path: Path) -> None:
 BAD = {
     "another protocol": (lambda p: change(p, "protocol", "1"), "has runs of protocol 1, and"),
     "an unknown precision": (lambda p: change(p, "precision", "fp8"), "precision is 'fp8'. Only"),
-    "two precisions": (lambda p: change(p, "precision", "bf16", 0), "mixes precisions: bf16, fp32"),
+    "two precisions": (lambda p: change(p, "precision", "bf16", 0), r"several precisions \("),
     "an unknown budget": (lambda p: change(p, "budget", "huge"), "budget is 'huge'. Only these"),
     "another budget": (lambda p: alone(p, "budget", "quick"), "would not train this run"),
     "another study seed": (lambda p: alone(p, "study_seed", "5"), "would not train this run"),
@@ -240,7 +240,7 @@ BAD = {
     "a confirmation": (lambda p: change(p, "space", "confirm:x"), "space is 'confirm:x'. Only"),
     "a newer format": (lambda p: change(p, "format", "3"), "newer version .* Update the project"),
     "a cut file": (lambda p: p.write_bytes(p.read_bytes()[:-300]), "values for|not CSV"),
-    "no file": (Path.unlink, "cannot read the results"),
+    "no file": (Path.unlink, "Cannot read the results"),
     "other curves": (curves_of_another_run, "confusion differs from what its curves"),
     "curves of another precision": (curves_of_another_precision, "precision is 'bf16' there"),
     "damaged curves": (
@@ -252,9 +252,9 @@ BAD = {
 def test_bad_files_are_refused_and_nothing_is_written(
     typed: Command, exported: Path, tmp_path: Path
 ) -> None:
-    # Rule: a file that does not hold is refused with code 2 by name before a database is made,
-    # even where a good one stands before it.
-    for number, (what, (damage, told)) in enumerate(BAD.items()):
+    # Rule: an invalid file is refused with code 2 by name before a database is created,
+    # even if a good one precedes it.
+    for number, (what, (damage, message)) in enumerate(BAD.items()):
         copy = tmp_path / f"bad-{number}"
         shutil.copytree(exported.parent, copy)
         damage(copy / "results.csv")
@@ -264,14 +264,14 @@ def test_bad_files_are_refused_and_nothing_is_written(
         )
         assert refused.code == 2, what
         assert refused.err.startswith("error: ")
-        assert re.search(told, refused.err), (what, refused.err)
+        assert re.search(message, refused.err), (what, refused.err)
         assert not database.exists(), what
 
 
 def test_a_file_that_does_not_fit_its_study_is_refused(
     typed: Command, exported: Path, toy_data: None, small_table: str, sqlite_url: str
 ) -> None:
-    # Rule: what differs from the study is named, and nothing is taken.
+    # Rule: what differs from the study is named, and nothing is imported.
     other = typed("run", *options(small_table, sqlite_url), "--seed", 3, "--precision", "bf16")
     assert other.code == 0
     refused = typed("import-results", exported, "--storage", sqlite_url)

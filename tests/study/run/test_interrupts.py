@@ -1,4 +1,4 @@
-"""Rules of Ctrl-C and SIGTERM: they come between two uses of the storage, never amid one."""
+"""Rules of Ctrl-C and SIGTERM: they come between two uses of the database, never during one."""
 
 import os
 import signal
@@ -108,7 +108,7 @@ def test_an_interrupt_after_a_trial_begins_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Rule: an interrupt that comes while the end of a trial is stored ends the run before the
-    # next trial is begun.
+    # next trial starts.
     monkeypatch.setattr(workers, "check_failures", lambda _: receive(signal.SIGTERM))
     setting = ("--data", "synthetic", "--budget", "smoke", "--trials", 2, "--storage", sqlite_url)
     assert typed("run", "--space", tiny, *setting).code == 130
@@ -120,7 +120,7 @@ def test_an_interrupt_after_a_trial_begins_no_other(
 def test_only_a_second_ctrl_c_kills_workers_that_do_not_end(
     taking: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
 ) -> None:
-    # Rule: workers are waited for until they have ended and told their last news, also where a
+    # Rule: workers are waited for until they have ended and sent their last news, even if a
     # scheduler sends SIGTERM twice; a second Ctrl-C kills them.
     monkeypatch.setattr(processes, "_work_for_parent", be_deaf)
     news: list[str] = []
@@ -139,7 +139,7 @@ def test_only_a_second_ctrl_c_kills_workers_that_do_not_end(
 
 
 class Commits:
-    """Counts the commits of a run that takes interrupts, and sends SIGTERM in the midst of one.
+    """Counts the commits of a run that takes interrupts, and sends SIGTERM during one.
 
     Args:
         stop_at: number of that commit, None for none.
@@ -167,11 +167,11 @@ class Commits:
 
 
 @pytest.mark.soak
-def test_an_interrupt_amid_any_commit_leaves_the_storage_free(
+def test_an_interrupt_amid_any_commit_leaves_the_database_unlocked(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, tmp_path: Path
 ) -> None:
     # Rule: whichever commit of a run SIGTERM falls into, the run ends at once, the trial is not
-    # begun, queued again, or finished where that was its last word; the same command finishes.
+    # started, requeued, or finished if that commit was its last; the same command finishes.
     def run(folder: Path) -> Typed:
         url = f"sqlite:///{folder}/study.db"
         setting = ("--data", "synthetic", "--budget", "smoke", "--trials", 1, "--storage", url)

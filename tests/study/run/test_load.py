@@ -44,7 +44,7 @@ def test_many_workers_share_the_connections_of_a_pooler(postgres_url: str, tmp_p
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_large_study_asks_the_database_no_more(sqlite_url: str, sampler: str) -> None:
-    # Rule: as many statements claim, sample, judge and tell a trial of a study ten times as
+    # Rule: as many statements claim, sample, prune and end a trial of a study ten times as
     # large; what grows is at most the time that the sampler takes in memory.
     study, storage = open_new(sqlite_url)
     trials = recorded_trials(read_recording(RECORDING), find_space(SPACE), 20)

@@ -1,4 +1,4 @@
-"""Rules of a study that is used wrongly: what happened is said, and nothing is lost."""
+"""Rules of a study that is used wrongly: a message says what happened, and nothing is lost."""
 
 import shutil
 from collections.abc import Callable
@@ -48,7 +48,7 @@ OTHER_AIM = TINY.replace("    baseline=", '    objective="f1_weighted",\n    bas
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--split", "inter-patient"), "split is 'intra-patient' there, 'inter-patient' here"),
         (("--budget", "quick"), "budget is 'smoke' there, 'quick' here"),
@@ -63,7 +63,7 @@ OTHER_AIM = TINY.replace("    baseline=", '    objective="f1_weighted",\n    bas
 )
 def test_another_study_of_the_same_name_is_refused(
     run: Command, tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch,
-    words: tuple[Any, ...], told: str,
+    words: tuple[Any, ...], message: str,
 ) -> None:  # fmt: skip
     # Rule: other data, split, budget, seed, space or objective under one name, and two spaces
     # of one name: code 2, the difference by name, and not a byte of the study is changed.
@@ -78,11 +78,11 @@ def test_another_study_of_the_same_name_is_refused(
             patch.setattr("ecg.sources.synthetic.generate", lambda: others)
         refused = run(*words, "--trials", 5)
     assert refused.code == 2
-    assert told in refused.err
+    assert message in refused.err
     assert "Nothing was changed" in refused.err
     assert everything(sqlite_url) == before
     assert run().code == 0
-    record("misuse", f"the same name with another {told.split(' is', 1)[0]}", 1)
+    record("misuse", f"the same name with another {message.split(' is', 1)[0]}", 1)
 
 
 def test_a_study_of_a_newer_version_is_left_alone(run: Command, sqlite_url: str) -> None:
@@ -112,7 +112,7 @@ def test_a_database_on_a_read_only_disk_is_named(
         url = f"sqlite:///{disk.folder}/study.db"
         refused = run("--trials", 3, "--storage", url)
         assert refused.code == 1
-        assert f"{disk.folder} is read-only" in refused.err or "db is read-only" in refused.err
+        assert f"you have no write permission for {disk.folder}" in refused.err
         for words in (("show", "s"), ("list",)):
             shown = typed(*words, "--storage", url)
             assert (shown.code, shown.err) == (0, "")
@@ -127,7 +127,7 @@ def test_a_study_deleted_in_mid_trial_ends(
     run: Command, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Rule: a study deleted while it runs (the dashboard has a button) ends with code 1 and one
-    # sentence; other studies of the storage are left as they are, and the command begins anew.
+    # sentence; other studies in the database stay as they are, and the command starts it again.
     assert run("--study", "other").code == 0
     run_trial = workers.run_trial
 
@@ -151,7 +151,7 @@ def test_a_study_deleted_in_mid_trial_ends(
 
 
 def test_a_study_deleted_under_several_workers_ends(tmp_path: Path) -> None:
-    # Rule: the same with real workers: all end, once is said why, no traceback.
+    # Rule: the same with real workers: all end, one line says why, no traceback.
     target = Target(tmp_path, *grid(tmp_path, 30))
     process = target.start("--jobs", 2)
     wait_until(lambda: len(target.workers(process)) == 2, process)

@@ -104,7 +104,7 @@ def test_a_lock_held_behind_a_cut_link_is_let_go(
     network: Network, database: tuple[Server, str]
 ) -> None:
     # Rule: a worker that is cut off while it holds the study's lock stops the others for no
-    # longer than it takes to be taken for lost.
+    # longer than it takes until it counts as lost.
     _, url = database
     holder = [sys.executable, "-m", "tests.support.lock_holder", url]
     with subprocess.Popen(
@@ -135,7 +135,7 @@ def test_cut_links_lose_no_trial(
 ) -> None:
     # Rule: one worker is cut off for two minutes, another for good, then the server for one
     # minute: every trial is finished once, none is lost, the trial of a worker that is cut off
-    # is taken over and not counted twice, and who comes back works on.
+    # is requeued and not counted twice, and a worker that comes back continues.
     server, url = database
     workers = {name: start_worker(network, name, url, tmp_path) for name in "abc"}
     try:

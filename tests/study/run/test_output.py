@@ -24,7 +24,7 @@ def words(url: str, jobs: int, trials: int = 8) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_study_outlives_the_reader_of_its_output(sqlite_url: str, jobs: int) -> None:
-    # Rule: `... | head -1`: the study runs on to its end, says once that its output cannot be
+    # Rule: `... | head -1`: the study continues to its end, says once that its output cannot be
     # written, and ends with code 0.
     process = start(*words(sqlite_url, jobs))
     assert process.stdout is not None
@@ -60,7 +60,7 @@ def test_a_study_outlives_the_disk_of_its_log(sqlite_url: str, jobs: int) -> Non
 def test_an_error_of_the_parent_ends_its_workers_and_is_shown(
     typed: Callable[..., Typed], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: an error while news are shown: the workers queue their trials again and end; the
+    # Rule: an error while news are shown: the workers requeue their trials and end; the
     # error is what is seen, with code 1; the same command finishes.
     def broken(*_: Any) -> None:
         raise LookupError("that is odd")

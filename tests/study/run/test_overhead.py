@@ -1,4 +1,4 @@
-"""What a study costs beside its training: nothing is loaded twice, little is written singly."""
+"""What a study costs beside its training: nothing is loaded twice, few transactions are made."""
 
 import subprocess
 import sys
@@ -39,9 +39,9 @@ def test_heartbeats_are_loaded_once(
 def test_a_trial_writes_few_times(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: a trial writes once a parameter, once an epoch and six times besides: to begin (3),
-    # what is known of it before its training (1) and after it with its files and note (1), end (1).
-    # What a run asks for is written before its first trial, once, and is no part of a trial.
+    # Rule: a trial writes once per parameter, once per epoch and six times more: start (3), what is
+    # known before its training (1) and after it with its files and note (1), end (1).
+    # The settings of a run are written once, before its first trial.
     transactions: list[list[str]] = [[]]
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -69,7 +69,7 @@ def test_a_trial_writes_few_times(
 
 @pytest.mark.parametrize("words", ["spaces", "--help"])
 def test_to_list_spaces_takes_no_pytorch(words: str) -> None:
-    # Rule: whoever looks at the spaces does not wait for PyTorch, Optuna or pandas.
+    # Rule: listing the spaces does not load PyTorch, Optuna or pandas.
     code = f"""
 import sys
 sys.argv = ["study", "{words}"]

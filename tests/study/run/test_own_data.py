@@ -10,22 +10,12 @@ import pytest
 
 from study.storage.reading import read_identity
 from study.storage.studies import load_study, open_storage
+from tests.study.conftest import PEOPLE
 from tests.support.setting import Typed
 from tests.support.toy import toy_heartbeats
 
 Command = Callable[..., Typed]
-PEOPLE = 12
 LISTED = re.compile(r"tiny-lab-inter-patient-[0-9a-f]{8}-smoke")
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Path:
-    """A table of toy beats of twelve people."""
-    beats = toy_heartbeats(1200)
-    path = tmp_path / "lab.npz"
-    record = np.array([f"p{row // 5 % PEOPLE}" for row in range(len(beats))])
-    np.savez(path, signals=beats.signals, labels=beats.labels, record=record)
-    return path
 
 
 @pytest.fixture
@@ -63,7 +53,7 @@ def test_a_study_of_own_data_says_which_data_it_is(
     assert f"data lab (1,200 beats), split {split}," in ended.out
     shown = typed("show", name, "--storage", sqlite_url).out
     assert f"data lab ({read_identity(sqlite_url, name)['data'][:12]})" in shown
-    # By patient the objective stands first and F beside it; macro scores are limited by Q.
+    # By patient the objective comes first, then F; missing Q limits macro scores.
     by_patient = split == "inter-patient"
     assert ("F1(N, S, V)" in shown, "F1(F)" in shown) == (by_patient, by_patient)
     assert ("F1(M)" in shown) != by_patient
@@ -90,12 +80,16 @@ def test_listed_records_are_kept_with_the_study(
     assert f"split {split}," in ended.out
     confirmed = read_identity(sqlite_url, f"{name}-confirm")
     assert confirmed["records"] == read_identity(sqlite_url, name)["records"] != ""
-    # The matrices of the test records are kept, add up, and give an interval over records.
-    for trial in load_study(open_storage(sqlite_url), f"{name}-confirm").get_trials():
-        matrices = list(trial.user_attrs["test_by_record"].values())
-        assert np.sum(matrices, axis=0).tolist() == trial.user_attrs["test_confusion"]
+    # The matrices of the records are kept, add up, and give an interval over records.
+    for study, part, whole in (
+        (name, "validation_by_record", "confusion"),
+        (f"{name}-confirm", "test_by_record", "test_confusion"),
+    ):
+        for trial in load_study(open_storage(sqlite_url), study).get_trials():
+            matrices = list(trial.user_attrs[part].values())
+            assert np.sum(matrices, axis=0).tolist() == trial.user_attrs[whole]
     shown = " ".join(typed("show", f"{name}-confirm", "--storage", sqlite_url).out.split())
-    assert "95% interval of F1(N, S, V), test records resampled: baseline 0." in shown
+    assert "95% interval of F1(N, S, V) from resampled test records: baseline 0." in shown
 
 
 def test_two_splits_never_mix(run: Command, tmp_path: Path, sqlite_url: str) -> None:
@@ -124,7 +118,7 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     split = ("--split", "inter-patient", "--records-file", path)
     for text, cause in (
         ("train = ['p0']\nvalidation = ['p1']\ntest = ['p0']", "record p0 is in train and in test"),
-        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file names the record x"),
+        ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file lists the record x"),
         (
             "train = ['p0']\nvalidation = ['p1']\ntest = ['p2']\n[patients]\na = ['p0', 'p2']",
             "one patient is in two parts",
@@ -137,13 +131,13 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
     write_lists(path)
     ended = run("--records-file", path)
     assert ended.code == 2
-    assert "use --split inter-patient with it" in ended.err
+    assert "Use --split inter-patient" in ended.err
     ended = run("--split", "inter-patient-00000000")
     assert ended.code == 2
-    assert "name the file as --records-file" in ended.err
+    assert "Pass that file as --records-file" in ended.err
 
 
-def test_classes_without_beats_are_said_before_a_study_starts(run: Command, lab: Path) -> None:
+def test_classes_without_beats_are_reported_before_a_study_starts(run: Command, lab: Path) -> None:
     beats = toy_heartbeats(600)
     few = beats.labels != 4
     np.savez(lab, signals=beats.signals[few], labels=beats.labels[few])

@@ -10,7 +10,6 @@ import pytest
 import ecg
 from ecg.errors import DataError
 from ecg.networks import forget_networks
-from search_spaces import find_space
 from study.storage.reading import read_study
 from tests.support.setting import Typed
 
@@ -21,7 +20,7 @@ NAME = "own"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A copy of the example that searches the networks of one's own alone."""
+    """A copy of the example that searches only its own networks."""
     path = tmp_path / "mine.py"
     text = EXAMPLE.read_text().replace('("simple", "gru", "depthwise")', '("gru", "depthwise")')
     text = text.replace('{"model": "simple"}', '{"model": "gru", "units": 8}')
@@ -54,21 +53,22 @@ def test_own_networks_are_searched_confirmed_and_exported(
     model = tmp_path / "best.safetensors"
     done = typed("export-model", NAME, "-o", model, "--storage", sqlite_url)
     assert done.code == 0, done.err
+    assert f"-o beats.csv --networks {file}" in done.out.replace("\n", " ")
     beats = np.random.default_rng(0).normal(size=(4, 187)).astype(np.float32)
     first = ecg.load_model(model).probabilities(beats)
     assert first.shape == (4, 5)
 
     forget_networks(file)
-    with pytest.raises(DataError, match=r"defined in the space file mine\.py"):
+    with pytest.raises(DataError, match=r"copy of mine\.py, which defines it, with `networks`"):
         ecg.load_model(model)
-    find_space(str(file))
-    assert (ecg.load_model(model).probabilities(beats) == first).all()
+    loaded = ecg.load_model(model, networks=file)
+    assert (loaded.probabilities(beats) == first).all()
 
 
 def test_an_edited_network_is_another_study(
     typed: Callable[..., Typed], toy_data: None, file: Path, sqlite_url: str, tmp_path: Path
 ) -> None:
-    # Rule: trials of an edited network are not mixed with those of before.
+    # Rule: trials of an edited network are not mixed with earlier ones.
     assert search(typed, file, sqlite_url, 1).code == 0
     model = tmp_path / "best.safetensors"
     assert typed("export-model", NAME, "-o", model, "--storage", sqlite_url).code == 0
@@ -81,8 +81,8 @@ def test_an_edited_network_is_another_study(
     export = ("export-model", NAME, "-o", model, "--storage", sqlite_url)
     done = typed(*export)
     assert done.code == 2
-    assert "is not as it was then" in done.err
-    with pytest.raises(DataError, match="has changed since"):
+    assert "has changed" in done.err
+    with pytest.raises(DataError, match=r"unchanged copy of mine\.py"):
         ecg.load_model(model)
     assert typed(*export, "--space", before).code == 0
 

@@ -62,7 +62,7 @@ def end(study: optuna.Study, number: int, state: TrialState) -> None:
 
 @rule
 @given(lists_of_fields, counts, st.integers(0, 3))
-def test_every_configuration_is_planned_once_a_repeat(
+def test_every_configuration_is_planned_once_per_repeat(
     given_fields: list[Fields], repeats: int, seed: int
 ) -> None:
     # Whatever its seed, and however it is written: 0 and 0.0 are the same.
@@ -104,7 +104,7 @@ def test_repeats_come_one_after_another() -> None:
 
 
 def test_a_configuration_in_several_tables_is_trained_once() -> None:
-    # The baseline, for one, stands in all five.
+    # The baseline, for example, is in all five.
     by_table = [[row.fields for row in configurations((table,))] for table in TABLES]
     together = [row for table in by_table for row in table]
     runs = plan_runs(together, 2, BUDGET, 0)
@@ -143,8 +143,8 @@ histories = st.lists(
 def test_exactly_the_runs_without_a_living_trial_are_queued(
     history: list[tuple[list[Fields], int, list[TrialState]]],
 ) -> None:
-    # Whatever was asked for before, and how far it got: a living trial is complete, running or
-    # queued, and no run ever has two. Runs that are not asked for are left as they are.
+    # Whatever was requested before, and how far it got: a living trial is complete, running or
+    # queued, and no run ever has two. Runs that are not requested are left alone.
     study = make_study()
     for given_fields, repeats, states in history:
         runs = plan_runs(given_fields, repeats, BUDGET, 0)
@@ -178,7 +178,7 @@ def test_a_larger_plan_queues_only_what_is_new(
 
 @rule
 @given(lists_of_fields, counts, st.lists(st.sampled_from(STATES), min_size=1, max_size=6))
-def test_only_complete_runs_that_are_asked_for_count(
+def test_only_complete_runs_of_the_plan_count(
     given_fields: list[Fields], repeats: int, states: list[TrialState]
 ) -> None:
     study = make_study()
@@ -227,7 +227,7 @@ def test_a_failed_run_is_queued_once_by_a_new_run_and_a_retry_together() -> None
 
 
 def test_a_queued_run_holds_its_whole_configuration() -> None:
-    # What the trial is made of is what was planned, to the bit.
+    # The trial's configuration is the planned one, to the bit.
     study = make_study()
     runs = plan_runs([{"learning_rate": 0.1 + 0.2, "ratio": 1 / 3}, {}], 2, BUDGET, 0)
     queue_missing(study, runs)
@@ -273,7 +273,7 @@ def test_a_stored_study_can_be_extended_with_other_values_and_repeats(tmp_path: 
 def test_a_stored_study_can_be_extended_with_a_new_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Optuna lets no categorical distribution grow, so the old trials knew one network less.
+    # Optuna lets no categorical distribution grow, and the old trials had one network fewer.
     storage = open_storage(f"sqlite:///{tmp_path}/study.db")
     study = optuna.create_study(storage=storage, study_name="planned", direction="maximize")
     fewer = CategoricalDistribution(("simple", "four-layer", "coupled"))

@@ -56,7 +56,7 @@ def test_a_tally_counts_what_ended(clock: list[float]) -> None:
 
 
 def test_the_time_left_is_the_pace_of_all_epochs_so_far(clock: list[float]) -> None:
-    # Rule: the epochs trained since the start set the pace; nothing is said before one is; a
+    # Rule: the epochs trained since the start set the pace; no time is given before one is; a
     # trial may take all its epochs, until some have ended: then as many as they took on average.
     tally = Tally(target=10, finished=4, best=None)
     tally.take(Progress(4, "running", 0, 10))
@@ -108,8 +108,8 @@ def test_epochs_of_a_checkpoint_took_no_time_now(clock: list[float]) -> None:
 
 
 def test_a_trial_beyond_the_usual_length_may_take_all_its_epochs(clock: list[float]) -> None:
-    # Rule: finished trials of before say how long a trial is; one that is longer than that is
-    # not about to end.
+    # Rule: earlier finished trials give the usual length; one that is longer than that is not about
+    # to end.
     tally = Tally(target=3, finished=2, best=None, lengths=[20, 40])
     tally.take(Progress(2, "running", 0, 100))
     clock[0] += 10
@@ -124,12 +124,12 @@ def test_a_trial_beyond_the_usual_length_may_take_all_its_epochs(clock: list[flo
     ("seconds", "words"),
     [(0.4, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "1 h 30 min"), (7500, "2 h 05 min")],
 )
-def test_a_duration_is_said_as_people_say_it(seconds: float, words: str) -> None:
+def test_durations_are_worded_for_people(seconds: float, words: str) -> None:
     # Rule: seconds under a minute and a half, then minutes, then hours and minutes.
     assert format_seconds(seconds) == words
 
 
-def test_plain_lines_are_one_a_trial_that_ended(clock: list[float]) -> None:
+def test_plain_output_has_one_line_per_ended_trial(clock: list[float]) -> None:
     # Rule: without a terminal a short trial is one line when it ends, however long, never markup.
     console = paper()
     with make_view(Tally(3, 0, None), "f1_macro", console) as view:
@@ -152,9 +152,9 @@ def test_plain_lines_are_one_a_trial_that_ended(clock: list[float]) -> None:
     assert len(lines) == 3
 
 
-def test_a_log_has_a_line_a_minute_of_trials_that_last(clock: list[float]) -> None:
+def test_a_log_has_a_line_per_minute_about_long_trials(clock: list[float]) -> None:
     # Rule: a minute after the last line, and not sooner, news of an epoch is a line: of the
-    # trial that was not told of for longest, also where another one has epochs more often.
+    # trial without a line for longest, even if another one has epochs more often.
     console = paper()
     with make_view(Tally(4, 0, None), "f1_macro", console) as view:
         for number in (0, 1):
@@ -221,9 +221,9 @@ def test_the_live_view_scrolls_ended_trials_above_itself(clock: list[float]) -> 
 
 
 @pytest.mark.parametrize("kind", [PlainView, LiveView])
-def test_what_all_workers_notice_is_said_once(kind: type[PlainView] | type[LiveView]) -> None:
-    # Rule: a notice is said by the first worker that has it; after a trial that ended well the
-    # next one is news again. It is no trial: nothing is counted.
+def test_a_notice_of_all_workers_is_printed_once(kind: type[PlainView] | type[LiveView]) -> None:
+    # Rule: a notice is printed for the first worker that sends it; after a trial that ended well
+    # the next one is printed again. It is no trial: nothing is counted.
     console = paper(terminal=kind is LiveView)
     tally = Tally(target=3, finished=0, best=None)
     with kind(tally, "f1_macro", console) as view:

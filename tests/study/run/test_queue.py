@@ -56,7 +56,7 @@ def opened(shared_url: str) -> Opened:
 
 
 class Clock:
-    """The clock of this process, which goes when it is told to."""
+    """The clock of this process, which a test moves."""
 
     seconds = 1000.0
 
@@ -74,7 +74,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def suggest(trial: optuna.Trial) -> dict[str, Any]:
-    """Ask for two parameters, the second only under some values of the first."""
+    """Sample two parameters, the second only under some values of the first."""
     if trial.suggest_categorical("kind", ("a", "b")) == "b":
         trial.suggest_float("x", 0, 1)
     return trial.params
@@ -88,7 +88,7 @@ def fail(study: optuna.Study, trial: optuna.Trial) -> None:
 
 
 def abandon(trial: optuna.Trial, worker: str) -> None:
-    """Make a running trial look as if this worker had it."""
+    """Make a running trial look like one of this worker."""
     trial.set_user_attr("worker", worker)
 
 
@@ -98,7 +98,7 @@ def waiting(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def test_queued_trials_come_first_and_in_order(opened: Opened) -> None:
-    # Rule: a queued trial is taken before a new one is begun, with its own parameters.
+    # Rule: a queued trial is taken before a new one is sampled, with its own parameters.
     study, storage = opened
     for x in (0.25, 0.75):
         study.enqueue_trial({"kind": "b", "x": x})
@@ -107,7 +107,7 @@ def test_queued_trials_come_first_and_in_order(opened: Opened) -> None:
     assert [trial.number for trial in study.trials] == [0, 1, 2]
 
 
-def test_nothing_new_is_begun_where_all_is_planned(opened: Opened) -> None:
+def test_no_trial_is_sampled_where_all_are_queued(opened: Opened) -> None:
     # Rule: where all trials are queued beforehand an empty queue gives nothing.
     study, storage = opened
     study.enqueue_trial({})
@@ -168,11 +168,11 @@ def test_finished_and_running_trials_never_exceed_the_target(
 
 
 @pytest.mark.parametrize("attributes", [{"baseline": True}, {PLANNED: RUN}])
-def test_a_trial_whose_worker_died_is_queued_again_once(
+def test_a_trial_whose_worker_died_is_requeued_once(
     opened: Opened, attributes: dict[str, Any]
 ) -> None:
-    # Rule: a trial of a dead process of this host is failed, and queued again exactly once
-    # with its parameters, its role and the number it stands in for.
+    # Rule: a trial of a dead process of this host is failed, and requeued exactly once
+    # with its parameters, its role and the number of the trial that it replaces.
     study, storage = opened
     study.enqueue_trial({"kind": "b", "x": 0.5}, user_attrs=attributes)
     lost = taken(study, storage)
@@ -191,8 +191,8 @@ def test_a_trial_whose_worker_died_is_queued_again_once(
 
 
 def test_a_silent_worker_elsewhere_loses_its_trial(opened: Opened, clock: Clock) -> None:
-    # Rule: of another host only the heartbeat tells; who has seen it stand still for longer
-    # than the grace period takes the trial.
+    # Rule: a worker of another host is judged by its heartbeat alone; if that stands still for
+    # longer than the grace period, the trial is requeued.
     study, storage = opened
     trial = taken(study, storage)
     drawn = suggest(trial)
@@ -215,8 +215,8 @@ def test_a_silent_worker_elsewhere_loses_its_trial(opened: Opened, clock: Clock)
 def test_a_clock_that_jumps_steals_no_living_trial(
     opened: Opened, clock: Clock, hours: int
 ) -> None:
-    # Rule: where the clock of the storage is set forward or back, a trial whose heart beats is
-    # kept, and one whose heart stands still is taken, both as if the clock had not been touched.
+    # Rule: if the clock of the database is changed, a trial whose heartbeat changes is kept and
+    # one whose heartbeat stands still is requeued, as if the clock had not been changed.
     study, storage = opened
     living, dead = taken(study, storage), taken(study, storage)
     for trial in (living, dead):
@@ -262,7 +262,7 @@ def test_failures_in_a_row_are_seen_after_the_clock_was_set_back(opened: Opened)
         check_failures(study)
 
 
-def test_a_trial_whose_claimer_died_is_queued_again(opened: Opened) -> None:
+def test_a_trial_whose_claimer_died_is_requeued(opened: Opened) -> None:
     # Rule: a running trial without a worker was being claimed when its claimer died, for
     # claims are made under the lock.
     study, storage = opened
@@ -284,7 +284,7 @@ def test_a_trial_that_asked_for_some_parameters_keeps_the_others_too(opened: Ope
     assert suggest(taken(study, storage)) == {"kind": "b", "x": 0.125}
 
 
-def test_an_interrupted_trial_is_queued_again(opened: Opened) -> None:
+def test_an_interrupted_trial_is_requeued(opened: Opened) -> None:
     # Rule: it ends as failed by interruption and waits with its parameters and its role.
     study, storage = opened
     study.enqueue_trial({"kind": "b", "x": 0.5}, user_attrs={"baseline": True})
@@ -301,7 +301,7 @@ def test_an_interrupted_trial_is_queued_again(opened: Opened) -> None:
 def test_an_interruption_cut_short_queues_nothing_twice(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: a second Ctrl-C while the trial is being queued again neither loses nor doubles it.
+    # Rule: a second Ctrl-C while the trial is being requeued neither loses nor doubles it.
     study, storage = opened
     trial = taken(study, storage)
     drawn = suggest(trial)
@@ -318,7 +318,7 @@ def test_an_interruption_cut_short_queues_nothing_twice(
 def test_a_rescuer_that_dies_too_loses_nothing(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
-    # Rule: a lost trial is queued again exactly once, though the process that queues it is
+    # Rule: a lost trial is requeued exactly once, though the process that queues it is
     # killed after any of its writes.
     study, storage = opened
     trial = taken(study, storage)
@@ -339,7 +339,7 @@ def test_a_rescuer_that_dies_too_loses_nothing(
     assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.RUNNING]
 
 
-def test_a_trial_that_was_taken_for_lost_is_not_interrupted(opened: Opened) -> None:
+def test_a_requeued_trial_is_not_interrupted(opened: Opened) -> None:
     # Rule: a worker that was silent for too long and comes back leaves the trial's end alone.
     study, storage = opened
     trial = taken(study, storage)
@@ -349,7 +349,7 @@ def test_a_trial_that_was_taken_for_lost_is_not_interrupted(opened: Opened) -> N
     assert len(study.trials) == 1
 
 
-def test_failed_trials_are_queued_again_once(opened: Opened) -> None:
+def test_failed_trials_are_requeued_once(opened: Opened) -> None:
     # Rule: `retry` queues every failed trial that has none in its place yet, role and all.
     study, storage = opened
     study.enqueue_trial({"kind": "a"}, user_attrs={PLANNED: RUN})
@@ -415,7 +415,9 @@ def test_samples_depend_on_seed_and_number_only(shared_url: str, sampler: str) -
 
 def test_an_unknown_sampler_is_named() -> None:
     # Rule: the message lists the samplers there are.
-    with pytest.raises(UsageError, match="unknown sampler 'magic'; known: tpe, random, gp, grid"):
+    with pytest.raises(
+        UsageError, match=r"unknown sampler 'magic'\. Use one of: tpe, random, gp, grid"
+    ):
         make_sampler("magic", 0, 0)
     for name in SAMPLERS:
         make_sampler(name, 0, 0)
@@ -423,7 +425,7 @@ def test_an_unknown_sampler_is_named() -> None:
 
 def test_work_is_over_when_nothing_is_left_to_do_or_to_wait_for(opened: Opened) -> None:
     # Rule: over when the target is finished; where all is planned, also when nothing is queued
-    # or running. A running trial of someone else may yet be lost and queued again.
+    # or running. A running trial of someone else may yet be lost and requeued.
     study, storage = opened
 
     def over(target: int, *, only_queued: bool) -> bool:

@@ -22,7 +22,7 @@ def test_every_seed_can_draw_its_own_split(
     sqlite_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Rule: with --resplit the seed of the split is the repeat, and the study is another one.
+    # Rule: with --resplit the seed of the split is the repeat, and the study has another identity.
     used: list[tuple[int, list[int]]] = []
     beats = toy_heartbeats(TOY_BEATS)
     splits = [make_split(REDRAWN, beats, draw=draw) for draw in (0, 1)]
@@ -51,7 +51,7 @@ def test_every_seed_can_draw_its_own_split(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--resplit",), "Use --resplit with a published table"),
         (("--space", "table2", "--resplit", "--split", "inter-patient"), "Use --split intra-pat"),
@@ -59,8 +59,8 @@ def test_every_seed_can_draw_its_own_split(
     ],
 )
 def test_resplit_is_refused_where_it_makes_no_sense(
-    typed: Command, sqlite_url: str, words: tuple[str, ...], told: str
+    typed: Command, sqlite_url: str, words: tuple[str, ...], message: str
 ) -> None:
     refused = typed("run", *words, "--storage", sqlite_url)
     assert refused.code == 2
-    assert told in refused.err
+    assert message in refused.err

@@ -1,4 +1,4 @@
-"""Rules of ending and going on: real `python -m study run` processes, stopped in mid-trial."""
+"""Rules of stopping and resuming: real `python -m study run` processes, stopped in mid-trial."""
 
 import json
 import os
@@ -21,7 +21,7 @@ NAME = "tiny-synthetic-intra-patient-quick"
 
 
 class Run:
-    """A study in a folder of its own.
+    """A study in a separate folder.
 
     Args:
         folder: of its storage and space.
@@ -73,10 +73,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> FrozenTrial:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_trial_goes_on_where_it_was(
+def test_a_stopped_trial_resumes_where_it_was(
     tmp_path: Path, undisturbed: FrozenTrial, ending: signal.Signals
 ) -> None:
-    # Rule: however a run ends in mid-trial, the same command goes on from the checkpoint, and
+    # Rule: however a run ends in mid-trial, the same command resumes from the checkpoint, and
     # what it finds is to the bit what an undisturbed run finds.
     run = Run(tmp_path)
     stopped = run.stop(ending)
@@ -138,7 +138,7 @@ class Epochs:
 
 
 def test_a_scheduler_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
-    # Rule: SIGTERM queues the running trial again, keeps its checkpoint and says how to go on.
+    # Rule: SIGTERM requeues the running trial, keeps its checkpoint and says how to continue.
     run = Run(tmp_path)
     stopped = run.stop(signal.SIGTERM)
     assert stopped.code == 130
@@ -149,7 +149,7 @@ def test_a_scheduler_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_all_workers(tmp_path: Path) -> None:
     # Rule: Ctrl-C, which the terminal sends to every process of a command, ends a run with
-    # several workers quietly; each queues its trial again, and the same command finishes.
+    # several workers quietly; each requeues its trial, and the same command finishes.
     run = Run(tmp_path, trials=2, jobs=2)
     stopped = run.stop(signal.SIGINT, group=True)
     assert stopped.code == 130
@@ -165,7 +165,7 @@ def test_ctrl_c_ends_all_workers(tmp_path: Path) -> None:
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
-    # Rule: workers whose parent was killed notice it, queue their trials again and end.
+    # Rule: workers whose parent was killed notice it, requeue their trials and end.
     run = Run(tmp_path, trials=2, jobs=2)
     run.stop(signal.SIGKILL)  # returns when the last worker has closed the outputs
     failed = run.trials(TrialState.FAIL)

@@ -56,7 +56,7 @@ def test_a_result_depends_neither_on_jobs_nor_on_cores(
     tmp_path: Path, tiny: Path, kind: str
 ) -> None:
     # Rule: planned runs, and searches whose samplers do not look at other trials, find the same
-    # to the bit (losses, confusions, scores, test figures) with two jobs, and with --jobs auto on
+    # to the bit (losses, confusions, scores on both parts) with two jobs, and with --jobs auto on
     # a single core; planned runs also with one job on all cores.
     words: dict[str, tuple[object, ...]] = {
         "planned": ("--space", "table1" if SOAK else "table2"),

@@ -84,13 +84,13 @@ def test_a_second_stage_needs_a_larger_budget(searched: Command) -> None:
     refused = searched("--from", NAME, "--budget", "quick", "--trials", 9)
     assert (refused.code, "Use --top" in refused.err) == (2, True)
     refused = searched("--from", "nothing", "--budget", "quick", "--data", "synthetic")
-    assert (refused.code, "no study is named 'nothing'" in refused.err) == (2, True)
+    assert (refused.code, "no study named 'nothing'" in refused.err) == (2, True)
 
 
 def test_a_warm_start_tries_the_winners_of_another_study_first(
     searched: Command, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: after the baseline come the best of the other study; then the sampler goes on.
+    # Rule: after the baseline come the best of the other study; then the sampler takes over.
     best = winners(trials_of(sqlite_url, NAME))[:2]
     words = ("--space", tiny, "--data", "synthetic", "--budget", "smoke", "--study", "warm")
     found = searched(*words, "--warm-start", NAME, "--top", 2, "--trials", 4)
@@ -147,8 +147,8 @@ def test_the_scores_of_repeats_are_means() -> None:
 def test_a_search_ends_where_nothing_is_gained(
     searched: Command, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: N finished trials in a row without a gain beyond noise end the search, which is said;
-    # 0 takes that end away.
+    # Rule: N finished trials in a row without a gain beyond noise end the search with a
+    # message; 0 never ends it.
     monkeypatch.setattr("study.run.gain._noise", lambda *_: [1.0])
     ended = searched("--study", NAME, "--trials", 9, "--stop-after", 4)
     assert ended.code == 0, ended.err
@@ -160,7 +160,7 @@ def test_a_search_ends_where_nothing_is_gained(
     assert len(trials_of(sqlite_url, NAME)) == 6
 
 
-def test_a_confirmation_at_another_budget_is_a_study_beside(
+def test_a_confirmation_at_another_budget_is_another_study(
     searched: Command, typed: Command, sqlite_url: str
 ) -> None:
     # Rule: a winner of a small budget can be confirmed at a larger one, with the study's own data.

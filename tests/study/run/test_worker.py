@@ -64,8 +64,8 @@ def test_workers_outlive_one_of_them(sqlite_url: str, tmp_path: Path, repeat: in
 def test_a_killed_worker_is_known_dead_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rule: the parent buries a killed worker while others live, so that they see at once that
-    # it is dead and take its trial; when they have ended, the command says that one died.
+    # Rule: the parent reaps a killed worker while others live, so that they see at once that it is
+    # dead and requeue its trial; when they have ended, the command says that one died.
     monkeypatch.setattr(processes, "_work_for_parent", die_or_watch)
     with pytest.raises(EcgError, match=r"1 of 2 workers died \(exit code -9\)"):
         processes.work_in_processes(str(tmp_path), 2, print)  # type: ignore[arg-type]
@@ -88,8 +88,8 @@ sys.exit(sum(os.waitpid(pid, 0)[1] != 0 for pid in pids))
 
 
 @pytest.mark.parametrize("repeat", range(ROUNDS))
-def test_a_storage_can_be_begun_by_several_at_once(url: str, repeat: int) -> None:
-    # Rule: 8 processes that open a new storage and the same new study at the same moment all
+def test_several_processes_can_create_a_database_at_once(url: str, repeat: int) -> None:
+    # Rule: 8 processes that create a database and the same new study at the same moment all
     # get it.
     result = finish(start(url, script=("-c", OPEN)))
     assert (result.code, result.err) == (0, "")
@@ -122,8 +122,8 @@ def test_every_way_a_trial_can_end_is_decided(
     is_requeued: bool,
     stops: bool,
 ) -> None:
-    # Rule: what was not the trial's own fault is queued again; what would fail every other trial
-    # too ends the worker.
+    # Rule: a trial is requeued unless it failed by itself; an error that would fail every other
+    # trial too ends the worker.
     ending = decide(outcome, 3, optuna.create_study())
     assert (ending.state, ending.stored, ending.is_requeued) == (state, stored, is_requeued)
     assert (ending.stop is not None) == stops

@@ -10,10 +10,12 @@ pytest.importorskip("selenium", reason="no selenium: pip install -e '.[test]'")
 
 from selenium.webdriver import Chrome
 
+from ecg.heartbeats import Heartbeats
 from study.plots import PLOTS
 from study.show.report import write_report
 from study.storage.trials_table import study_trials
 from tests.support import browser
+from tests.support.contrast import contrast, rgb
 from tests.support.fake_study import fill
 from tests.support.setting import Typed, finish, start
 
@@ -47,7 +49,13 @@ def dashboard(
 def test_dashboard_shows_studies_notes_files_and_plots(page: Chrome, dashboard: str) -> None:
     page.get(f"{dashboard}dashboard")
     browser.wait_for(page, "document.body.innerText.includes('three')")
+    added = "getComputedStyle(document.querySelector('main a .MuiTypography-subtitle1'), '::after')"
+    assert "budget smoke\nF1(M): best 0." in page.execute_script(f"return {added}.content").replace(
+        "\\a ", "\n"
+    )
     page.get(f"{dashboard}dashboard/studies/1")
+    caution = "getComputedStyle(document.querySelector('main > .MuiBox-root'), '::before').content"
+    browser.wait_for(page, f"{caution}.includes('reduced budget')")
     title = "document.body.textContent.includes('Recall against precision per class')"
     browser.wait_for(page, title)
     page.get(f"{dashboard}dashboard/studies/1/trials?numbers=0")
@@ -76,10 +84,11 @@ def open_report(page: Chrome, report: Path) -> None:
 
 
 @pytest.fixture
-def report(sqlite_url: str, tmp_path: Path) -> Path:
+def report(sqlite_url: str, tmp_path: Path, beats_at_hand: Heartbeats) -> Path:
     """A report of a study whose texts are all HTML."""
     path = tmp_path / "report.html"
-    write_report([study_trials(fill(sqlite_url, trials=60, evil=True))], path)
+    study = fill(sqlite_url, trials=60, evil=True, beats=beats_at_hand)
+    write_report([study_trials(study)], path)
     return path
 
 
@@ -115,34 +124,82 @@ def test_report_sorts_trials(page: Chrome, report: Path) -> None:
     assert up[-1] == down[-1] == ""  # failed trials have no objective and come last
 
 
+# Every text that is cut, with its plot.
+CUT = """
+return [...document.querySelectorAll('.plot')].flatMap((plot) => {
+  const box = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll('text')].filter((text) => {
+    const b = text.getBoundingClientRect();
+    const group = text.closest('.scrollbox')?.parentElement.querySelector('.bg');
+    const legend = group ? group.getBoundingClientRect() : box;
+    return b.width && (b.left < box.left - 2 || b.right > Math.min(box.right, legend.right) + 2
+      || b.top < box.top - 2 || b.bottom > box.bottom + 2);
+  }).map((text) => `${plot.id}: ${text.textContent}`);
+})
+"""
+# Pairs of titles, ticks and entries of one plot that lie upon each other.
+COLLIDING = """
+return [...document.querySelectorAll('.plot')].flatMap((plot) => {
+  const chosen = '.gtitle, .xtitle, .ytitle, .legendtext, .annotation-text, .xtick text';
+  const boxes = [...plot.querySelectorAll(chosen)].filter((text) => text.textContent)
+    .map((text) => [text.textContent, text.getBoundingClientRect()]);
+  return boxes.flatMap(([one, a], index) => boxes.slice(index + 1).filter(([, b]) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 3
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3
+  ).map(([other]) => `${plot.id}: ${one} / ${other}`));
+})
+"""
+# Colours of texts and lines, and of what is behind them, as "rgb(...)".
+COLOURS = """
+const page = getComputedStyle(document.body).backgroundColor;
+const texts = [...document.querySelectorAll('main :is(p, td, th, li, h2, h3, h4, summary, a)')]
+  .map((e) => [e.textContent.slice(0, 30), getComputedStyle(e).color, page]);
+const drawn = [...document.querySelectorAll('.plot text:not(.textpoint text)')]
+  .filter((e) => e.textContent).map((e) => [e.textContent, getComputedStyle(e).fill, page]);
+const lines = [...document.querySelectorAll('.plot .js-line, .plot .legendlines path')]
+  .filter((e) => e.style.stroke).map((e) => [e.className.baseVal, e.style.stroke, page]);
+return [[...texts, ...drawn], lines];
+"""
+
+
 @pytest.mark.parametrize(
-    ("width", "objectives"), [(360, ""), (1280, ""), (360, "f1_macro,parameters,latency")]
+    ("width", "theme", "objectives"),
+    [
+        *((width, theme, "") for width in (360, 1280) for theme in ("light", "dark")),
+        (360, "dark", "f1_macro,parameters,latency"),
+    ],
 )
-def test_report_cuts_nothing(
-    page: Chrome, sqlite_url: str, tmp_path: Path, width: int, objectives: str
+def test_report_cuts_nothing_and_can_be_read(
+    page: Chrome,
+    sqlite_url: str,
+    tmp_path: Path,
+    beats_at_hand: Heartbeats,
+    width: int,
+    theme: str,
+    objectives: str,
 ) -> None:
-    # Rule: no sideways scroll, no text of a plot outside its picture, a sentence under each.
+    # Rule: no sideways scroll, no text cut or upon another, a sentence under each plot; texts
+    # have a contrast of 4.5:1, lines of 3:1.
     report = tmp_path / "report.html"
-    write_report([study_trials(fill(sqlite_url, objectives=objectives))], report)
+    study = fill(sqlite_url, trials=24, beats=beats_at_hand, objectives=objectives)
+    write_report([study_trials(study)], report)
     browser.set_width(page, width)
+    browser.set_theme(page, theme)
     try:
         open_report(page, report)
         assert page.execute_script("return document.documentElement.scrollWidth") <= width
-        cut = page.execute_script(
-            "return [...document.querySelectorAll('.plot')].flatMap((plot) => {"
-            "  const box = plot.getBoundingClientRect();"
-            "  return [...plot.querySelectorAll('text')].filter((text) => {"
-            "    const b = text.getBoundingClientRect();"
-            "    return b.width && (b.left < box.left - 2 || b.right > box.right + 2"
-            "      || b.top < box.top - 2 || b.bottom > box.bottom + 2);"
-            "  }).map((text) => `${plot.id}: ${text.textContent}`);"
-            "})"
-        )
-        assert cut == []
+        assert page.execute_script(CUT) == []
+        assert page.execute_script(COLLIDING) == []
         said = "[...document.querySelectorAll('.drawn')].every((s) => s.querySelector('.says'))"
         assert page.execute_script(f"return {said}")
+        texts, lines = page.execute_script(COLOURS)
+        assert texts
+        assert lines
+        for found, least in ((texts, 4.5), (lines, 3.0)):
+            assert [each for each in found if contrast(*map(rgb, each[1:])) < least] == []
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.set_theme(page, "light")
 
 
 def test_dashboard_of_a_public_host_warns(sqlite_url: str) -> None:

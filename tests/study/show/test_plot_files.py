@@ -63,3 +63,12 @@ def test_an_unknown_plot_is_reported(plots: Command) -> None:
     found = plots("--only", "heartbeat")
     assert found.code == 2
     assert "no plot is named 'heartbeat'" in found.err
+
+
+def test_a_plot_that_lacks_something_is_named_with_what_it_needs(
+    plots: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = plots("--only", "contours")
+    assert found.code == 1
+    assert "not drawn: contours: needs 20 complete trials" in caplog.text
+    assert "none of the plots of 'fake' can be drawn" in found.err

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from ecg.heartbeats import Heartbeats
 from ecg.metrics import difference_interval
 from study.plots import PLOTS, NothingToDrawError, optimisation_history, published_table
 from study.plots.style import BLUE, COLOURS, GREY, log_ticks
@@ -20,13 +21,17 @@ from study.show.report import render_report
 from study.show.sentences import say_caution
 from study.storage.dashboard_speed import index_by_trial, spread
 from study.storage.trials_table import study_trials
+from tests.support.contrast import contrast, rgb
 from tests.support.fake_results import fake_confusion
 from tests.support.fake_study import EVIL, fill
 from tests.support.setting import IDENTITY, Typed, open_new
 
 
-def test_report_needs_no_network_and_no_running_text(sqlite_url: str) -> None:
-    page = render_report([study_trials(fill(sqlite_url, evil=True, trials=60))])
+def test_report_needs_no_network_and_no_running_text(
+    sqlite_url: str, beats_at_hand: Heartbeats
+) -> None:
+    study = fill(sqlite_url, evil=True, trials=60, beats=beats_at_hand)
+    page = render_report([study_trials(study)])
     assert EVIL not in page
     assert 'src="http' not in page
     assert page.count("* plotly.js v") == 1
@@ -144,17 +149,7 @@ def test_colour_is_the_strategy_in_every_plot(sqlite_url: str) -> None:
     assert symbols >= {"x", "diamond"}
     for colour in (*COLOURS, GREY):
         for page in ("#ffffff", "#17181a"):
-            assert contrast(colour, page) >= 3
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2 contrast of two colours."""
-    light = []
-    for colour in (one, other):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        parts = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        light.append(float(np.dot(parts, (0.2126, 0.7152, 0.0722))) + 0.05)
-    return max(light) / min(light)
+            assert contrast(rgb(colour), rgb(page)) >= 3
 
 
 def test_logarithmic_axes_have_numbers() -> None:
@@ -176,10 +171,10 @@ def test_bad_names_are_reported(
     typed: Callable[..., Typed], sqlite_url: str, tmp_path: Path
 ) -> None:
     missing = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
-    assert (missing.code, "there is no storage" in missing.err) == (2, True)
+    assert (missing.code, "There is no database" in missing.err) == (2, True)
     fill(sqlite_url, "heartbeats")
     typo = typed("report", "hartbeats", "--storage", sqlite_url, "-o", tmp_path / "r.html")
-    assert (typo.code, "did you mean: heartbeats" in typo.err) == (2, True)
+    assert (typo.code, "Did you mean: heartbeats" in typo.err) == (2, True)
     done = typed("report", "--storage", sqlite_url, "-o", tmp_path / "r.html")
     assert done.code == 0
     assert (tmp_path / "r.html").stat().st_size < 20e6

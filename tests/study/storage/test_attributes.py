@@ -11,7 +11,7 @@ from study.storage.lean import LARGE
 from study.storage.studies import load_study, open_storage
 from tests.support.setting import open_new, taken
 
-ATTRIBUTES = {"figures": {"f1": [0.25, None]}, "text": "N ≥ 1", "waited": 1.5, "none": None}
+ATTRIBUTES = {"scores": {"f1": [0.25, None]}, "text": "N ≥ 1", "waited": 1.5, "none": None}
 
 
 def test_attributes_are_stored_as_optuna_does(url: str) -> None:
@@ -20,7 +20,7 @@ def test_attributes_are_stored_as_optuna_does(url: str) -> None:
     study, storage = open_new(url)
     other, trial = taken(study, storage), taken(study, storage)
     kept = dict(trial.user_attrs)
-    set_attributes(trial, {"text": "before", "figures": 0})
+    set_attributes(trial, {"text": "before", "scores": 0})
     set_attributes(trial, ATTRIBUTES)
     one_by_one = taken(study, storage)
     for name, value in ATTRIBUTES.items():

@@ -26,7 +26,7 @@ BAD = ("{", "null", "7e999", '"x"', "[]", "{}", "-1", "true", "[[[1]]]", None)
 
 @pytest.fixture(autouse=True)
 def _told_anew() -> None:
-    facts.tell.cache_clear()
+    facts.warn_of_damage.cache_clear()
 
 
 def damage(path: Path, name: str, text: str | None, trial: int = 1, table: str = "trial") -> None:
@@ -60,7 +60,7 @@ def test_a_damaged_fact_costs_its_trial(
     before = read_study(sqlite_url, "fake").rows
     kept = tables(tmp_path / "study.db")[(1, name)]
     for text in BAD:
-        facts.tell.cache_clear()
+        facts.warn_of_damage.cache_clear()
         caplog.clear()
         damage(tmp_path / "study.db", name, text)
         found = read_study(sqlite_url, "fake").rows
@@ -125,8 +125,8 @@ def test_a_damaged_run_is_left_out_and_run_again(sqlite_url: str, tmp_path: Path
     before = (runs_of_study(study)["state"] == "fail").sum()
     damage(tmp_path / "study.db", "test_confusion", "[[1]]")
     study = load_study(open_storage(sqlite_url), "planned")
-    cells = runs_of_study(study)
-    assert (cells["state"] == "fail").sum() == before + 1
+    runs = runs_of_study(study)
+    assert (runs["state"] == "fail").sum() == before + 1
     assert queue_failed(study) == before + 1
 
 

@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from study.storage import engines, file_systems, locks
+from study.storage import engines, locks
 from study.storage.database import StorageError, folder_beside, parse_url
-from study.storage.engines import CONNECTIONS, KEEPALIVE, engine_options
-from study.storage.file_systems import kind_of, network_file_system
+from study.storage.engines import (
+    CONNECTIONS,
+    KEEPALIVE,
+    engine_options,
+    kind_of,
+    network_file_system,
+)
 from study.storage.outage import is_busy
+from study.storage.reading import read_study
 from study.storage.studies import open_storage, study_lock
 from study.trials.provenance import is_dead, worker_name
+from tests.support.fake_study import fill
 from tests.support.setting import finish, open_new, start, taken
 
 
@@ -46,9 +53,22 @@ def test_all_spellings_share_the_lock(
     opened = [open_storage(url) for url in spellings]
     with study_lock(opened[0], "s"):
         for other in opened[1:]:
-            with pytest.raises(StorageError, match="did not let go"), study_lock(other, "s"):
+            with pytest.raises(StorageError, match="Stop that process"), study_lock(other, "s"):
                 pytest.fail("two hold the study")
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_a_file_with_hard_links_is_not_written(sqlite_url: str, tmp_path: Path) -> None:
+    # Rule: two names of one file have two locks and two logs, so writing is refused under each.
+    fill(sqlite_url)
+    path, link = Path(str(parse_url(sqlite_url).database)), tmp_path / "link.db"
+    link.hardlink_to(path)
+    for url in (sqlite_url, f"sqlite:///{link}"):
+        with pytest.raises(StorageError, match=r"has 2 hard links.*copy the file"):
+            open_storage(url)
+        assert read_study(url, "fake").rows
+    link.unlink()
+    open_storage(sqlite_url)
 
 
 OPENER = """
@@ -110,7 +130,7 @@ def test_a_network_file_system_is_recognised(
     assert found == ["ext4", "nfs4", "tmpfs", "ext4"]
     written = tmp_path / "mounts"
     written.write_text(f"{mounts}\n1 0 0:1 / {tmp_path} rw - nfs4 x rw")
-    monkeypatch.setattr(file_systems, "MOUNTS", written)
+    monkeypatch.setattr(engines, "MOUNTS", written)
     assert network_file_system(Path("/m/x")) == "fuse.sshfs"
     assert network_file_system(Path("/l/x")) is None
     storage = open_storage(sqlite_url)

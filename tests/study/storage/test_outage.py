@@ -35,7 +35,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_a_storage_is_waited_for(naps: list[float]) -> None:
     # Rule: what failed by the storage is done again after longer and longer pauses, and the
-    # person is told once, in a sentence without the statement.
+    # person is warned once, in a sentence without the statement.
     errors = [FULL, wrapped(), FULL]
     said: list[str] = []
 
@@ -64,7 +64,7 @@ def test_a_storage_is_not_waited_for_for_ever(naps: list[float]) -> None:
     "error", [KeyError(1), OSError("full"), IntegrityError("x", {}, Exception("unique"))]
 )
 def test_other_errors_are_not_waited_out(naps: list[float], error: Exception) -> None:
-    # Rule: an error that waiting does not mend is passed on at once.
+    # Rule: an error that waiting does not fix is raised at once.
     def action() -> None:
         raise error
 

@@ -99,7 +99,7 @@ def test_a_study_is_read_as_it_is_at_one_moment(url: str) -> None:
 
 
 def test_a_database_without_tables_has_no_study(url: str, typed: Callable[..., Typed]) -> None:
-    # Rule: before the first study of a new server `list` says how to begin one; looking makes
+    # Rule: before the first study of a new server `list` says how to start one; looking makes
     # no table.
     if url.startswith("sqlite"):
         sqlite3.connect(Path(url.removeprefix("sqlite:///"))).close()
@@ -107,7 +107,7 @@ def test_a_database_without_tables_has_no_study(url: str, typed: Callable[..., T
     assert read_studies(url) == []
     assert "no studies yet" in typed("list", "--storage", url).out
     shown = typed("show", "any", "--storage", url)
-    assert (shown.code, "begin one with" in shown.err) == (2, True)
+    assert (shown.code, "Start one with" in shown.err) == (2, True)
     engine = sqlalchemy.create_engine(url)
     assert sqlalchemy.inspect(engine).get_table_names() == []
     engine.dispose()

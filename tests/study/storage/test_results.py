@@ -38,6 +38,7 @@ BASELINE_ROW = configurations(["table2"])[1]
 ADAM_ROW = configurations(["table2"])[0]
 texts = st.text(max_size=30)
 counts = st.lists(st.integers(0, 10**7), min_size=5, max_size=5)
+numbers = st.integers(100, 234).map(str)  # of records
 confusions = st.lists(counts, min_size=5, max_size=5).filter(lambda m: any(map(any, m)))
 config_values = st.one_of(
     st.none(), st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False)
@@ -51,8 +52,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @st.composite
-def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Cells of one kind, complete or not, with any text and any matrix."""
+def runs(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Runs of one kind, complete or not, with any text and any matrix."""
     keys = draw(st.lists(st.tuples(any_row, st.integers(0, 40)), max_size=5, unique_by=str))
     extra = draw(st.dictionaries(st.sampled_from(["config_width", "config_seed"]), config_values))
     found = []
@@ -65,7 +66,10 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
             found.append(unfinished_result(row, repeat, state, **extra, **text))
             continue
         matrices = {part: draw(confusions) for part in ("validation", "test")}
-        figures = {
+        by_record = draw(st.none() | st.dictionaries(numbers, confusions, min_size=1, max_size=3))
+        if by_record is not None:
+            matrices["test"] = np.sum(list(by_record.values()), axis=0).tolist()
+        measured = {
             f"{part}_{score}": value
             for part, matrix in matrices.items()
             for score, value in scores(matrix).items()
@@ -76,27 +80,29 @@ def cells(draw: st.DrawFn) -> list[dict[str, Any]]:
                 repeat,
                 confusion=matrices["validation"],
                 test_confusion=matrices["test"],
+                test_by_record=by_record,
                 versions=draw(st.dictionaries(texts, texts, max_size=2)),
                 seconds=draw(st.floats(0, 1e9)),
                 seed=draw(st.integers(0, 2**31 - 1)),
-                **figures, **extra, **text,
+                **measured, **extra, **text,
             )
         )  # fmt: skip
     return found
 
 
 @settings(rule, max_examples=25)
-@given(cells())
-def test_written_records_are_read_back(
-    tmp_path_factory: pytest.TempPathFactory, cells: list[dict[str, Any]]
+@given(runs())
+def test_written_results_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[dict[str, Any]]
 ) -> None:
-    path = tmp_path_factory.mktemp("records") / "results.csv"
-    table = results_of_rows(cells)
+    path = tmp_path_factory.mktemp("results") / "results.csv"
+    table = results_of_rows(runs)
+    assert ("test_by_record" in table) == any(run.get("test_by_record") for run in runs)
     write_results(table, path)
     assert_frame_equal(read_results(path), table)
 
 
-def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
+def test_equal_results_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
     table = fake_results(3)
     shuffled = table.sample(frac=1, random_state=5)[list(table.columns[::-1])]
     write_results(table, tmp_path / "one.csv")
@@ -104,7 +110,7 @@ def test_equal_records_give_equal_bytes_in_any_order(tmp_path: Path) -> None:
     content = (tmp_path / "one.csv").read_bytes()
     assert content == (tmp_path / "other.csv").read_bytes()
     assert b"\r" not in content
-    assert content.count(b"\n") == 1 + 45  # one line a cell
+    assert content.count(b"\n") == 1 + 45  # one line per run
 
 
 def test_rows_stand_in_the_order_of_the_published_configurations() -> None:
@@ -128,17 +134,17 @@ def test_columns_are_those_of_the_schema(path: Path) -> None:
     assert header == ["format", *FIRST, *CONFIG_COLUMNS, *extra, *LAST]
 
 
-def test_records_hold_every_field_of_the_training_configuration(path: Path) -> None:
+def test_results_have_every_field_of_the_training_configuration(path: Path) -> None:
     # Also those that no published table varies.
     fields = TrainConfig(seed=7).to_fields()
-    cell = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
-    write_results(results_of_rows([cell]), path)
+    run = fake_result(BASELINE_ROW, 0, **{f"config_{name}": v for name, v in fields.items()})
+    write_results(results_of_rows([run]), path)
     read = next(rows_of_results(read_results(path)))
     found = {name: read.get(f"config_{name}") for name in TrainConfig.field_names()}
     assert TrainConfig.from_fields(found) == TrainConfig(seed=7)
 
 
-def test_no_records_are_records(path: Path) -> None:
+def test_no_runs_are_results(path: Path) -> None:
     write_results(results_of_rows([]), path)
     assert read_results(path).empty
 
@@ -167,7 +173,7 @@ def test_failure_of_several_lines_stays_one_record(path: Path) -> None:
 
 
 def damage(path: Path, change: Callable[[dict[str, str]], object], row: int = 1) -> None:
-    """Write good records of two cells, then change one of them in the file."""
+    """Write good results of two runs, then change one of them in the file."""
     write_results(fake_results(2, rows=[BASELINE_ROW]), path)
     with path.open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -186,7 +192,7 @@ BAD_RUNS = {
         ("{}", "confusion must be 5 rows"),
         ("12", "confusion must be a list or a mapping"),
         ("", "is complete but has no confusion"),
-        (json.dumps([[0] * 5] * 5), "holds no beat"),
+        (json.dumps([[0] * 5] * 5), "has no beats"),
         (json.dumps([[-1] * 5] * 5), "whole numbers of 0 or more, not -1"),
         (json.dumps([[1.5] * 5] * 5), "whole numbers of 0 or more, not 1.5"),
         (json.dumps([[True] * 5] * 5), "whole numbers of 0 or more, not True"),
@@ -204,12 +210,12 @@ BAD_RUNS = {
     ],
     "validation_recall_weighted": [("0.5", "validation_recall_weighted is 0.5, but its confusion")],
     "repeat": [
-        ("0", "the same run stands already in .*line 2"),
+        ("0", "repeats the run in .*line 2"),
         ("-1", "repeat must be 0 or more"),
         ("1.5", "repeat must be a whole number"),
-        ("", "needs its configuration and its repeat"),
+        ("", "needs a configuration and a repeat"),
     ],
-    "state": [("done", "unknown state 'done'; known states: complete")],
+    "state": [("done", "unknown state 'done'; it must be one of complete")],
     "versions": [("[]", "versions must be a mapping"), ("{", "versions is not valid JSON")],
     "data": [("", "complete but has no data")],
 }
@@ -219,7 +225,7 @@ BAD_RUNS = {
     ("column", "value", "message"),
     [(column, *case) for column, cases in BAD_RUNS.items() for case in cases],
 )
-def test_bad_cells_are_refused_with_file_and_line(
+def test_bad_values_are_refused_with_file_and_line(
     path: Path, column: str, value: str, message: str
 ) -> None:
     damage(path, lambda row: row.update({column: value}))
@@ -240,12 +246,12 @@ def test_bad_cells_are_refused_with_file_and_line(
         ("study_seed", "5", "study seeds"),
     ],
 )
-def test_mixed_records_are_refused(path: Path, column: str, value: str, title: str) -> None:
+def test_mixed_results_are_refused(path: Path, column: str, value: str, title: str) -> None:
     damage(path, lambda row: row.update({column: value}))
-    with pytest.raises(DataError, match=rf"results.csv mixes {title}: .*{value}"):
+    with pytest.raises(DataError, match=rf"results.csv: several {title} \(.*{value}"):
         read_results(path)
     mixed = results_of_rows([fake_result(ADAM_ROW, 0), fake_result(ADAM_ROW, 1, **{column: value})])
-    with pytest.raises(DataError, match=f"mixes {title}"):
+    with pytest.raises(DataError, match=f"several {title}"):
         write_results(mixed, path)
 
 
@@ -254,7 +260,7 @@ def test_mixed_records_are_refused(path: Path, column: str, value: str, title: s
     [
         (b"", "is not a CSV file of results"),
         (b"a,b\n1,2\n", "is not a CSV file of results"),
-        (b"\x80\x81\xff", "no UTF-8 text"),
+        (b"\x80\x81\xff", "not UTF-8 text"),
         (b"\x00\x01\x02", "is not a CSV file of results"),
         (b'configuration,"repeat\n', "not CSV"),
     ],
@@ -266,9 +272,9 @@ def test_other_files_are_refused(path: Path, content: bytes, message: str) -> No
 
 
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"cannot read the results .*none.csv: No such file"):
+    with pytest.raises(DataError, match=r"Cannot read the results .*none.csv: No such file"):
         read_results(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot read the results"):
+    with pytest.raises(DataError, match="Cannot read the results"):
         read_results(tmp_path)
 
 
@@ -276,10 +282,10 @@ def test_missing_unknown_and_repeated_columns_are_named(path: Path) -> None:
     write_results(fake_results(1), path)
     good = pd.read_csv(path, dtype=str)
     good.drop(columns=["seed", "test_f1_macro", "config_alpha"]).to_csv(path, index=False)
-    with pytest.raises(DataError, match="lacks the columns seed, config_alpha, test_f1_macro"):
+    with pytest.raises(DataError, match="missing columns: seed, config_alpha, test_f1_macro"):
         read_results(path)
     good.assign(colour="red").to_csv(path, index=False)
-    with pytest.raises(DataError, match="a column 'colour'"):
+    with pytest.raises(DataError, match="unknown column 'colour'"):
         read_results(path)
     good.rename(columns={"config_seed": "seed"}).to_csv(path, index=False)
     with pytest.raises(DataError, match="column 'seed' twice"):
@@ -294,33 +300,33 @@ def test_torn_line_is_refused(path: Path) -> None:
 
 
 def test_failed_write_leaves_the_old_file(tmp_path: Path, path: Path) -> None:
-    # Bad records are refused before anything is written; a place that cannot be is named.
+    # Bad results are refused before anything is written; a place that cannot be is named.
     write_results(fake_results(1), path)
     before = path.read_bytes()
     with pytest.raises(DataError, match=r"run .*, repeat 0: .*has no test_confusion"):
         write_results(results_of_rows([fake_result(ADAM_ROW, 0, test_confusion=None)]), path)
     assert path.read_bytes() == before
-    with pytest.raises(OutputError, match=r"cannot write .*results.csv"):
+    with pytest.raises(OutputError, match=r"Cannot write .*results.csv"):
         write_results(fake_results(1), path / "results.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match=r"cannot write .*folder.csv"):
+    with pytest.raises(OutputError, match=r"Cannot write .*folder.csv"):
         write_results(fake_results(1), tmp_path / "folder.csv")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.csv", "results.csv"]
 
 
-def trial_of(cell: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
+def trial_of(run: dict[str, Any], state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
     """A trial as a worker leaves it."""
-    fields = {k.removeprefix("config_"): v for k, v in cell.items() if k.startswith("config_")}
-    planned = {"configuration": cell["configuration"], "repeat": cell["repeat"], "fields": fields}
+    fields = {k.removeprefix("config_"): v for k, v in run.items() if k.startswith("config_")}
+    planned = {"configuration": run["configuration"], "repeat": run["repeat"], "fields": fields}
     attributes: dict[str, Any] = {"cell": planned, "config": fields}
-    attributes |= {name: cell[name] for name in LAST if name in cell}
+    attributes |= {name: run[name] for name in LAST if name in run}
     for part in ("validation", "test"):
         attributes[part] = {
             score: attributes.pop(f"{part}_{score}")
             for score in SCORES
             if f"{part}_{score}" in attributes
         }
-    value = cell.get("validation_f1_macro") if state == TrialState.COMPLETE else None
+    value = run.get("validation_f1_macro") if state == TrialState.COMPLETE else None
     return create_trial(state=state, value=value, user_attrs=attributes)
 
 
@@ -330,12 +336,12 @@ def study_of(*trials: FrozenTrial) -> optuna.Study:
     return study
 
 
-def test_cells_of_a_study_are_those_of_its_trials(path: Path) -> None:
-    cells = [fake_result(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
-    study = study_of(*(trial_of(cell) for cell in cells))
-    study.enqueue_trial({})  # no cell
+def test_runs_of_a_study_are_those_of_its_trials(path: Path) -> None:
+    runs = [fake_result(row, repeat) for row in (ADAM_ROW, BASELINE_ROW) for repeat in range(2)]
+    study = study_of(*(trial_of(run) for run in runs))
+    study.enqueue_trial({})  # no run
     found = runs_of_study(study)
-    assert_frame_equal(found, results_of_rows(cells))
+    assert_frame_equal(found, results_of_rows(runs))
     write_results(found, path)
     assert_frame_equal(read_results(path), found)
 
@@ -357,37 +363,37 @@ def test_newest_complete_trial_of_a_cell_counts() -> None:
 
 
 def test_newest_trial_counts_where_none_is_complete() -> None:
-    cell = unfinished_result(ADAM_ROW, 0, "fail")
+    run = unfinished_result(ADAM_ROW, 0, "fail")
     study = study_of(
-        trial_of(cell | {"failure": "first"}, TrialState.FAIL),
-        trial_of(cell | {"failure": "second"}, TrialState.FAIL),
+        trial_of(run | {"failure": "first"}, TrialState.FAIL),
+        trial_of(run | {"failure": "second"}, TrialState.FAIL),
     )
     assert list(runs_of_study(study)["failure"]) == ["second"]
-    study.add_trial(trial_of(cell, TrialState.WAITING))
+    study.add_trial(trial_of(run, TrialState.WAITING))
     assert list(runs_of_study(study)["state"]) == ["waiting"]
-    study.add_trial(trial_of(cell, TrialState.PRUNED))
+    study.add_trial(trial_of(run, TrialState.PRUNED))
     assert list(runs_of_study(study)["state"]) == ["fail"]
 
 
 def test_cell_that_nobody_began_is_known_by_its_plan(path: Path) -> None:
     # As `study.run.planned_runs` queues it; data, split and budget are those of the study.
-    cell = plan_runs([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
+    run = plan_runs([ADAM_ROW.fields], 1, BUDGETS["quick"], seed=3)[0]
     study = study_of()
     shared = {"source": "mitdb", "data": "ab", "split": "intra-patient", "budget": "quick"}
     identity = {**shared, "seed": 3}
     study.set_user_attr("identity", identity)
-    queue_missing(study, [cell])
+    queue_missing(study, [run])
     found = runs_of_study(study)
     row = next(rows_of_results(found))
-    assert (row["configuration"], row["repeat"], row["state"]) == (*cell.key, "waiting")
-    assert (row["seed"], row["config_seed"]) == (cell.config.seed, cell.config.seed)
+    assert (row["configuration"], row["repeat"], row["state"]) == (*run.key, "waiting")
+    assert (row["seed"], row["config_seed"]) == (run.config.seed, run.config.seed)
     assert (row["source"], row["split"], row["budget"]) == ("mitdb", "intra-patient", "quick")
     assert ADAM_ROW.matches({name.removeprefix("config_"): v for name, v in row.items()})
     write_results(found, path)
     assert_frame_equal(read_results(path), found)
 
 
-def test_study_without_cells_has_no_records() -> None:
+def test_study_without_runs_has_no_results() -> None:
     found = runs_of_study(study_of())
     assert found.empty
     assert {f"test_{score}" for score in SCORES} <= set(found.columns)

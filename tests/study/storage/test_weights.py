@@ -78,20 +78,24 @@ def test_clean_removes_what_is_not_kept(
     )
     assert set(files(sqlite_url, WEIGHTS)) == set(range(6))
     done = typed("clean", NAME, *common)
-    assert (done.code, "removed the weights of 0 trials" in done.out) == (0, True)
+    assert (done.code, "deleted the weights of 0 trials" in done.out) == (0, True)
     trials = load_study(open_storage(sqlite_url), NAME).trials
     ranked = sorted(range(6), key=lambda n: (-(trials[n].value or 0), n))
     expected = {0, *ranked[:2]}
     done = typed("clean", NAME, "--keep", "best", *common)
-    assert f"removed the weights of {6 - len(expected)} trials" in done.out
-    assert done.out.rstrip().endswith(", ".join(map(str, sorted(expected))))
+    assert f"deleted the weights of {6 - len(expected)} trials" in done.out
+    assert f"Trials with weights: {', '.join(map(str, sorted(expected)))}." in done.out
     assert set(files(sqlite_url, WEIGHTS)) == expected
     assert set(files(sqlite_url, VALIDATION_PREDICTIONS)) == set(range(6))
     kept = [t.user_attrs["weights"] for t in load_study(open_storage(sqlite_url), NAME).trials]
     assert {n for n, one in enumerate(kept) if one} == expected
     assert "weights kept for 3 of 6 complete trials" in typed("show", NAME, *common).out
-    # The next run keeps the best again: what is worse than them is not written.
-    assert typed("run", *words, "--trials", 10, "--sampler", "random", *common).code == 0
+    # The next run keeps all again, as the one before; with --keep best no worse ones are written.
+    more = ("run", *words, "--sampler", "random", *common)
+    assert typed(*more, "--trials", 8).code == 0
+    assert len(files(sqlite_url, WEIGHTS)) == len(expected) + 2
+    assert typed("clean", NAME, "--keep", "best", *common).code == 0
+    assert typed(*more, "--trials", 12, "--keep", "best").code == 0
     assert len(files(sqlite_url, WEIGHTS)) <= 3 + 2
     assert typed("clean", NAME, *common).code == 0
     assert len(files(sqlite_url, WEIGHTS)) <= 3
@@ -101,4 +105,4 @@ def test_an_unknown_rule_is_refused(typed: Command, toy_data: None, sqlite_url: 
     for command in (("run", "--data", "synthetic"), ("clean", NAME)):
         done = typed(*command, "--keep", "some", "--storage", sqlite_url)
         assert done.code == 2
-        assert "unknown rule --keep some; known: best, all" in done.err
+        assert "unknown rule --keep some. Use one of: best, all" in done.err

@@ -23,7 +23,7 @@ from tests.support.toy import toy_data as toy_parts
 def test_first_right_and_wrong_beats_of_each_class_are_picked() -> None:
     true = torch.tensor([1, 0, 0, 0, 0, 0, 0, 2])
     predicted = torch.tensor([1, 4, 0, 0, 3, 0, 2, 2])
-    # Every beat is its own row number, so that a picked signal names its row.
+    # The signal of each beat is its row number, so that a picked signal names its row.
     signals = torch.arange(8.0).repeat_interleave(187).view(8, 1, 187) + 0.00049
     picked = pick_examples(Part(signals, true), predicted)
     assert [(e["true"], e["predicted"], e["signal"][0]) for e in picked] == [
@@ -62,8 +62,8 @@ def test_trained_trial_keeps_examples_that_agree_with_its_matrix(
 
 def test_records_have_the_examples_of_the_best_trial_with_the_curves(sqlite_url: str) -> None:
     study = fill(sqlite_url)
-    records = study_trials(study)
-    (number,) = records["number"][records["examples"].notna()]
+    trials = study_trials(study)
+    (number,) = trials["number"][trials["examples"].notna()]
     assert number == study.best_trial.number
     assert "examples" not in study_trials(study, curves=False)
 
@@ -75,14 +75,14 @@ def test_repeated_trial_shows_the_examples_of_the_first() -> None:
     assert study_trials(study)["examples"][0] == ["mine"]
 
 
-def test_figure_has_a_row_a_class_and_says_what_was_predicted(sqlite_url: str) -> None:
-    records = study_trials(fill(sqlite_url))
-    figure = sample_heartbeats(records)
+def test_the_plot_has_a_row_per_class_and_names_the_prediction(sqlite_url: str) -> None:
+    trials = study_trials(fill(sqlite_url))
+    figure = sample_heartbeats(trials)
     titles = [note.text for note in figure.layout.annotations]
     assert titles[:4] == ["right", "right", "as S", "as V"]
     assert titles[-2:] == ["-", "-"]
     drawn = [bool(np.isfinite(trace.y).all()) for trace in figure.data]
     assert drawn == [True] * 18 + [False] * 2
     assert figure.data[0].x[-1] == pytest.approx(186 / SAMPLING_RATE, abs=1e-4)
-    with pytest.raises(NothingToDrawError, match="kept no heartbeats"):
-        sample_heartbeats(records.drop(columns="examples"))
+    with pytest.raises(NothingToDrawError, match="has no heartbeats stored"):
+        sample_heartbeats(trials.drop(columns="examples"))

@@ -53,7 +53,7 @@ def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> 
 def test_nothing_is_known_of_processes_on_another_host(
     sleeper: subprocess.Popen[bytes],
 ) -> None:
-    # A number that is free here may be in use there; only its silence tells.
+    # A process ID that is free here may be in use there; only silent heartbeats count.
     sleeper.communicate()
     for host in (f"{HOST}-2", "", f"x:{HOST}"):
         assert not is_dead(f"{host}:{sleeper.pid}")
@@ -78,7 +78,7 @@ def test_versions_name_python_the_packages_and_the_commit() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_packages_and_commits_that_are_not_there_are_said_to_be_so(
+def test_missing_packages_and_commits_are_named_as_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Such as in an unpacked archive, on a machine without git.

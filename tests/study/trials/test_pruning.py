@@ -131,7 +131,7 @@ def test_a_trial_below_the_leader_is_pruned(pruner: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0.375, 0.25])
-def test_a_leader_that_the_pruner_would_prune_goes_on(value: float) -> None:
+def test_a_leader_that_the_pruner_would_prune_continues(value: float) -> None:
     # Its peer was better at this epoch, but ended below where it is now, or just there.
     policy = replace(EAGER, warm_up=2)
     peer = [(0.5, 0.5), (0.25, 0.75), (0.25, 0.75), (0.125, 0.25), *[(0.125, 0.25)] * 4]
@@ -145,7 +145,7 @@ def test_a_leader_that_the_pruner_would_prune_goes_on(value: float) -> None:
 
 
 def test_hyperband_measures_others_by_the_leader_too() -> None:
-    # It notes a trial's value at a rung when it is asked, so a leader is asked as well.
+    # It stores a trial's value at a rung only when asked, so it is asked about a leader too.
     policy = PruningPolicy("hyperband", patience=0, warm_up=0)
     study = make_study(policy, 2)  # one bracket
     good, poor = walk_curves(study, [flat(0.5), flat(0.25)], policy, max_epochs=2)
@@ -207,7 +207,7 @@ def test_none_never_asks_nor_prunes(given_curves: list[Curve], patience: int, n_
 
 
 def test_none_builds_a_pruner_that_never_prunes() -> None:
-    # Whoever asks it, such as another program that opens the study.
+    # It never prunes for other programs that open the study either.
     study = make_study(PruningPolicy("none"), EPOCHS)
     study.add_trial(optuna.create_trial(value=1.0, intermediate_values={1: 1.0}))
     trial = study.ask()
@@ -216,7 +216,7 @@ def test_none_builds_a_pruner_that_never_prunes() -> None:
 
 
 def test_hyperband_knows_the_last_epoch_before_any_trial_is_finished() -> None:
-    # With a resource of its own guess it would judge nothing before.
+    # Otherwise it would guess the resource, and judge nothing before.
     study = make_study(PruningPolicy("hyperband", warm_up=1), max_epochs=4)
     answers = []
     for value in (0.75, 0.25):
@@ -265,7 +265,9 @@ def _finished(value: float) -> optuna.trial.FrozenTrial:
 
 
 def test_an_unknown_pruner_is_refused_and_the_known_ones_are_named() -> None:
-    with pytest.raises(UsageError, match=r"unknown pruner 'asha'; known: median, hyperband, none"):
+    with pytest.raises(
+        UsageError, match=r"unknown pruner 'asha'. Use one of: median, hyperband, none"
+    ):
         PruningPolicy("asha")
 
 
@@ -279,7 +281,7 @@ Train = Callable[..., TrainResult]
 
 
 def train_by(curve: Curve) -> Train:
-    """Return a `train` that walks the curve in the place of any training."""
+    """Return a `train` that follows the curve instead of training."""
 
     def train(
         config: TrainConfig,
@@ -331,7 +333,7 @@ EARLY: Curve = [(0.5, 0.5), (0.25, 0.75), (0.375, 0.25), (0.375, 0.25), (0.25, 0
 
 def test_an_early_stopped_trial_is_complete(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     # Its value is the objective at the best loss; why it stopped, and after how many epochs,
-    # stand by themselves and are not taken from the steps carried forward.
+    # are stored separately and are not derived from the steps carried forward.
     study = make_study(EAGER, EPOCHS)
     trial = run_by(study, bench, EARLY, monkeypatch)
     assert (trial.state, trial.value) == (TrialState.COMPLETE, 0.75)
@@ -401,7 +403,7 @@ def test_the_baseline_is_never_pruned(pruner: str) -> None:
 )  # fmt: skip
 def test_a_policy_follows_the_budget(budget: str, patience: int, warm_up: int) -> None:
     # Rule: the warm-up is a tenth of the epochs, at least 2; with all beats the patience is 1;
-    # what is typed stands before both.
+    # typed values override both.
     chosen = PruningPolicy.within(BUDGETS[budget])
     assert chosen == PruningPolicy("median", patience=patience, warm_up=warm_up, startup=4)
     typed = PruningPolicy.within(BUDGETS[budget], patience=3, warm_up=0, startup=9)

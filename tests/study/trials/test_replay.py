@@ -1,4 +1,4 @@
-"""Recorded curves in place of training."""
+"""Recorded curves instead of training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +22,16 @@ SPACE = find_space("imbalance")
 def test_a_replayed_study_takes_seconds_and_reads_no_data(
     typed: Callable[..., Typed], sqlite_url: str
 ) -> None:
-    # The identity says that it is a replay; the baseline has its recorded figure.
+    # The identity says that it is a replay; the baseline has its recorded score.
     words = ("run", "--replay", RECORDING, "--trials", 6, "--data", "/nowhere")
     result = typed(*words, "--storage", sqlite_url)
     assert (result.code, result.err) == (0, "")
-    records = load_trials(sqlite_url, "imbalance-replay-of-mitdb-intra-patient-quick")
-    assert records.attrs["identity"]["source"] == "replay of mitdb"
+    trials = load_trials(sqlite_url, "imbalance-replay-of-mitdb-intra-patient-quick")
+    assert trials.attrs["identity"]["source"] == "replay of mitdb"
     recording = read_recording(RECORDING)
     baseline = recording.nearest(SPACE, {"strategy": "none"})
     assert baseline.params == {"strategy": "none"}
-    found = records.loc[0, "curves"]["validation_loss"]
+    found = trials.loc[0, "curves"]["validation_loss"]
     assert found == list(baseline.curves["validation_loss"][: len(found)])
 
 
@@ -45,7 +45,7 @@ def test_the_nearest_trial_shares_the_choice_before_the_numbers() -> None:
 
 
 def test_a_followed_curve_stops_as_training_would() -> None:
-    # Early stopping is worked out anew; a callback that says True prunes.
+    # Early stopping is computed again; a callback that returns True prunes.
     confusion = [[9, 1, 0, 0, 0]] + [[0] * 5] * 4
     losses = [1.0, 0.5, 0.6, 0.7, 0.8, 0.1]
     curves = {"train_loss": losses, "validation_loss": losses, "learning_rate": [1e-3] * 6,
@@ -112,9 +112,9 @@ def test_a_recorded_parameter_outside_the_space_is_refused(
 
 
 def test_a_recording_without_trials_or_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read the recording"):
+    with pytest.raises(UsageError, match="Cannot read the recording"):
         read_recording(tmp_path / "none.jsonl")
     path = tmp_path / "empty.jsonl"
     path.write_text(RECORDING.read_text().splitlines()[0] + "\n")
-    with pytest.raises(DataError, match="holds no trial"):
+    with pytest.raises(DataError, match="has no trials"):
         read_recording(path)

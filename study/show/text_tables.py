@@ -1,0 +1,56 @@
+"""Tables for a terminal of any width."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+LEAST = 16  # characters of a cell that may wrap
+
+
+@dataclass(frozen=True)
+class FittingTable:
+    """A table where the terminal is wide enough; else one line per cell, row by row.
+
+    Attributes:
+        title: above it.
+        columns: titles; the first may be empty.
+        rows: cells, shown as they are.
+        wraps: the title of a column whose long cells wrap.
+        caption: below it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    wraps: str = ""
+    caption: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what rich prints."""
+        above = Text(self.title, style="table.title")
+        below = Text(self.caption, style="table.caption") if self.caption else None
+        table = Table(title=above, title_justify="left", caption=below)
+        for title in self.columns:
+            if title == self.wraps:
+                table.add_column(Text(title), overflow="fold", min_width=LEAST)
+            else:
+                table.add_column(Text(title), no_wrap=True)
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        if Measurement.get(console, options.update(width=1000), table).minimum <= options.max_width:
+            yield table
+            return
+        yield above
+        for row in self.rows:
+            first, *others = zip(self.columns, row, strict=True)
+            yield Text(" ".join(filter(None, first)))
+            yield from (
+                Padding(Text(f"{name} {cell}"), (0, 0, 0, 2), expand=False) for name, cell in others
+            )
+        if below:
+            yield below
