@@ -134,8 +134,12 @@ def parameter_importances(trials: pd.DataFrame) -> go.Figure:
         )
     )  # fmt: skip
     figure.update_xaxes(range=[-0.03, 1.03])
-    aim = f" for {objective_title(trials)}" if has_several(trials.attrs.get("identity", {})) else ""
-    return styled(figure, x=f"importance{aim}, 95% interval", height=130 + 45 * len(found))
+    aim = (
+        f" for {objective_title(trials)},<br>"
+        if has_several(trials.attrs.get("identity", {}))
+        else ", "
+    )
+    return styled(figure, x=f"importance{aim}95% interval", height=130 + 45 * len(found))
 
 
 def importances(trials: pd.DataFrame) -> dict[str, float]:
