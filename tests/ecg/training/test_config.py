@@ -65,7 +65,7 @@ def test_a_configuration_stored_before_the_options_existed_keeps_its_digest() ->
         config = TrainConfig.from_fields(fields)
         assert config.replace(seed=0).digest == row["configuration"]
         assert set(config.to_fields()) == set(columns) == set(FIELDS) - set(OPTIONS)
-    assert rows[0]["configuration"] == "d029bcc2411851b8"
+    assert "d029bcc2411851b8" in {row["configuration"] for row in rows}
 
 
 def test_an_option_that_a_table_leaves_empty_is_off() -> None:
