@@ -83,7 +83,7 @@ class Found:
                 content = mitdb_files.sha256_of(path)
             except OSError:
                 content = "absent"
-            digest.update(f"\n{path.name} {content}".encode())
+            digest.update(f"\n{path.name} {content}".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
     def _files(self) -> list[Path]:

@@ -56,8 +56,7 @@ def read_pair(train: CsvFile, test: CsvFile, *, source: str = SUBSET) -> Heartbe
     labels = np.concatenate([train_labels, test_labels])
     if np.array_equal(train_signals, test_signals) and np.array_equal(train_labels, test_labels):
         raise DataError(
-            f"{test}: has the same rows as {train.name}, so every test row is also in training. "
-            f"{ADVICE}"
+            f"{test}: has the same rows as {train}, so every test row is also in training. {ADVICE}"
         )
     if len(labels) >= ENOUGH and labels.max() <= 1:
         raise DataError(

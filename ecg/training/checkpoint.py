@@ -25,6 +25,9 @@ from ecg.training.run import Run
 
 logger = logging.getLogger(__name__)
 
+# What reading a damaged or forged file may raise.
+DAMAGE = (ValueError, KeyError, TypeError, RuntimeError, OverflowError)
+
 # The entries of the scheduler's state that change during a run.
 SCHEDULER_STATE = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
 
@@ -117,7 +120,7 @@ class Checkpoint:
             return run, seconds
         except FileNotFoundError:
             return run, 0.0
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, SafetensorError, *DAMAGE) as error:
             logger.warning("ignoring the checkpoint %s: %s", self.path, error)
             return Run(config, data), 0.0
 

@@ -169,7 +169,11 @@ def place_notes(storage: RDBStorage, study: int, attributes: dict[str, Any]) -> 
     for name, value in attributes.items():
         if match := _OF_TRIAL.fullmatch(name):
             notes.setdefault(int(match[1]), {})[match[2]] = value
-    numbers = {key: parts[NUMBER] for key, parts in notes.items() if NUMBER in parts}
+    numbers = {
+        key: number
+        for key, parts in notes.items()
+        if isinstance(number := parts.get(NUMBER), int)  # a damaged one names no trial
+    }
     if not numbers:
         return False
     trial, table = models.TrialModel, models.StudySystemAttributeModel

@@ -1,6 +1,7 @@
 """Rules of the Kaggle reader: the given split is kept, and a bad row is named."""
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecg.errors import DataError
 from ecg.sources import kaggle
+from ecg.sources.csv_files import CsvFile
 
 
 def _rows(n: int, seed: int) -> NDArray[np.float32]:
@@ -207,8 +209,19 @@ def test_the_advice_fits_the_fault(
 def test_the_same_file_twice_is_refused(folder: Path) -> None:
     # Every test row would also be in training.
     (folder / "mitbih_test.csv").write_bytes((folder / "mitbih_train.csv").read_bytes())
-    with pytest.raises(DataError, match=r"mitbih_test\.csv: has the same rows as mitbih_train"):
+    with pytest.raises(DataError, match=r"mitbih_test\.csv: has the same rows as .*mitbih_train"):
         kaggle.read_folder(folder)
+
+
+def test_a_message_names_files_in_printable_characters(folder: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("\tmitbih_train.csv", "\x1bmitbih_test.csv"):
+            file.write(folder / "mitbih_train.csv", name)
+    train, test = (CsvFile(archive, name) for name in ("\tmitbih_train.csv", "\x1bmitbih_test.csv"))
+    with pytest.raises(DataError, match=r"\?mitbih_test\.csv: has the same rows as") as caught:
+        kaggle.read_pair(train, test)
+    assert str(caught.value).isprintable()
 
 
 def test_renamed_ptb_files_are_recognised(folder: Path) -> None:

@@ -116,6 +116,14 @@ def test_a_damaged_folder_is_no_cache_hit(tiny_mitdb: Path, cache: Path, tmp_pat
         load(folder)
 
 
+def test_a_name_that_is_not_utf_8_is_read_as_any_other(cache: Path, tmp_path: Path) -> None:
+    # Linux allows any bytes in the name of a file.
+    for suffix in (b".hea", b".atr"):
+        (tmp_path / os.fsdecode(b"\xff" + suffix)).write_text("no record")
+    with pytest.raises(DataError, match="record"):
+        load(tmp_path)
+
+
 def test_unusable_data_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
     # The message says what was found, what is accepted, and how to get it.
     (tmp_path / "notes.txt").write_text("hello")

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from ecg.training import Checkpoint, Epoch, TrainConfig, TrainingData, train
+from ecg.training.checkpoint import content_digest
 from tests.support.toy import ALL_OPTIONS, EACH_OPTION
 
 CONFIG = TrainConfig(model="coupled", width_multiplier=0.1, max_epochs=5, patience=5, seed=3)
@@ -88,7 +91,7 @@ def test_resumed_run_trains_only_what_was_left(data: TrainingData, tmp_path: Pat
 
 DAMAGES = (
     "truncated", "noise", "pickle", "flipped bit", "huge header", "huge shape", "other shape",
-    "other key", "other config",
+    "other key", "other config", "huge number",
 )  # fmt: skip
 
 
@@ -112,6 +115,8 @@ def test_an_invalid_checkpoint_is_not_used(
         path.write_bytes((2**62).to_bytes(8, "little") + path.read_bytes()[8:])
     elif "shape" in damage:
         reshape(path, [2**40] if damage == "huge shape" else [1])
+    elif damage == "huge number":
+        forge(path, "seconds", 10**400)
     elif damage == "other key":
         checkpoint = Checkpoint(path, "another", every_seconds=0)
     else:
@@ -120,6 +125,14 @@ def test_an_invalid_checkpoint_is_not_used(
         result = train(config, data, None, checkpoint)
     assert "ignoring the checkpoint" in caplog.text
     assert result == train(config, data)
+
+
+def forge(path: Path, name: str, value: object) -> None:
+    """Change a value of the saved state, with a digest that fits."""
+    with safe_open(path, "pt") as file:
+        state = json.loads(file.metadata()["state"]) | {name: value}
+    tensors, text = load_file(path), json.dumps(state)
+    save_file(tensors, path, {"state": text, "digest": content_digest(text, tensors)})
 
 
 def reshape(path: Path, shape: list[int]) -> None:

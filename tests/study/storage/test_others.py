@@ -198,6 +198,15 @@ def test_notes_of_a_copy_stand_with_their_own_trials(
     assert get_note(optuna.Trial(original, original.trials[1]._trial_id)) == "of trial 1"
 
 
+def test_a_note_with_a_damaged_number_stays_where_it_is(sqlite_url: str) -> None:
+    study = fill(sqlite_url, trials=2)
+    save_note(study, 0, "of trial 0")
+    key = f"dashboard:{study.trials[0]._trial_id}:ecg_number"
+    study._storage.set_study_system_attr(study._study_id, key, [7])
+    refresh(study)
+    assert get_note(optuna.Trial(study, study.trials[0]._trial_id)) == "of trial 0"
+
+
 def test_trials_added_by_hand_break_nothing(
     typed: Command, sqlite_url: str, tmp_path: Path
 ) -> None:
