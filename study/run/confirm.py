@@ -90,14 +90,7 @@ def confirm_study(
             f"{stored['split']}, which puts beats of a patient into all parts. Search with --split "
             "inter-patient, on data that has the record of each beat."
         )
-    searched = read_study(machine.storage, study, {"baseline", "config", "best_epoch"})
-    chosen = choose(searched.rows, top, front := searched.front)
-    if front:
-        print_line(
-            console,
-            f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
-            f"with the best {objective_label(searched.objectives[0])}",
-        )
+    chosen = _choose(machine.storage, study, top, console)
     models = [fields["model"] for fields in chosen.values()]
     space = load_networks(machine.storage, study, models, space)
     machine, beats = _load_data(machine, study, stored, settings, console)
@@ -113,8 +106,9 @@ def confirm_study(
     )
     other = identity.budget if identity.budget != stored["budget"] else ""
     asked = {"top": top, "seeds": seeds, "budget": other, "folds": folds}
-    kept = {option: value for option, value in asked.items() if value}
-    kept["data"] = absolute_data(machine.data)
+    kept = {option: value for option, value in asked.items() if value} | {
+        "data": absolute_data(machine.data)
+    }
     name = confirming_name(study, other, folds or 0)
     task = Task(machine=machine, study=name, identity=identity, goal=goal)
     try:
@@ -124,6 +118,20 @@ def confirm_study(
     found = read_study(machine.storage, task.study, {CONFIRMATION}).confirmation
     assert found is not None
     return found
+
+
+def _choose(url: str, study: str, top: int, console: Console) -> dict[str, dict[str, Any]]:
+    """Return the configurations to confirm by label; say how they were chosen from a front."""
+    searched = read_study(url, study, {"baseline", "config", "best_epoch"})
+    front = searched.front
+    chosen = choose(searched.rows, top, front)
+    if front:
+        print_line(
+            console,
+            f"confirming {len(chosen) - 1} of {counted(len(front), 'trial')} on the front, those "
+            f"with the best {objective_label(searched.objectives[0])}",
+        )
+    return chosen
 
 
 def _within(fields: Mapping[str, Any], limits: Budget) -> dict[str, Any]:

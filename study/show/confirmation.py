@@ -15,7 +15,7 @@ from study.comparison import (
     describe_chosen,
     ensemble_scores,
 )
-from study.show.text_tables import FittingTable
+from study.show.text_tables import FittingTable, html_table
 from study.storage.confirmation import Confirmation
 
 
@@ -46,11 +46,5 @@ def _table(title: str, found: Iterable[ConfirmedScore]) -> FittingTable:
 
 
 def _html_table(found: Iterable[ConfirmedScore]) -> str:
-    head = "".join(f'<th class="text">{html.escape(title)}</th>' for title in CONFIRMED_COLUMNS)
-    rows = (
-        "".join(f'<td class="text">{html.escape(cell)}</td>' for cell in one.cells())
-        for one in found
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = html_table(CONFIRMED_COLUMNS, [one.cells() for one in found])
     return f'<div class="table">{table}</div>'

@@ -1,10 +1,9 @@
 """The front of a study with several objectives, in words and as tables."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from study.show.text_tables import FittingTable
+from study.show.text_tables import FittingTable, html_table
 from study.storage.rows import values_of
 from study.wording import (
     counted,
@@ -69,25 +68,12 @@ def front_section(
     front: Rows, baseline: Mapping[Any, Any] | None, objectives: Sequence[str]
 ) -> str:
     """Return the same table as HTML."""
-    heads = ("trial", *map(objective_label, objectives), "parameters")
-    is_text = (True, *(False for _ in objectives), True)
-    head = "".join(
-        f'<th class="{"text" if text else ""}">{html.escape(title)}</th>'
-        for title, text in zip(heads, is_text, strict=True)
+    table = html_table(
+        ("trial", *map(objective_label, objectives), "parameters"),
+        _cells(front, baseline, objectives),
+        numbers=range(1, 1 + len(objectives)),
     )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="{"text" if text else ""}">{html.escape(cell)}</td>'
-            for cell, text in zip(cells, is_text, strict=True)
-        )
-        + "</tr>"
-        for cells in _cells(front, baseline, objectives)
-    )
-    return (
-        f'<div class="table fitting"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
+    return f'<div class="table fitting">{table}</div>'
 
 
 def _cells(

@@ -1,6 +1,7 @@
-"""Tables for a terminal of any width."""
+"""Tables of texts: for a terminal of any width, and for a page."""
 
-from collections.abc import Sequence
+import html
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -54,3 +55,25 @@ class FittingTable:
             )
         if below:
             yield below
+
+
+def html_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[int] = ()
+) -> str:
+    """Return a table as HTML; every text is escaped.
+
+    Args:
+        columns: titles.
+        rows: cells.
+        numbers: places of the columns that hold numbers.
+    """
+
+    def cells(tag: str, texts: Sequence[str]) -> str:
+        looks = ("" if place in numbers else ' class="text"' for place in range(len(texts)))
+        return "".join(
+            f"<{tag}{look}>{html.escape(text)}</{tag}>"
+            for look, text in zip(looks, texts, strict=True)
+        )
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{cells('th', columns)}</tr></thead><tbody>{body}</tbody></table>"

@@ -179,7 +179,7 @@ def place_notes(storage: RDBStorage, study: int, attributes: dict[str, Any]) -> 
     trial, table = models.TrialModel, models.StudySystemAttributeModel
     with storage.engine.begin() as connection:
         mine = sqlalchemy.select(trial.number, trial.trial_id).where(trial.study_id == study)
-        keys = dict(connection.execute(mine).tuples().all())
+        keys = {row.number: row.trial_id for row in connection.execute(mine)}
         strayed = {key: n for key, n in numbers.items() if keys.get(n) != key}
         if not strayed:
             return False

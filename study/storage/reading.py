@@ -198,13 +198,28 @@ def _known_studies(connection: Connection, url: str) -> dict[str, int]:
     return {row.study_name: row.study_id for row in found}
 
 
+def _read_values(
+    connection: Connection, mine: sqlalchemy.Select[tuple[int]]
+) -> defaultdict[int, dict[int, float | None]]:
+    """Return the values of trials by trial id and place of the objective."""
+    value = models.TrialValueModel
+    found = connection.execute(
+        sqlalchemy.select(value.trial_id, value.objective, value.value, value.value_type).where(
+            value.trial_id.in_(mine)
+        )
+    )
+    placed: dict[int, dict[int, float | None]] = defaultdict(dict)
+    for of, place, number, kind in found:
+        placed[of][place] = value.stored_repr_to_value(number, kind)
+    return placed
+
+
 def _read(
     connection: Connection, name: str, known: Mapping[str, int], wanted: Collection[str]
 ) -> StudyRows:
     key = known[name]
     identity = _read_identity(connection, name, key)
-    trial, value = models.TrialModel.__table__.c, models.TrialValueModel
-    aim = models.StudyDirectionModel
+    trial, aim = models.TrialModel.__table__.c, models.StudyDirectionModel
     mine = sqlalchemy.select(trial.trial_id).where(trial.study_id == key)
     found = connection.execute(
         sqlalchemy.select(
@@ -214,17 +229,10 @@ def _read(
         .order_by(trial.number)
     ).all()
     numbers = {row.trial_id: row.number for row in found}
-    values = connection.execute(
-        sqlalchemy.select(value.trial_id, value.objective, value.value, value.value_type).where(
-            value.trial_id.in_(mine)
-        )
-    )
     aims = sqlalchemy.select(aim.direction).where(aim.study_id == key).order_by(aim.objective)
     directions = [one.name.lower() for one in connection.scalars(aims)]
     names = objective_names(identity, directions)
-    placed: dict[int, dict[int, float | None]] = defaultdict(dict)
-    for of, place, number, kind in values:
-        placed[of][place] = value.stored_repr_to_value(number, kind)
+    placed = _read_values(connection, mine)
     params, distributions, damage = _read_params(connection, mine)
     stored = _read_attributes(connection, mine, wanted)
     asked = frozenset(TRAINED) & frozenset(wanted)
