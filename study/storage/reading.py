@@ -208,7 +208,7 @@ def _read_values(
             value.trial_id.in_(mine)
         )
     )
-    placed: dict[int, dict[int, float | None]] = defaultdict(dict)
+    placed: defaultdict[int, dict[int, float | None]] = defaultdict(dict)
     for of, place, number, kind in found:
         placed[of][place] = value.stored_repr_to_value(number, kind)
     return placed
