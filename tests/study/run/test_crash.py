@@ -266,10 +266,8 @@ def test_a_database_that_stays_away_ends_the_study(
     # Rule: a server that does not come back ends the study with code 1 and one sentence, no
     # traceback; when it is back the same command finishes.
     target = Target(tmp_path, *grid(tmp_path, POINTS), url=server.url)
-    short = (
-        "import study.storage.outage as o; o.OUTAGE_SECONDS = 2; from study.cli import main; main()"
-    )
-    process = start(*target.words, script=("-c", short), folder=tmp_path)
+    impatient = ("-m", "tests.support.impatient")
+    process = start(*target.words, script=impatient, folder=tmp_path)
     wait_until(lambda: bool(target.workers(process)), process)
     server.kill()
     ended = finish(process)
@@ -277,7 +275,7 @@ def test_a_database_that_stays_away_ends_the_study(
     assert ended.code == 1
     said = ended.err.strip().splitlines()
     assert len(said) == 1, said
-    assert said[0].startswith("error: the storage postgresql+psycopg://")
+    assert said[0].startswith("error: The database postgresql+psycopg://")
     assert "then run the same command again" in said[0]
     again = finish(target.start())
     assert (again.code, again.err) == (0, "")
