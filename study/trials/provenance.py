@@ -87,13 +87,20 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    """Return the commit of this checkout, marked as dirty if files differ from it."""
-    folder = Path(__file__).resolve().parent
-    try:
+    """Return the commit of this checkout, marked as dirty if files other than results differ."""
+
+    def git(*words: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
+        folder = Path(__file__).resolve().parent
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-            cwd=folder, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10
+        )
+        if done.returncode not in codes:
+            raise OSError(done.stderr)
+        return done
+
+    try:
+        commit = git("rev-parse", "--short=12", "HEAD").stdout.strip()
+        changed = git("diff", "--quiet", "HEAD", "--", ":/", ":(top,exclude)results", codes=(0, 1))
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return done.stdout.strip()
+    return commit + "-dirty" * changed.returncode

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,6 +77,24 @@ def test_versions_name_python_the_packages_and_the_commit() -> None:
     assert found["torch"] == torch.__version__
     assert re.fullmatch(r"unknown|[0-9a-f]{7,40}(-dirty)?", found["commit"])
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_change_of_code_makes_a_commit_dirty_and_one_of_results_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("study/code.py", "results/scores.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1")
+    me = ("-c", "user.name=me", "-c", "user.email=me@example.org")
+    for words in (("init", "-q"), ("add", "."), (*me, "commit", "-qm", "Begin")):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "study" / "code.py"))
+    clean = versions.__wrapped__()["commit"]
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results" / "scores.csv").write_text("2")
+    assert versions.__wrapped__()["commit"] == clean
+    (tmp_path / "study" / "code.py").write_text("2")
+    assert versions.__wrapped__()["commit"] == clean + "-dirty"
 
 
 def test_missing_packages_and_commits_are_named_as_missing(
