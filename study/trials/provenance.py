@@ -92,8 +92,9 @@ def _commit() -> str:
     def git(*words: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
         folder = Path(__file__).resolve().parent
         done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10
-        )
+            ["git", *words],
+            cwd=folder, capture_output=True, text=True, timeout=10, check=False
+        )  # fmt: skip
         if done.returncode not in codes:
             raise OSError(done.stderr)
         return done
