@@ -3,13 +3,15 @@
     python docs/gallery.py
 
 Most plots are drawn from the committed recording and results. Recordings keep neither times nor
-predictions, so the other plots need a study in a database, and its data:
+predictions, so the other plots need studies in a database, and their data:
 
     python -m study run --space regularise --budget smoke --sampler random --pruner none \\
         --trials 24 --study gallery
-    python docs/gallery.py sqlite:///results/study.db gallery
+    python -m study run --space architecture --budget quick --objectives f1_macro,parameters \\
+        --trials 16 --study front
+    python docs/gallery.py sqlite:///results/study.db gallery front
 
-Without that study, their thumbnails stay as they are. Drawing needs `pip install -e '.[plots]'` and
+Without these studies, their thumbnails stay as they are. Drawing needs `pip install -e '.[plots]'` and
 Chromium.
 """
 
@@ -29,7 +31,7 @@ from PIL import Image
 import study.plots
 from search_spaces.tables import TABLES
 from study import load_trials
-from study.plots import PLOTS, NothingToDrawError, grid, published_table
+from study.plots import FRONT, PLOTS, NothingToDrawError, grid, plots_of, published_table
 from study.show.plot_files import DARK
 from study.storage.attributes import PLANNED
 from study.storage.recordings import read_recorded
@@ -109,7 +111,10 @@ PLANNED_RUNS = (
         "planned",
     ),
 )  # fmt: skip
-ENTRIES = (*(Entry(p.name, p.title, p.draw, p.shows, p.part) for p in PLOTS), *PLANNED_RUNS)
+ENTRIES = (
+    *(Entry(p.name, p.title, p.draw, p.shows, p.part) for p in (*PLOTS, FRONT)),
+    *PLANNED_RUNS,
+)
 
 
 def page() -> str:
@@ -146,7 +151,7 @@ def planned_trials(path: Path) -> pd.DataFrame:
 
 def figures(trials: pd.DataFrame) -> Iterator[tuple[str, go.Figure]]:
     """Yield what can be drawn of the trials of a search, by file name."""
-    for plot in PLOTS:
+    for plot in plots_of(trials):
         try:
             yield plot.name, plot.draw(trials)
         except NothingToDrawError as error:
@@ -183,11 +188,12 @@ def write_front_picture(figure: go.Figure, path: Path) -> None:
     path.write_bytes(tag + end + DARK.encode() + rest)
 
 
-def main(*place: str) -> None:
-    """Draw what the committed files hold, and the rest from a study: its URL and name."""
+def main(url: str = "", name: str = "", front: str = "") -> None:
+    """Draw what the committed files hold, and the rest from studies: their URL and names."""
     import kaleido
 
-    found: dict[str, Any] = dict(figures(load_trials(*place))) if place else {}
+    found: dict[str, Any] = dict(figures(load_trials(url, front))) if front else {}
+    found |= dict(figures(load_trials(url, name))) if name else {}
     found |= dict(figures(read_recorded(RECORDING))) | dict(grids())
     folder = DOCS / "plots"
     folder.mkdir(exist_ok=True)
