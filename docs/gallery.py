@@ -11,8 +11,8 @@ predictions, so the other plots need studies in a database, and their data:
         --trials 16 --study front
     python docs/gallery.py sqlite:///results/study.db gallery front
 
-Without these studies, their thumbnails stay as they are. Drawing needs `pip install -e '.[plots]'` and
-Chromium.
+Without these studies, their thumbnails stay as they are. Drawing needs Chromium and
+`pip install -e '.[plots]'`.
 """
 
 import io
@@ -188,12 +188,12 @@ def write_front_picture(figure: go.Figure, path: Path) -> None:
     path.write_bytes(tag + end + DARK.encode() + rest)
 
 
-def main(url: str = "", name: str = "", front: str = "") -> None:
+def main(url: str = "", search: str = "", front: str = "") -> None:
     """Draw what the committed files hold, and the rest from studies: their URL and names."""
     import kaleido
 
     found: dict[str, Any] = dict(figures(load_trials(url, front))) if front else {}
-    found |= dict(figures(load_trials(url, name))) if name else {}
+    found |= dict(figures(load_trials(url, search))) if search else {}
     found |= dict(figures(read_recorded(RECORDING))) | dict(grids())
     folder = DOCS / "plots"
     folder.mkdir(exist_ok=True)

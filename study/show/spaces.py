@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Space
+from study.wording import say_value
 
 
 def list_spaces(spaces: Sequence[Space]) -> RenderableType:
@@ -22,7 +23,7 @@ def list_spaces(spaces: Sequence[Space]) -> RenderableType:
                 f"{name} is {' or '.join(map(str, values))}"
                 for name, values in parameter.when.items()
             ]
-            baseline = space.baseline.get(parameter.name, "-")
-            table.add_row(parameter.name, str(parameter), ", ".join(conditions), str(baseline))
+            baseline = say_value(space.baseline.get(parameter.name, "-"))
+            table.add_row(parameter.name, str(parameter), ", ".join(conditions), baseline)
         parts.append(table)
     return Group(*parts)

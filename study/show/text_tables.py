@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-LEAST = 16  # characters of a cell that may wrap
+WIDEST_WORD = 24  # characters of a column that wraps; a longer word is broken
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class FittingTable:
         above = Text(self.title, style="table.title")
         below = Text(self.caption, style="table.caption") if self.caption else None
         table = Table(title=above, title_justify="left", caption=below)
-        for title in self.columns:
-            if title == self.wraps:
-                table.add_column(Text(title), overflow="fold", min_width=LEAST)
-            else:
-                table.add_column(Text(title), no_wrap=True)
+        for title, *cells in zip(self.columns, *self.rows, strict=True):
+            texts = [Text(title), *map(Text, cells)]
+            wraps = title == self.wraps
+            # Rich would break a cell at its spaces, and cut a table that is wider than the screen.
+            sizes = (Measurement.get(console, options.update(width=1000), text) for text in texts)
+            needed = max(min(s.minimum, WIDEST_WORD) if wraps else s.maximum for s in sizes)
+            table.add_column(texts[0], overflow="fold", no_wrap=not wraps, min_width=needed)
         for row in self.rows:
             table.add_row(*map(Text, row))
         if Measurement.get(console, options.update(width=1000), table).minimum <= options.max_width:

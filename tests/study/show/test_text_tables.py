@@ -20,9 +20,9 @@ TABLE = FittingTable(
 )
 
 
-def printed(width: int) -> str:
+def printed(width: int, table: FittingTable = TABLE) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(TABLE)
+    console.print(table)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -39,6 +39,17 @@ def test_nothing_is_cut_at_any_width(width: int) -> None:
         for word in re.split(r", | ", row[2]):
             assert word in re.sub(r"[\s│]", "", text)
     assert "one run each" in text
+
+
+@pytest.mark.parametrize("width", range(40, 120))
+def test_cells_of_several_words_are_not_cut(width: int) -> None:
+    # Rule: a column that does not wrap is as wide as its longest cell, not as its longest word,
+    # and the words of a column that wraps are not broken.
+    cells = ["strategy=sampler, ratio=0.05132", "0.7726 ± 0.0123", "0.7468 to 0.7812", "+0.0123"]
+    columns = ["configuration", "mean ± sd", "95% interval", "p (Holm)"]
+    text = printed(width, FittingTable("confirmed", columns, [cells], wraps=columns[0]))
+    assert all(cell in text for cell in [*cells[1:], *columns])
+    assert all(word in text for word in cells[0].split())
 
 
 def test_a_narrow_terminal_has_a_line_per_cell() -> None:
