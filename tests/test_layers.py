@@ -36,7 +36,10 @@ ARROWS = {
 ROOF = ("study", "study.__main__", "study.cli")  # what is typed, and the public names: on top
 TERMINAL = {"rich", "typer", "click"}
 WITH_TERMINAL = {"ecg.cli", "ecg.console", "ecg.__main__"}
-PRIVATE = {"_trial_id", "_study_id", "_storage", "_backend", "_cached_frozen_trial"}  # Optuna's
+PRIVATE = {  # Optuna's
+    *("_trial_id", "_study_id", "_storage", "_backend", "_cached_frozen_trial", "_contains"),
+}
+SQL = r"\s*(SELECT .* FROM|UPDATE .* SET|INSERT INTO|DELETE FROM) "
 Problem = str
 
 
@@ -88,6 +91,11 @@ def problems(module: str, source: str) -> list[Problem]:
             if isinstance(node, ast.Attribute) and node.attr in PRIVATE
             and not (isinstance(node.value, ast.Name) and node.value.id == "self")
         ]  # fmt: skip
+        found += [
+            f"{module} reads the database with SQL: {node.value!r:.60}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and re.match(SQL, str(node.value))
+        ]
     if part == "ecg" and module != "ecg.cli":
         found += [
             f"{module} names an option in a message: {text.value!r:.60}"
@@ -144,6 +152,12 @@ def test_every_folder_of_study_is_on_the_plan() -> None:
         ("study.storage.ids", "from study.trials import pruning", "imports study.trials"),
         ("study.run.queue", "from study.cli import app", "imports study.cli"),
         ("study.run.queue", "key = trial._trial_id", "private name of Optuna"),
+        (
+            "study.run.queue",
+            "SQL = 'SELECT key FROM trials WHERE x'",
+            "reads the database with SQL",
+        ),
+        ("study.plots.curves", "ok = known._contains(1)", "private name of Optuna"),
         ("study.run.queue", "from optuna.storages._rdb import models", "private part of Optuna"),
     ],
 )

@@ -15,6 +15,7 @@ from ecg.model_file import save_model
 from ecg.networks import MODELS
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
+from study.storage.confirmation import CONFIRMATION
 from study.storage.files import OutputError
 from study.storage.reading import read_files, read_study
 from study.storage.rows import Row, StudyRows, number_of_training
@@ -167,14 +168,13 @@ def find_confirmed(url: str, name: str) -> Chosen:
     Raises:
         UsageError: the study is not confirmed yet, or no weights of the winner were kept.
     """
-    try:
-        study = read_study(url, f"{name}-confirm", READ)
-    except UsageError:
-        read_study(url, name, ())  # reports a wrong name of the study itself
+    confirmation = read_study(url, name, (CONFIRMATION,)).confirmation
+    if confirmation is None or confirmation.folds:
         raise UsageError(
             f"The study '{name}' is not confirmed yet. Confirm it with: python -m study confirm "
             f"{name}"
-        ) from None
+        )
+    study = read_study(url, confirmation.study, READ)
     runs: dict[str, list[Row]] = defaultdict(list)
     for row in _complete(study).values():
         runs[TrainConfig.from_fields(row["config"]).replace(seed=0).digest].append(row)

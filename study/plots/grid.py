@@ -115,7 +115,12 @@ def differences_from_baseline(trials: pd.DataFrame) -> go.Figure:
             hovertemplate="%{y}: %{x:+.4f}<extra></extra>", row=1, col=column,
         )  # fmt: skip
         figure.add_vline(x=0, line={"color": INK, "dash": "dash"}, row=1, col=column)
-    styled(figure, x="difference from<br>the baseline", height=160 + 34 * len(pairs), columns=len(SCORES))
+    styled(
+        figure,
+        x="difference from<br>the baseline",
+        height=160 + 34 * len(pairs),
+        columns=len(SCORES),
+    )
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_xaxes(nticks=4, tickformat="+.4f")
     return figure

@@ -36,6 +36,7 @@ from study.plots.style import (
     styled,
     without_tags,
 )
+from study.storage.ids import is_possible
 from study.storage.rows import NONE
 from study.wording import has_several
 
@@ -337,7 +338,7 @@ def _distribution(trials: pd.DataFrame, name: str) -> BaseDistribution:
     if stored is not None:
         known = json_to_distribution(stored)
         stored_values = [_stored(value, known) for value in values]
-        if all(known._contains(known.to_internal_repr(value)) for value in stored_values):
+        if all(is_possible(value, known) for value in stored_values):
             return known
     if pd.api.types.is_numeric_dtype(values) and values.dtype != bool:
         return FloatDistribution(float(values.min()), float(values.max()))

@@ -285,11 +285,11 @@ def _count(opened: _Opened) -> Tally:
 
 def _say_stalled(opened: _Opened, say: Say) -> bool:
     """Say if a search has stalled; return whether it has."""
-    goal, objective = opened.task.goal, opened.task.identity.objective
-    if stalled := has_stalled(goal, opened.study, _counting_trials(opened), objective):
+    if stalled := has_stalled(opened.task, opened.study, _counting_trials(opened)):
         say(
-            f"stopped: the last {goal.stop_after} finished trials brought no gain beyond noise. "
-            "To continue the search, use a larger --stop-after, or 0 to switch it off."
+            f"stopped: the last {opened.task.goal.stop_after} finished trials brought no gain "
+            "beyond noise. To continue the search, use a larger --stop-after, or 0 to switch it "
+            "off."
         )
     return stalled
 

@@ -10,33 +10,28 @@ from ecg.metrics import bootstrap_interval
 from study.storage.attributes import get_attribute
 from study.storage.front import directions_of
 from study.trials.pruning import best_value
-from study.trials.task import PlannedRuns, Search
+from study.trials.task import Task
 
 NORMAL = 1.959964  # standard errors in half a 95 % interval
 
 
-def has_stalled(
-    goal: Search | PlannedRuns,
-    study: optuna.Study,
-    trials: Iterable[FrozenTrial],
-    objectives: Sequence[str],
-) -> bool:
-    """Whether the last `goal.stop_after` finished trials brought no gain beyond noise.
+def has_stalled(task: Task, study: optuna.Study, trials: Iterable[FrozenTrial]) -> bool:
+    """Whether the last `task.goal.stop_after` finished trials brought no gain beyond noise.
 
     Noise is one standard error of the best trial's score on the validation beats, by bootstrap.
     It does not include the variation between seeds. A cost has none.
 
     Args:
-        goal: the goal of the study.
+        task: what the worker does.
         study: the study of the trials.
         trials: the trials that count towards the goal.
-        objectives: the study's objectives.
     """
-    if not goal.stop_after:
+    stop_after = task.goal.stop_after
+    if not stop_after:
         return False
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     finished = sorted((t for t in trials if t.state in ended), key=lambda trial: trial.number)
-    if len(finished) <= goal.stop_after:
+    if len(finished) <= stop_after:
         return False
     signs = [-1 if direction == "minimize" else 1 for direction in directions_of(study)]
     values = [
@@ -45,7 +40,8 @@ def has_stalled(
         else None
         for trial in finished
     ]
-    return since_gain(values, _noise(study, finished, objectives)) >= goal.stop_after
+    noise = _noise(study, finished, task.identity.all_objectives)
+    return since_gain(values, noise) >= stop_after
 
 
 def since_gain(values: Iterable[Sequence[float] | None], noise: Sequence[float]) -> int:

@@ -5,15 +5,13 @@ a new trial only while finished and running ones together are fewer. A trial tha
 or whose worker died, is requeued with its parameters.
 """
 
-import time
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
@@ -23,10 +21,11 @@ from ecg.errors import EcgError, UsageError
 from ecg.training.order import derive_seed
 from study.run.gain import has_stalled
 from study.storage.attributes import PLANNED
+from study.storage.heartbeats import Watch
 from study.storage.ids import storage_of, study_id, trial_id
-from study.storage.studies import GRACE_SECONDS, study_lock
+from study.storage.studies import study_lock
 from study.trials.provenance import is_dead, worker_name
-from study.trials.task import SAMPLERS, SEVERAL_ONLY, PlannedRuns, Search, Task
+from study.trials.task import SAMPLERS, SEVERAL_ONLY, Task
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 MAX_FAILURES = 3
@@ -37,38 +36,6 @@ FIXED = ("fixed_params",)  # Optuna's: the values that a trial was queued with
 
 class TooManyFailuresError(EcgError):
     """Several trials in a row failed."""
-
-
-class Watch:
-    """Finds silent trials: running ones whose heartbeat no longer changes.
-
-    The time of a heartbeat is compared only with its earlier value, by the clock of this process.
-    Clocks that are changed, here or on the server, thus make no living trial look dead, nor a dead
-    one alive.
-    """
-
-    def __init__(self) -> None:
-        """Begin without any trial."""
-        self._seen: dict[int, tuple[object, float]] = {}
-
-    def silent(self, storage: RDBStorage, trial_ids: Iterable[int]) -> set[int]:
-        """Return the IDs of the running trials whose heartbeat has not changed for too long.
-
-        Args:
-            storage: the storage of the trials.
-            trial_ids: the IDs of all running trials; others are forgotten.
-        """
-        query = sqlalchemy.text(
-            "SELECT trial_id, heartbeat FROM trial_heartbeats WHERE trial_id IN :ids"
-        ).bindparams(sqlalchemy.bindparam("ids", expanding=True))
-        with storage.engine.connect() as connection:
-            rows = connection.execute(query, {"ids": list(trial_ids)}).tuples().all()
-        now = time.monotonic()
-        before, self._seen = self._seen, {}
-        for key, beat in rows:
-            known, since = before.get(key, (None, now))
-            self._seen[key] = (beat, since if known == beat else now)
-        return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
 
 
 def startup_trials(sampler: str, target: int) -> int:
@@ -137,7 +104,7 @@ def claim(
         counts = Counter(trial.state for trial in mine)
         if counts[TrialState.RUNNING] + sum(counts[state] for state in FINISHED) >= goal.target:
             return None
-        if has_stalled(goal, study, mine, task.identity.all_objectives):
+        if has_stalled(task, study, mine):
             return None
         waiting = [trial for trial in mine if trial.state == TrialState.WAITING]
         if not waiting and goal.only_queued:
@@ -165,14 +132,13 @@ def _set_running(storage: RDBStorage, trial: FrozenTrial) -> bool:
         return False
 
 
-def is_exhausted(
-    goal: Search | PlannedRuns, study: optuna.Study, objectives: Sequence[str] = ("f1_macro",)
-) -> bool:
+def is_exhausted(task: Task, study: optuna.Study) -> bool:
     """Whether there is no trial left to run or to wait for."""
+    goal = task.goal
     trials = [trial for trial in study.get_trials(deepcopy=False) if goal.accepts(trial)]
     if sum(trial.state in FINISHED for trial in trials) >= goal.target:
         return True
-    if has_stalled(goal, study, trials, objectives):
+    if has_stalled(task, study, trials):
         return True
     open_ones = any(t.state in (TrialState.RUNNING, TrialState.WAITING) for t in trials)
     return goal.only_queued and not open_ones

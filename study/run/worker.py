@@ -1,6 +1,5 @@
 """One worker: it claims trials of a study and runs them until enough are finished."""
 
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +21,14 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import is_redrawn, make_split
 from ecg.training import Part, TrainingData, find_device, make_part, training_data
 from search_spaces import find_space
-from study.run.queue import Watch, check_failures, claim, interrupt, is_deleted, is_exhausted
+from study.run.queue import check_failures, claim, interrupt, is_deleted, is_exhausted
 from study.storage.database import hide_password, reason_of
+from study.storage.heartbeats import Watch, heartbeat
 from study.storage.ids import trial_id
 from study.storage.interrupts import interrupts_allowed, interrupts_held
 from study.storage.outage import STORAGE_ERRORS, is_outage, outlast
 from study.storage.recordings import read_recording
-from study.storage.studies import HEARTBEAT_SECONDS, open_storage
+from study.storage.studies import open_storage
 from study.trials.messages import Emit, Notice, Progress
 from study.trials.task import Search, Task
 from study.trials.trial import Bench, run_trial
@@ -143,7 +143,7 @@ def work(task: Task, emit: Emit, beats: Heartbeats | None = None) -> None:
         if trial is not None:
             _run(trial, study, storage, bench)
             check_failures(study)
-        elif is_exhausted(task.goal, study, task.identity.all_objectives):
+        elif is_exhausted(task, study):
             return True
         else:
             with interrupts_allowed():
@@ -169,27 +169,6 @@ def computing_on(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
-    """In this block, record regularly in the database that the trial's worker is alive."""
-    done = threading.Event()
-
-    def beat() -> None:
-        while not done.wait(HEARTBEAT_SECONDS):
-            try:
-                storage.record_heartbeat(trial_id)
-            except Exception as error:  # the next beat may get through
-                optuna.logging.get_logger("study").debug("no heartbeat: %s", error)
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 @contextmanager

@@ -1,6 +1,9 @@
-"""Access to Optuna's private attributes of studies and trials: storage, database and ids."""
+"""Access to Optuna's private attributes: storage, database and ids; what a distribution holds."""
+
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial
 
@@ -29,3 +32,8 @@ def trial_id(trial: optuna.Trial | FrozenTrial) -> int:
 def trial_id_of(study: optuna.Study, number: int) -> int:
     """Return the id of a trial in its database, given its number in a study."""
     return study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+
+
+def is_possible(value: Any, distribution: BaseDistribution) -> bool:
+    """Whether a distribution can give a value."""
+    return distribution._contains(distribution.to_internal_repr(value))

@@ -41,6 +41,7 @@ from study.storage.facts import (
     read_facts,
     warn_of_damage,
 )
+from study.storage.heartbeats import GRACE_SECONDS
 from study.storage.lean import DAMAGES, find_distribution, here, utc
 from study.storage.rows import (
     ATTRIBUTES,
@@ -52,7 +53,7 @@ from study.storage.rows import (
     objective_names,
 )
 from study.storage.schema import has_studies
-from study.storage.studies import GRACE_SECONDS, foreign_study, unknown_study
+from study.storage.studies import foreign_study, unknown_study
 from study.wording import one_line
 
 MISSING = object()

@@ -24,6 +24,7 @@ from study.storage.facts import (
     check_stored_identity,
     warn_of_damage,
 )
+from study.storage.heartbeats import GRACE_SECONDS, HEARTBEAT_SECONDS
 from study.storage.lean import LARGE, PlainStorage
 from study.storage.locks import held
 from study.storage.making import make_study
@@ -34,8 +35,6 @@ from study.wording import objectives_of, one_line
 # Increased when studies of older versions can no longer be continued.
 # 2: precision, kind of device and protocol are part of a study's identity.
 FORMAT = 2
-HEARTBEAT_SECONDS = 15
-GRACE_SECONDS = 60  # without a heartbeat for this long, a worker is considered dead
 LONGEST_NAME = 512  # longest name of a study in Optuna's tables
 MOST_NAMED = 10  # most studies listed in a message
 

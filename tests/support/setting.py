@@ -17,7 +17,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 from ecg.training.config import PROTOCOL
-from study.run.queue import FINISHED, Watch, claim
+from study.run.queue import FINISHED, claim
+from study.storage.heartbeats import Watch
 from study.storage.studies import Identity, open_storage, open_study, study_lock
 from study.trials.messages import Progress
 from study.trials.provenance import is_dead, worker_name

@@ -117,22 +117,23 @@ def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(
     assert (done.code, "were not kept; trials with weights: none" in done.err) == (2, True)
 
 
+@pytest.mark.parametrize(("budget", "ending"), [((), ""), (("--budget", "quick"), "-quick")])
 def test_the_confirmed_winner_is_chosen_on_validation(
-    typed: Command, searched: str, tmp_path: Path
+    typed: Command, searched: str, tmp_path: Path, budget: tuple[str, ...], ending: str
 ) -> None:
     # Rule: the configuration with the best mean on validation, of its runs the best on validation.
     confirm = ("--top", 1, "--seeds", 2, "--data", "synthetic", "--storage", searched)
-    assert typed("confirm", NAME, *confirm).code == 0
+    assert typed("confirm", NAME, *confirm, *budget).code == 0
     file = tmp_path / "best.safetensors"
     done = typed("export-model", NAME, "--confirmed", "-o", file, "--storage", searched)
     assert done.code == 0, done.err
-    trials = load_study(open_storage(searched), f"{NAME}-confirm").trials
+    trials = load_study(open_storage(searched), f"{NAME}-confirm{ending}").trials
     runs: dict[str, list[float]] = {}
     for trial in trials:
         runs.setdefault(trial.user_attrs["config"]["learning_rate"], []).append(trial.value or 0)
     rate, values = max(runs.items(), key=lambda one: sum(one[1]))
     facts = face.load_model(file).facts
-    assert facts["study"] == f"{NAME}-confirm"
+    assert facts["study"] == f"{NAME}-confirm{ending}"
     chosen = trials[facts["trial"]]
     assert (chosen.user_attrs["config"]["learning_rate"], chosen.value) == (rate, max(values))
     assert facts["scores"]["test"] == chosen.user_attrs["test"]

@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import EcgError
 from study.run.queue import FINISHED
-from study.storage.studies import GRACE_SECONDS, load_study, open_storage
+from study.storage.heartbeats import GRACE_SECONDS
+from study.storage.studies import load_study, open_storage
 from tests.soak import SOAK, record
 from tests.support.crash import Server
 from tests.support.network import Network, missing, serve_on

@@ -16,7 +16,6 @@ from ecg.errors import UsageError
 from study.run.queue import (
     FINISHED,
     TooManyFailuresError,
-    Watch,
     check_failures,
     interrupt,
     is_exhausted,
@@ -25,12 +24,14 @@ from study.run.queue import (
 )
 from study.run.worker import heartbeat
 from study.storage.attributes import PLANNED
-from study.storage.studies import GRACE_SECONDS, HEARTBEAT_SECONDS, load_study
+from study.storage.heartbeats import GRACE_SECONDS, HEARTBEAT_SECONDS, Watch
+from study.storage.studies import load_study
 from study.trials.provenance import worker_name
-from study.trials.task import SAMPLERS, PlannedRuns, Search
+from study.trials.task import SAMPLERS, PlannedRuns
 from tests.support.setting import (
     count_finished,
     count_states,
+    make_task,
     open_new,
     take,
     taken,
@@ -69,7 +70,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which heartbeats are watched."""
     clock = Clock()
-    monkeypatch.setattr("study.run.queue.time", clock)
+    monkeypatch.setattr("study.storage.heartbeats.time", clock)
     return clock
 
 
@@ -430,7 +431,7 @@ def test_work_is_over_when_nothing_is_left_to_do_or_to_wait_for(opened: Opened) 
 
     def over(target: int, *, only_queued: bool) -> bool:
         sampler = "grid" if only_queued else "random"
-        return is_exhausted(Search(space="tiny", target=target, sampler=sampler), study)
+        return is_exhausted(make_task(target=target, sampler=sampler), study)
 
     assert not over(1, only_queued=False)
     assert over(1, only_queued=True)
@@ -461,7 +462,7 @@ def test_a_running_worker_beats(opened: Opened, monkeypatch: pytest.MonkeyPatch)
     study, storage = opened
     trial = taken(study, storage)
     beats: list[int] = []
-    monkeypatch.setattr("study.run.worker.HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("study.storage.heartbeats.HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(storage, "record_heartbeat", beats.append)
     with heartbeat(storage, trial._trial_id):
         wait_until(lambda: len(beats) >= 3)

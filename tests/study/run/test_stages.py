@@ -144,6 +144,15 @@ def test_the_scores_of_repeats_are_means() -> None:
     assert describe_repeats(repeats[:1]) == {}
 
 
+def test_the_noise_of_a_search_is_that_of_its_best_trial(searched: Command) -> None:
+    # Rule: the noise comes from the confusion matrix of the best trial, on the whole way from the
+    # command line.
+    stopped = searched("--study", NAME, "--trials", 30, "--stop-after", 2, "--sampler", "random")
+    assert stopped.code == 0, stopped.err
+    assert "stopped: the last 2 finished trials brought no gain" in stopped.out
+    assert searched("--study", NAME, "--trials", 30).code == 0
+
+
 def test_a_search_ends_where_nothing_is_gained(
     searched: Command, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
