@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ecg.console import Version, as_path, as_typed, run_command
-from ecg.errors import EcgError, UsageError
+from ecg.errors import EcgError, UsageError, use_one_of
 
 app = typer.Typer(
     help="Prepare, describe, audit and classify heartbeats. For training and studies, use "
@@ -291,6 +291,6 @@ def fetch(
 
     fetchers = {"mitdb": fetch_mitdb, "kaggle": fetch_kaggle}
     if what not in fetchers:
-        raise UsageError(f"cannot fetch '{what}'; known: {', '.join(fetchers)}")
+        raise UsageError(f"cannot fetch '{what}'. {use_one_of(fetchers)}")
     fetchers[what](target / what)
     print(f"{what} is in {target / what}")

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, UsageError, use_one_of
 from ecg.folds import FOLDED, SPLIT_SEED, deal_parts, deal_patients, folds_of, unfolded
 from ecg.heartbeats import (
     CLASSES,
@@ -273,7 +273,7 @@ def _named(name: str) -> Callable[[Heartbeats], Split]:
         raise UsageError(
             f"the split '{name}' was made from a file of records. Pass that file as `records_file`."
         )
-    raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
+    raise UsageError(f"unknown split '{name}'. {use_one_of(SPLITS)}")
 
 
 def check_leaks(split: Split, beats: Heartbeats) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ecg.budget import gives_schedule
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.networks import TITLES
 from ecg.training.config import TrainConfig
 
@@ -254,7 +254,7 @@ def find_table(name: str, *, with_tf: bool = False) -> Table:
         UsageError: no table has this name.
     """
     if name not in TABLES:
-        raise UsageError(f"unknown table '{name}'; known tables: {', '.join(TABLES)}")
+        raise UsageError(f"unknown table '{name}'. {use_one_of(TABLES)}")
     table = TABLES[name]
     if not with_tf or name != TF_TABLE:
         return table

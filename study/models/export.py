@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, UsageError, use_one_of
 from ecg.model_file import save_model
 from ecg.networks import MODELS
 from ecg.training.config import TrainConfig
@@ -97,7 +97,7 @@ def export_model(
         OutputError: the file cannot be written.
     """
     if kind not in FORMATS:
-        raise UsageError(f"unknown --format {kind}; known: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{kind}'. {use_one_of(FORMATS)}")
     if output.suffix != FORMATS[kind]:
         raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}.")
     if confirmed and trial is not None:

@@ -6,7 +6,7 @@ from itertools import chain
 
 from optuna.trial import TrialState
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from search_spaces import Space
 from search_spaces.parameters import Choice, Parameter, Value, Whole
 from study.run.points import Point
@@ -107,7 +107,7 @@ def _read_words(space: Space, words: Sequence[str]) -> dict[str, Value]:
             raise UsageError(f"'{word}' must be a parameter and its value, such as ratio=0.1.")
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+            hint = f"Did you mean '{near[0]}'?" if near else use_one_of(known)
             raise UsageError(f"the space '{space.name}' has no parameter '{name}'. {hint}")
         if name in typed:
             raise UsageError(f"'{name}' is there twice. Name it once.")

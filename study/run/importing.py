@@ -156,7 +156,7 @@ def _check_file(path: Path, study: str | None) -> Results:
         if values[name] not in known and not is_listed:
             raise DataError(
                 f"{path}: {name} is '{values[name]}'. Only these can be imported: "
-                f"{', '.join(known)}"
+                f"{', '.join(known)}."
             )
     identity = Identity(
         space=ALL_TABLES,

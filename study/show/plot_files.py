@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from ecg.errors import EcgError, UsageError
+from ecg.errors import EcgError, UsageError, use_one_of
 from search_spaces.tables import TABLES
 from study.plots import plots_of
 from study.plots.published import published_table
@@ -77,10 +77,10 @@ def write_plots(
         OutputError: a file cannot be written.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'. Choose one of: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{fmt}'. {use_one_of(FORMATS)}")
     known = drawers(trials)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"no plot is named '{unknown[0]}'. Choose from: {', '.join(known)}")
+        raise UsageError(f"no plot is named '{unknown[0]}'. {use_one_of(known)}")
     chosen: dict[str, go.Figure] = {}
     for name in names or known:
         try:

@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialSystemAttributeModel, TrialUserAttributeModel
 from optuna.trial import FrozenTrial, TrialState
 
-from ecg.errors import EcgError, UsageError
+from ecg.errors import EcgError, UsageError, use_one_of
 from study.storage.artifacts import ENTRY, WEIGHTS, artifact_folder, file_of
 from study.storage.front import directions_of, find_front
 from study.storage.studies import load_study, open_storage, study_lock
@@ -39,7 +39,7 @@ def check_keep(keep: str) -> None:
         UsageError: the rule is unknown; the message lists the known ones.
     """
     if keep not in KEEP:
-        raise UsageError(f"unknown rule --keep {keep}. Use one of: {', '.join(KEEP)}")
+        raise UsageError(f"unknown rule --keep {keep}. {use_one_of(KEEP)}")
 
 
 def settle_keep(study: optuna.Study, keep: str | None) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 
 NOTHING = "—"
 _ADDED = ("", " sd", " low", " high")
@@ -158,7 +158,7 @@ def find_format(fmt: str) -> tuple[Callable[[Document], str], str]:
         UsageError: the format is unknown.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'. Use one of: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{fmt}'. {use_one_of(FORMATS)}")
     return FORMATS[fmt]
 
 

@@ -15,7 +15,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import TrialState
 
 from ecg.budget import Budget
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.training.result import Epoch
 from study.storage.ids import trial_id
 
@@ -50,7 +50,7 @@ class PruningPolicy:
     def __post_init__(self) -> None:
         """Check every field."""
         if self.pruner not in PRUNERS:
-            raise UsageError(f"unknown pruner '{self.pruner}'. Use one of: {', '.join(PRUNERS)}")
+            raise UsageError(f"unknown pruner '{self.pruner}'. {use_one_of(PRUNERS)}")
         for name in ("patience", "warm_up", "startup"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--prune-{name.replace('_', '-')} must be 0 or more")

@@ -179,7 +179,7 @@ def test_python_m_ecg_is_the_command_line() -> None:
         cwd=REPOSITORY,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "error: cannot fetch 'ptbdb'; known: mitdb, kaggle\n"
+    assert ended.stderr == "error: cannot fetch 'ptbdb'. Use one of: mitdb, kaggle.\n"
 
 
 # --- Exit codes
@@ -188,7 +188,7 @@ def test_python_m_ecg_is_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch", "ptbdb"], "error: cannot fetch 'ptbdb'; known: mitdb, kaggle"),
+        (["fetch", "ptbdb"], "error: cannot fetch 'ptbdb'. Use one of: mitdb, kaggle."),
         (["fetch"], "Missing argument"),
         (["prepare", "--data", "nowhere"], "error: nowhere: no such file or folder"),
         (["describe", "--data", "nowhere"], "error: nowhere: no such file or folder"),

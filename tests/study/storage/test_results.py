@@ -215,7 +215,7 @@ BAD_RUNS = {
         ("1.5", "repeat must be a whole number"),
         ("", "needs a configuration and a repeat"),
     ],
-    "state": [("done", "unknown state 'done'; it must be one of complete")],
+    "state": [("done", "unknown state 'done'. Use one of: complete")],
     "versions": [("[]", "versions must be a mapping"), ("{", "versions is not valid JSON")],
     "data": [("", "complete but has no data")],
 }
