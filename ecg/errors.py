@@ -23,6 +23,10 @@ class DataError(EcgError):
     """A data file is missing, damaged, or of another kind than expected."""
 
 
+class OutputError(EcgError):
+    """A result cannot be written to the requested place."""
+
+
 def use_one_of(known: Iterable[str]) -> str:
     """Return the last sentence of a message about an unknown name: "Use one of: cpu, cuda."."""
     return f"Use one of: {', '.join(known)}."

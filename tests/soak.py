@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ecg.errors import use_one_of
-from study.storage.files import write_text
+from ecg.files import write_text
 from study.trials.provenance import describe_device, versions
 
 SOAK = os.environ.get("ECG_SOAK") == "1"

@@ -11,12 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ecg.errors import EcgError, UsageError, use_one_of
+from ecg.files import write_bytes
 from search_spaces.tables import TABLES
 from study.plots import plots_of
 from study.plots.published import published_table
 from study.plots.style import NothingToDrawError
 from study.storage.attributes import PLANNED
-from study.storage.files import OutputError
 
 logger = logging.getLogger(__name__)
 
@@ -91,12 +91,8 @@ def write_plots(
         raise NothingToDrawError(f"none of the plots of '{trials.attrs['study']}' can be drawn")
     images = _draw(list(chosen.values()), fmt)
     paths = [folder / f"{name}.{fmt}" for name in chosen]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, image in zip(paths, images, strict=True):
-            path.write_bytes(_with_dark_scheme(image) if fmt == "svg" else image)
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None
+    for path, image in zip(paths, images, strict=True):
+        write_bytes(path, _with_dark_scheme(image) if fmt == "svg" else image)
     return paths
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from ecg.files import write_text
 from study.plots import Plot, plots_of
 from study.plots.front import front_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of
@@ -29,7 +30,6 @@ from study.show.sentences import (
     say_verdict,
 )
 from study.storage.attributes import PLANNED
-from study.storage.files import write_text
 from study.wording import has_several, objectives_of, warn_of_limits
 
 # Drawn side by side where there is room.

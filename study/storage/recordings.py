@@ -17,13 +17,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError, UsageError
+from ecg.files import write_text
 from ecg.metrics import OBJECTIVES, per_class
 from ecg.training import Epoch
 from ecg.training.early_stopping import EarlyStopping
 from search_spaces import Choice, Real, Space
 from study.storage.attributes import key_of
 from study.storage.facts import CURVES as NUMBERS
-from study.storage.files import write_text
 from study.storage.results_checks import check_confusion
 from study.storage.rows import parameter_columns
 from study.storage.studies import find_identity

@@ -16,10 +16,10 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError
+from ecg.files import write_text
 from ecg.metrics import SCORES
 from search_spaces.tables import BASELINE, configurations
 from study.storage.attributes import PLANNED, key_of
-from study.storage.files import write_text
 from study.storage.results_checks import SHARED, check_runs
 from study.storage.results_values import config_value, is_missing, json_value, real, text, whole
 from study.storage.studies import find_identity

@@ -8,9 +8,10 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from ecg.errors import UsageError
+from ecg.files import write_text
 from search_spaces.tables import ALL_TABLES
 from study.storage.confirmation import CONFIRMATION
-from study.storage.files import file_name, write_text
+from study.storage.files import file_name
 from study.storage.reading import read_study
 from study.storage.recordings import write_trials
 from study.storage.results import (

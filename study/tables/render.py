@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from ecg.errors import DataError, UsageError
+from ecg.files import write_text
 from ecg.inter_patient import inter_patient_scores
 from ecg.metrics import F1_NSV
 from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
 from search_spaces.tables import find_table as find_published
 from study.comparison import COMPARED, differences_from_protocol, say_caution
-from study.storage.files import write_text
 from study.storage.results_checks import check_one_kind, shared_identity, shared_value
 from study.tables.formats import NOTHING, Again, Cell, Document, Grid, Score, suffix, write
 from study.tables.notes import (

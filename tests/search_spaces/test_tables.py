@@ -120,7 +120,7 @@ def test_rows_are_those_of_the_protocol_at_every_budget() -> None:
 
 
 def test_unknown_table_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="'table6'. Use one of: table1, table2"):
+    with pytest.raises(UsageError, match=r"'table6'\. Use one of: table1, table2"):
         find_table("table6")
     with pytest.raises(UsageError, match="unknown table"):
         configurations(["table0"])

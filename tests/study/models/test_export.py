@@ -106,7 +106,7 @@ def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(
     (tmp_path / "file").touch()
     words = ("-o", tmp_path / "file" / "x.safetensors", "--storage", searched)
     done = typed("export-model", NAME, *words)
-    assert (done.code, "cannot write" in done.err) == (1, True)
+    assert (done.code, "Cannot write" in done.err) == (1, True)
     for path in (tmp_path / "artifacts").iterdir():
         path.write_bytes(path.read_bytes()[:-5])
     done = typed("export-model", NAME, "-o", tmp_path / "x.safetensors", "--storage", searched)

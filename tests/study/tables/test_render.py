@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, OutputError, UsageError
 from ecg.inter_patient import jk_index, record_interval
 from search_spaces.tables import (
     COLUMN_TITLES,
@@ -23,7 +23,6 @@ from search_spaces.tables import (
     configurations,
     find_table,
 )
-from study.storage.files import OutputError
 from study.storage.results import read_results, results_of_rows, write_results
 from study.tables.formats import FORMATS, Document, Grid, Score, write
 from study.tables.render import compare_splits, export_tables, render
