@@ -22,7 +22,7 @@ from ecg.audit import (
 from ecg.describe import table
 from ecg.files import write_bytes
 from ecg.heartbeats import CLASSES, PUBLISHED_COUNTS, RAW_SAMPLING_RATE, UNKNOWN
-from ecg.splits import HELD_OUT, is_mitdb
+from ecg.splits import HELD_OUT, has_mitdb_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -213,7 +213,7 @@ def _shared_records(found: Audit) -> str:
 
 
 def _sampling_rate(found: Audit) -> str:
-    if not is_mitdb(found.rebuilt):  # the rate of other data is known from the headers alone
+    if not has_mitdb_records(found.rebuilt):  # only the headers give the rate of other data
         return ""
     head, rate = "## Sampling rate", found.rate
     if rate.windows == 0:

@@ -116,7 +116,7 @@ def inter_patient(beats: Heartbeats) -> Split:
         UsageError: the source does not have the record of each beat, or has too few patients.
     """
     _require_records(beats)
-    if not is_mitdb(beats):
+    if not has_mitdb_records(beats):
         return _draw_patients(beats)
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)
@@ -351,7 +351,7 @@ def _require_records(beats: Heartbeats) -> None:
         )
 
 
-def is_mitdb(beats: Heartbeats) -> bool:
+def has_mitdb_records(beats: Heartbeats) -> bool:
     """Return whether the record numbers are those of MIT-BIH."""
     return beats.source.split("-")[0] in ("mitdb", "kaggle", "synthetic")
 
@@ -380,6 +380,6 @@ def _person(beats: Heartbeats, record: int) -> str:
     known = beats.records.get(record)
     if known and known.patient:
         return known.patient
-    if is_mitdb(beats):
+    if has_mitdb_records(beats):
         record = SAME_PERSON.get(record, record)
     return beats.record_name(record)

@@ -57,7 +57,7 @@ def differences_from_protocol(identity: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def say_caution(reasons: Sequence[str]) -> str:
+def say_not_comparable(reasons: Sequence[str]) -> str:
     """Return the warning above scores that are not comparable with published ones, or ""."""
     if not reasons:
         return ""

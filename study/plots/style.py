@@ -138,7 +138,7 @@ def kind_parameter(trials: pd.DataFrame) -> str | None:
     """
     choices = [
         name
-        for name in parameters_of(trials)
+        for name in varied_parameters(trials)
         if not pd.api.types.is_numeric_dtype(values := trials[f"param_{name}"])
         and values.nunique() <= len(COLOURS)
     ]
@@ -260,7 +260,7 @@ def objective_title(trials: pd.DataFrame) -> str:
     return f"validation {plain(score_title(objective))}"
 
 
-def parameters_of(trials: pd.DataFrame) -> list[str]:
+def varied_parameters(trials: pd.DataFrame) -> list[str]:
     """Return the names of the parameters that take more than one value (or come and go)."""
     columns = [str(name) for name in trials.columns if str(name).startswith("param_")]
     return [

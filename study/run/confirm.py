@@ -14,7 +14,7 @@ from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folded_name
 from ecg.heartbeats import CLASSES, Heartbeats
-from ecg.metrics import objective_of
+from ecg.metrics import objective_on_split
 from ecg.splits import is_by_patient, protocol_of
 from ecg.training import TrainConfig, find_device
 from study.run.command import run_planned
@@ -198,7 +198,7 @@ def _identity(
             **stored,
             "space": confirming_space(study),
             "space_digest": "",
-            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(split)),
+            "objective": objective_on_split(RUNS_OBJECTIVE, by_patient=is_by_patient(split)),
             "split": split,
             "device": find_device(machine.device).type,
             "precision": machine.precision,

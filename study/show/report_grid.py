@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 import plotly.graph_objects as go
 
-from study.comparison import differences_from_protocol, say_caution
+from study.comparison import differences_from_protocol, say_not_comparable
 from study.plots.grid import (
     both_splits,
     differences_from_baseline,
@@ -45,7 +45,7 @@ def grid_sections(
     if trials.attrs.get("identity", {}).get("space") != ALL_TABLES:
         return {}
     drawn = published_tables(trials)
-    says = say_caution(differences_from_protocol(trials.attrs["identity"])) or (
+    says = say_not_comparable(differences_from_protocol(trials.attrs["identity"])) or (
         "Open marks are the published values; dots are our means with a 95% interval over seeds, "
         "or over the test beats of a single seed. A single seed does not show how runs differ."
     )

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
 from study.show.front import front_table, say_front
-from study.show.scores import compared_scores, say_ceiling
+from study.show.scores import say_ceiling, validation_scores
 from study.show.text_tables import FittingTable
 from study.storage.confirmation import CONFIRMATION
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
@@ -221,7 +221,7 @@ def _compare(
 ) -> RenderableType:
     """Return the validation scores of the best configuration beside the baseline's."""
     chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
-    scores = {title: compared_scores(row, identity) for title, row in chosen.items()}
+    scores = {title: validation_scores(row, identity) for title, row in chosen.items()}
     rows = [
         [f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in found.values())]
         for title, found in scores.items()

@@ -32,7 +32,7 @@ from study.storage.studies import (
 )
 from study.tables.confirmation import render_confirmation
 from study.tables.formats import suffix
-from study.tables.render import compare_splits, export_tables
+from study.tables.render import compare_splits, write_tables
 
 
 def collect_runs(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -153,7 +153,7 @@ def export_table_files(
     """
     paths = []
     for name, table in runs.items():
-        paths += export_tables(
+        paths += write_tables(
             table,
             folder / file_name(name),
             published=published,
