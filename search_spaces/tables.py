@@ -19,7 +19,7 @@ ALL_TABLES = "tables"  # what people type for all five, and the "space" of such 
 
 # The fields that the tables vary, with the values of the published baseline. A test compares them
 # with TrainConfig.
-BASELINE: Mapping[str, Any] = MappingProxyType(
+PUBLISHED_BASELINE: Mapping[str, Any] = MappingProxyType(
     {
         "model": "coupled",
         "optimizer": "adamw",
@@ -35,7 +35,7 @@ FIXED: Mapping[str, Any] = MappingProxyType(
     {
         field.name: field.default
         for field in fields(TrainConfig)
-        if field.name not in (*BASELINE, "max_epochs", "patience", "seed")
+        if field.name not in (*PUBLISHED_BASELINE, "max_epochs", "patience", "seed")
     }
 )
 
@@ -72,7 +72,7 @@ class TableRow:
 
     Attributes:
         label: text of the first column, as published.
-        fields: fields of the training configuration that differ from `BASELINE`.
+        fields: fields of the training configuration that differ from `PUBLISHED_BASELINE`.
     """
 
     label: str
@@ -81,12 +81,12 @@ class TableRow:
     @property
     def configuration(self) -> dict[str, Any]:
         """All fields that the tables vary, including those at the baseline."""
-        return {**BASELINE, **self.fields}
+        return {**PUBLISHED_BASELINE, **self.fields}
 
     @property
     def is_baseline(self) -> bool:
         """Whether this row is the published baseline."""
-        return self.configuration == dict(BASELINE)
+        return self.configuration == dict(PUBLISHED_BASELINE)
 
     def matches(self, config: Mapping[str, Any]) -> bool:
         """Whether a training configuration is the one of this row.

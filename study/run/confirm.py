@@ -25,7 +25,7 @@ from study.run.setting import check_split, find_stored_data, load_data, resolve_
 from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
-    BASELINE,
+    BASELINE_LABEL,
     CONFIRMATION,
     Confirmation,
     confirming_name,
@@ -286,7 +286,7 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
     baseline = baseline_row(trained)
     if baseline is None:
         raise UsageError("the baseline trial of this study is not complete. Continue the study.")
-    chosen = {BASELINE: without_seed(baseline["config"])}
+    chosen = {BASELINE_LABEL: without_seed(baseline["config"])}
     complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
     if front:
         complete = [row for row in front if "config" in row]

@@ -16,7 +16,7 @@ from study.plots.style import objective_of
 from study.show.front import say_front
 from study.show.scores import say_ceiling
 from study.storage.attributes import PLANNED
-from study.storage.confirmation import BASELINE, Confirmation
+from study.storage.confirmation import BASELINE_LABEL, Confirmation
 from study.wording import (
     caution_of_budget,
     counted,
@@ -86,7 +86,7 @@ def say_confirmation(confirmation: Confirmation | None) -> str:
         for one in confirmed_scores(confirmation)
         if one.score == score
     )
-    concluded = conclude_confirmed(confirmation, BASELINE)
+    concluded = conclude_confirmed(confirmation, BASELINE_LABEL)
     return (
         f"Confirmed on {confirmation.measured_on} by the study {confirmation.study}, "
         f"{score_title(score)}: {'; '.join(means)}. {concluded}"

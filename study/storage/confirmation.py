@@ -9,7 +9,7 @@ from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folds_of
 from study.storage.attributes import PLANNED
 
 CONFIRMATION = "confirmation"  # attribute of the confirming study
-BASELINE = "baseline"  # label of the configuration that the others are compared with
+BASELINE_LABEL = "baseline"  # label of the configuration that the others are compared with
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from optuna.trial import TrialState
 from ecg.budget import Budget
 from ecg.errors import UsageError, use_one_of
 from ecg.training.result import Epoch
+from study.storage.attributes import BASELINE
 from study.storage.ids import trial_id
 
 PRUNERS = ("median", "hyperband", "none")
 WARM_UP_SHARE = 0.1  # of a budget's epochs
 LEAST_WARM_UP = 2
-BASELINE = "baseline"  # attribute of the trial that is never pruned
 
 
 @dataclass(frozen=True)
