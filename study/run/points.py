@@ -77,7 +77,7 @@ def queue_first_trials(study: optuna.Study, points: Sequence[Point]) -> None:
 
     Args:
         study: the study; call this under its lock.
-        points: the points, baseline first. One that failed is queued again.
+        points: the points, baseline first. One that failed is requeued.
     """
     trials = study.get_trials(deepcopy=False)
     if not trials:

@@ -53,7 +53,7 @@ DEFAULT_PORT = 8080
 LAST_WRITE_SECONDS = 10.0
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
-SHOWN_AS_OF = "records"  # attribute: the trials that the stored note and plots were made from
+SHOWN_AS_OF = "trials"  # attribute: the trials that the stored note and plots were made from
 
 logger = logging.getLogger(__name__)
 

@@ -44,14 +44,14 @@ PARTS = {
 
 
 @dataclass
-class Figures:
-    """The figures of a report by the id of their place on the page."""
+class PlotStore:
+    """The plots of a report by the id of their place on the page."""
 
     found: dict[str, Any] = field(default_factory=dict)
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
-        """Store a figure and return the HTML of its place, with a heading and a sentence."""
-        key = f"figure-{len(self.found) + 1}"
+        """Store a plot and return the HTML of its place, with a heading and a sentence."""
+        key = f"plot-{len(self.found) + 1}"
         # `to_json` packs arrays.
         content = json.loads(figure.to_json())
         layout = content["layout"]
@@ -60,7 +60,7 @@ class Figures:
         self.found[key] = {"data": content["data"], "layout": layout}
         return (
             f'<section class="drawn"><h4>{html.escape(title)}</h4>'
-            f'<div class="figure"><div class="plot" id="{key}" style="height:{height}px"></div>'
+            f'<div class="drawing"><div class="plot" id="{key}" style="height:{height}px"></div>'
             f'</div><p class="says">{html.escape(says)}</p></section>'
         )
 
@@ -82,12 +82,12 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
     """Return the report of some studies; every text of a user is escaped."""
     from plotly.offline import get_plotlyjs
 
-    figures = Figures()
+    store = PlotStore()
     names = [str(trials.attrs["study"]) for trials in studies]
     body = "\n".join(
         part
         for index, trials in enumerate(studies)
-        for part in _study(trials, f"study-{index + 1}", figures, studies)
+        for part in _study(trials, f"study-{index + 1}", store, studies)
     )
     links = "".join(
         f'<li><a href="#study-{i + 1}">{html.escape(name)}</a></li>' for i, name in enumerate(names)
@@ -95,7 +95,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     page = files("study.show") / "page"
     # "<" is escaped, so that no text can end the script.
-    data = json.dumps(figures.found, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(store.found, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -113,7 +113,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 {body or "<p>The database holds no study.</p>"}
 </main>
 <script>{get_plotlyjs()}</script>
-<script type="application/json" id="figures">{data}</script>
+<script type="application/json" id="plots">{data}</script>
 <script>{(page / "report.js").read_text(encoding="utf-8")}</script>
 </body>
 </html>
@@ -121,7 +121,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 
 
 def _study(
-    trials: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
+    trials: pd.DataFrame, anchor: str, store: PlotStore, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
     is_search = PLANNED not in trials or bool(trials[PLANNED].isna().all())
     several = has_several(trials.attrs["identity"])
@@ -132,14 +132,14 @@ def _study(
         parts[title] = confirmation_section(confirmation)
     if not trials.empty:
         if not is_search:
-            parts |= grid_sections(trials, studies, figures)
+            parts |= grid_sections(trials, studies, store)
         for part, heading in PARTS.items():
             plots = [
                 p for p in plots_of(trials) if p.part == part and (is_search or not p.of_search)
             ]
             title = heading if is_search else heading.replace("winner", "best single run")
             title = title.replace("The winner", SEVERAL) if several else title
-            parts[title] = "".join(_plots(plots, trials, figures, missing))
+            parts[title] = "".join(_plots(plots, trials, store, missing))
         if missing:
             listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)
             parts["Not drawn"] = f"<ul class='soft'>{listed}</ul>"
@@ -200,7 +200,7 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
 
 
 def _plots(
-    plots: Sequence[Plot], trials: pd.DataFrame, figures: Figures, missing: list[str]
+    plots: Sequence[Plot], trials: pd.DataFrame, store: PlotStore, missing: list[str]
 ) -> Iterator[str]:
     basis = say_basis(trials)
     drawn: dict[str, str] = {}
@@ -210,7 +210,7 @@ def _plots(
         except NothingToDrawError as error:
             missing.append(f"{plot.title}: {error}")
             continue
-        drawn[plot.name] = figures.place(figure, plot.title, f"{plot.shows} {basis}")
+        drawn[plot.name] = store.place(figure, plot.title, f"{plot.shows} {basis}")
     for first, second in PAIRS.items():
         if first in drawn and second in drawn:
             drawn[first] = f'<div class="pair">{drawn[first]}{drawn.pop(second)}</div>'

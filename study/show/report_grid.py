@@ -24,21 +24,21 @@ SAME = ("source", "data", "budget", "protocol")  # must agree before two splits 
 
 
 class Places(Protocol):
-    """A store of figures; see `study.show.report.Figures`."""
+    """A store of plots; see `study.show.report.PlotStore`."""
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
-        """Store a figure and return its HTML."""
+        """Store a plot and return its HTML."""
 
 
 def grid_sections(
-    trials: pd.DataFrame, studies: Sequence[pd.DataFrame], figures: Places
+    trials: pd.DataFrame, studies: Sequence[pd.DataFrame], store: Places
 ) -> dict[str, str]:
     """Return the sections of a study of planned runs by their titles.
 
     Args:
         trials: of one study of planned runs.
         studies: all studies of the report, among which may be one of the other split.
-        figures: stores the plots.
+        store: stores the plots.
     """
     from search_spaces.tables import ALL_TABLES, TABLES
 
@@ -52,7 +52,7 @@ def grid_sections(
     tables = ""
     for table in TABLES.values():
         if table.title in drawn:
-            tables += figures.place(drawn[table.title], table.title, says)
+            tables += store.place(drawn[table.title], table.title, says)
         tables += _missing(trials, table)
     sections = {"The published tables": tables, "Classes and differences": ""}
     plots = (
@@ -65,13 +65,13 @@ def grid_sections(
     )  # fmt: skip
     for title, draw, says in plots:
         try:
-            sections["Classes and differences"] += figures.place(draw(trials), title, says)
+            sections["Classes and differences"] += store.place(draw(trials), title, says)
         except NothingToDrawError as error:
             reason = html.escape(f"{title}: {error}.")
             sections["Classes and differences"] += f'<p class="soft">Not drawn. {reason}</p>'
     if (other := _other_split(trials, studies)) is not None:
         with suppress(NothingToDrawError):
-            sections["Both splits"] = figures.place(
+            sections["Both splits"] = store.place(
                 both_splits(trials, other), "Both splits, test part",
                 "Each line joins the scores of one configuration on both splits. The intra-patient "
                 "split puts beats of the same patient into training and test, so it is optimistic.",
