@@ -165,7 +165,7 @@ def _search(
             goal = replace(goal, target=goal.target + max(0, twice))
     opened = replace(opened, task=replace(opened.task, goal=goal))
     header = (
-        f"searching for the best validation {task.identity.objective} over {goal.target} "
+        f"searching for the best {objective_label(task.identity.objective)} over {goal.target} "
         "trials; the test part is not touched"
     )
     if len(names := task.identity.all_objectives) > 1:
