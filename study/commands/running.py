@@ -134,7 +134,7 @@ def run(
     """Search a space, or train the published tables. Run the same command again to continue.
 
     Each trial of a search trains on the training part and is measured on the
-    validation part. The test part is not touched. Ctrl-C is safe: an interrupted
+    validation part. The test part is not read. Ctrl-C is safe: an interrupted
     trial runs again when the study continues.
     """
     typed = dict(locals())  # the options by name

@@ -92,6 +92,7 @@ class Search:
     replay: Path | None = None
     points: frozenset[str] | None = None
     stop_after: int = 0
+    noun = "trial"
 
     @property
     def only_queued(self) -> bool:
@@ -127,6 +128,7 @@ class PlannedRuns:
     only_queued = True
     replay = None
     stop_after = 0
+    noun = "planned run"
 
     @property
     def target(self) -> int:

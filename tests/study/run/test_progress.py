@@ -203,7 +203,7 @@ def test_the_live_view_keeps_its_lines_on_80_columns(clock: list[float]) -> None
         )
     for number, line in zip((991, 992), lines[2:4], strict=True):
         assert line.startswith(f"  trial {number}")
-        assert line.rstrip().endswith("epoch 37/100  precision_macro 0.9000")
+        assert line.rstrip().endswith("epoch 37/100  precision(M) 0.9000")
     assert "…" not in "".join(lines)
 
 
