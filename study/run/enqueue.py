@@ -14,7 +14,7 @@ from study.storage.reading import read_settings
 from study.storage.rows import NONE
 from study.storage.searched_space import find_searched_space
 from study.storage.studies import load_study, open_storage, study_lock
-from study.wording import say_parameters
+from study.wording import STATES, say_parameters
 
 
 def enqueue(
@@ -52,7 +52,7 @@ def enqueue(
             ):
                 raise UsageError(
                     f"this configuration is trial {trial.number} of '{name}' already "
-                    f"({trial.state.name.lower()}). Name another one."
+                    f"({STATES[trial.state.name.lower()]}). Name another one."
                 )
         study.enqueue_trial(point)
     alive = sum(trial.state != TrialState.FAIL for trial in trials) + 1

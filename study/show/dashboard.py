@@ -23,7 +23,7 @@ from study.show.dashboard_page import with_style
 from study.show.sentences import (
     say_caution,
     say_confirmation,
-    say_test_reads,
+    say_reads,
     say_trials,
     say_verdict,
 )
@@ -222,7 +222,7 @@ def describe_study(trials: pd.DataFrame) -> str:
         say_verdict(trials, best, None if best is None else baseline_of(trials)),
         say_confirmation(trials.attrs.get("confirmation")),
         say_trials(trials),
-        say_test_reads(trials),
+        say_reads(trials),
         say_caution(trials, best),
     )
     space = [f"{name}: {text}" for name, text in _ranges(trials).items()]

@@ -16,7 +16,7 @@ from search_spaces.tables import TABLES
 from study.plots import plots_of
 from study.plots.published import published_table
 from study.plots.style import NothingToDrawError
-from study.storage.attributes import PLANNED
+from study.storage.trials_table import is_search
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,12 @@ class NoBrowserError(EcgError):
 
 def drawers(trials: pd.DataFrame) -> dict[str, Callable[[], go.Figure]]:
     """Return the functions that draw the plots of a study, by the name of the file."""
-    is_search = PLANNED not in trials or trials[PLANNED].isna().all()
     found: dict[str, Callable[[], go.Figure]] = {
         plot.name: partial(plot.draw, trials)
         for plot in plots_of(trials)
-        if is_search or not plot.of_search
+        if is_search(trials) or not plot.of_search
     }
-    if not is_search:
+    if not is_search(trials):
         for table in TABLES.values():
             name = table.title.split(".")[0].replace(" ", "").lower()
             found[name] = partial(published_table, trials, table)

@@ -24,12 +24,12 @@ from study.show.sentences import (
     say_basis,
     say_caution,
     say_confirmation,
+    say_reads,
     say_setting,
-    say_test_reads,
     say_trials,
     say_verdict,
 )
-from study.storage.attributes import PLANNED
+from study.storage.trials_table import is_search
 from study.wording import has_several, objectives_of, warn_of_limits
 
 # Drawn side by side where there is room.
@@ -123,7 +123,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 def _study(
     trials: pd.DataFrame, anchor: str, store: PlotStore, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    is_search = PLANNED not in trials or bool(trials[PLANNED].isna().all())
+    searched = is_search(trials)
     several = has_several(trials.attrs["identity"])
     missing: list[str] = []
     parts: dict[str, str] = {}
@@ -131,13 +131,13 @@ def _study(
         title = f"Confirmed on {confirmation.measured_on} (study {confirmation.study})"
         parts[title] = confirmation_section(confirmation)
     if not trials.empty:
-        if not is_search:
+        if not searched:
             parts |= grid_sections(trials, studies, store)
         for part, heading in PARTS.items():
             plots = [
-                p for p in plots_of(trials) if p.part == part and (is_search or not p.of_search)
+                p for p in plots_of(trials) if p.part == part and (searched or not p.of_search)
             ]
-            title = heading if is_search else heading.replace("winner", "best single run")
+            title = heading if searched else heading.replace("winner", "best single run")
             title = title.replace("The winner", SEVERAL) if several else title
             parts[title] = "".join(_plots(plots, trials, store, missing))
         if missing:
@@ -145,7 +145,7 @@ def _study(
             parts["Not drawn"] = f"<ul class='soft'>{listed}</ul>"
         parts[f"All trials ({len(trials):,})"] = trials_table(trials)
     yield f'<article id="{anchor}"><h2>{html.escape(trials.attrs["study"])}</h2>'
-    yield from _answer(trials, is_search)
+    yield from _answer(trials, searched)
     parts = {title: content for title, content in parts.items() if content}
     yield from _contents(parts, anchor)
     folded = {PARTS["more"], "Not drawn"}
@@ -167,7 +167,7 @@ def _contents(parts: dict[str, str], anchor: str) -> Iterator[str]:
         yield f'<nav aria-label="contents"><ul>{"".join(links)}</ul></nav>'
 
 
-def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
+def _answer(trials: pd.DataFrame, searched: bool) -> Iterator[str]:
     """Yield the verdict, then the facts behind it."""
     try:
         best: pd.Series | None = best_of(trials)
@@ -176,7 +176,7 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
     baseline = None if best is None else baseline_of(trials)
     if limits := warn_of_limits(trials.attrs["identity"]):
         yield f'<p class="caution">{html.escape(limits)}</p>'
-    if is_search:
+    if searched:
         yield f'<p class="verdict">{html.escape(say_verdict(trials, best, baseline))}</p>'
         if has_several(identity := trials.attrs["identity"]):
             front, beside = front_of(trials), None if baseline is None else baseline.to_dict()
@@ -185,12 +185,12 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
             yield comparison_table(best, baseline, trials.attrs["identity"])
     if found := say_confirmation(trials.attrs.get("confirmation")):
         yield f"<p>{html.escape(found)}</p>"
-    if is_search and (caution := say_caution(trials, best)):
+    if searched and (caution := say_caution(trials, best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'
     facts = (
         say_setting(trials.attrs["identity"]),
         say_trials(trials),
-        say_test_reads(trials),
+        say_reads(trials),
     )
     yield from (f"<p>{html.escape(text)}</p>" for text in facts)
     failed = trials[trials["state"] == "fail"]

@@ -9,6 +9,7 @@ from optuna.distributions import distribution_to_json
 
 from ecg.errors import UsageError
 from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import CONFIRMATION
 from study.storage.front import directions_of
 from study.storage.ids import database_of
@@ -79,6 +80,11 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         found = read_study(database.url, study.study_name, _wanted(curves), foreign=True)
         return _with_predictions(database.url, found)
     return _as_table(_from_optuna(study, _wanted(curves)))
+
+
+def is_search(trials: pd.DataFrame) -> bool:
+    """Whether a study is a search; its runs were planned otherwise."""
+    return PLANNED not in trials or bool(trials[PLANNED].isna().all())
 
 
 def _wanted(curves: bool) -> frozenset[str]:

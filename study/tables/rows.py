@@ -16,10 +16,12 @@ from search_spaces.tables import TableRow
 from study.comparison import interval_over_records
 from study.storage.results import rows_of_results
 from study.tables.formats import NOTHING, Cell, Interval, Score
-from study.wording import counted
+from study.wording import STATES, counted
 
 # In the order in which they are printed; "complete" is not printed.
-STATE_WORDS = {"fail": "failed", "running": "running", "waiting": "waiting", "missing": "missing"}
+STATE_WORDS = {state: STATES[state] for state in ("fail", "running", "waiting")} | {
+    "missing": "missing"
+}
 
 
 @dataclass(frozen=True, eq=False)

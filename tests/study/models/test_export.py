@@ -178,7 +178,7 @@ def test_readings_of_the_test_part_are_logged_and_shown(
 
     file = tmp_path / "best.safetensors"
     assert typed("export-model", NAME, "-o", file, "--storage", searched).code == 0
-    assert "the test part was never read" in typed("show", NAME, "--storage", searched).out
+    assert "The test part was not read." in typed("show", NAME, "--storage", searched).out
     log = tmp_path / "test-reads.jsonl"
     words = ["ecg", "evaluate", str(file), "synthetic", "--log", str(log)]
     for _ in range(2):
@@ -187,4 +187,4 @@ def test_readings_of_the_test_part_are_logged_and_shown(
             main()
         assert not ended.value.code
     shown = typed("show", NAME, "--storage", searched).out
-    assert "the test part was read 2 times by `ecg evaluate`" in shown
+    assert "The test part was read twice by `ecg evaluate`" in shown

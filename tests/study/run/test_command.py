@@ -183,7 +183,7 @@ def test_a_search_never_has_the_test_part(
     assert not used & test_rows
     assert [bench.test for bench in benches] == [None, None]
     assert not any("test" in name for trial in trials_of(sqlite_url) for name in trial.user_attrs)
-    assert "the test part was never read" in result.out
+    assert "The test part was not read." in result.out
 
 
 def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url: str) -> None:

@@ -87,7 +87,7 @@ def test_winners_are_cross_validated_without_the_test_part(
     for name in (NAME, FOLDED):
         shown = typed("show", name, "--storage", sqlite_url).out
         assert "confirmed on 3 folds of the training records" in shown
-        assert "the test part was never read" in shown
+        assert "The test part was not read." in shown
         assert "Se(V)" in shown
         page = render_report([load_trials(sqlite_url, name)])
         assert "Confirmed on 3 folds of the training records" in page

@@ -115,7 +115,7 @@ def test_a_study_continues_from_imported_runs(
         assert typed(*words, "--storage", sqlite_url).code == 0
     tables = typed("export-tables", "--storage", sqlite_url, "--output", tmp_path / "tables")
     assert tables.code == 0
-    assert "the test part was read 6 times" in typed("show", NAME, "--storage", sqlite_url).out
+    assert "The test part was read 6 times" in typed("show", NAME, "--storage", sqlite_url).out
 
 
 def test_nothing_is_taken_twice(typed: Command, exported: Path, sqlite_url: str) -> None:

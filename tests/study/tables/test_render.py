@@ -237,7 +237,7 @@ def test_unfinished_runs_are_counted_and_never_dropped() -> None:
     assert [line[-1] for line in ours] == [
         "5",
         "3 of 5 seeds, 1 failed, 1 missing",
-        "0 of 5 seeds, 1 running, 1 waiting, 3 missing",
+        "0 of 5 seeds, 1 running, 1 queued, 3 missing",
         "0 of 5 seeds, 5 missing",
     ]
     assert ours[2][1:-1] == ours[3][1:-1] == ["—"] * 5
