@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.commands.base import (
-    DEFAULT_STORAGE,
     Debug,
     SpaceFile,
     Storage,
@@ -55,6 +54,7 @@ from study.commands.search_options import (
     WarmStart,
 )
 from study.run.output import print_line
+from study.storage import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def run(
     seeds: Seeds = None,
     timeout: Timeout = None,
     study: StudyName = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     data: Data = "auto",
     split: Split = None,
     resplit: Resplit = False,
@@ -182,7 +182,7 @@ def enqueue(
         ),
     ] = None,
     space: SpaceFile = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Queue a configuration in a search, to be trained next."""
@@ -221,7 +221,7 @@ def confirm(
             show_default="none: on the test part",
         ),
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     data: Data = "auto",
     device: Device = "auto",
     precision: Precision = "auto",

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from ecg.errors import EcgError
 from study.storage.rows import Row, baseline_row, best_row, finished_rows
-from study.wording import say_limits, score_title
+from study.wording import objective_label, say_limits
 
 # After Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. The
 # light ones are darkened here: each has a contrast of 3:1 or more on white and on near black.
@@ -256,8 +256,7 @@ def objective_of(trials: pd.DataFrame) -> str:
 
 def objective_title(trials: pd.DataFrame) -> str:
     """Return the objective as an axis title."""
-    objective = objective_of(trials)
-    return f"validation {plain(score_title(objective))}"
+    return plain(objective_label(objective_of(trials)))
 
 
 def varied_parameters(trials: pd.DataFrame) -> list[str]:

@@ -60,12 +60,12 @@ class Interval:
     digits: int = 4
 
     def __str__(self) -> str:
-        return f"{self.low:.{self.digits}f} to {self.high:.{self.digits}f}"
+        return " to ".join(self.columns().values())
 
     def columns(self) -> dict[str, str]:
         """The parts of the cell, by the suffix of their column heading."""
-        low, high = str(self).split(" to ")
-        return {" low": low, " high": high}
+        bounds = {" low": self.low, " high": self.high}
+        return {name: f"{bound:.{self.digits}f}" for name, bound in bounds.items()}
 
 
 @dataclass(frozen=True)

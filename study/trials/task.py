@@ -123,7 +123,7 @@ class PlannedRuns:
     keys: frozenset[tuple[str, int]]
     reason: str
     space: str | None = None
-    sampler = "random"  # never used
+    sampler = "random"  # samples nothing: every trial is queued
     pruning = PruningPolicy(pruner="none")
     only_queued = True
     replay = None
