@@ -128,7 +128,7 @@ def keras_network(config: TrainConfig) -> Any:
     """Return the configured network of Keras' layers: (batch, 187, 1) in, (batch, 5) logits out.
 
     Raises:
-        RuntimeError: it has other parameters than ours.
+        RuntimeError: if its parameters differ from ours.
     """
     import keras
 

@@ -172,7 +172,7 @@ def digest_of(path: Path) -> str:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not UTF-8 text.
+        ValueError: if it is not UTF-8 text.
     """
     return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 

@@ -37,7 +37,7 @@ def winners(trials: pd.DataFrame) -> go.Figure:
     and its difference from the baseline.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or all are of one kind.
@@ -112,7 +112,7 @@ def imbalance_answers(trials: pd.DataFrame) -> go.Figure:
     """Draw F1(M) and F1(W) against alpha and ratio, for the trials that use them.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: neither alpha nor ratio varies.

@@ -33,9 +33,9 @@ def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) ->
     three mistakes of the highest probability, with record and time where the data have them.
 
     Args:
-        trials: of one study.
-        beats: that the study was made with; None to look for them where the study had them, where
-            ECG_DATA says, and in the folder `data`.
+        trials: trials of one study.
+        beats: beats that the study was made with; None to look for them where the study had them,
+            where ECG_DATA says, and in the folder `data`.
 
     Raises:
         NothingToDrawError: no trial is complete, the best one has no predictions or no mistakes,
@@ -77,10 +77,10 @@ def find_beats(trials: pd.DataFrame) -> Heartbeats:
     """Return the heartbeats that a study was made with.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
-        NothingToDrawError: they are not on this machine; the message says what to do.
+        NothingToDrawError: if they are not on this machine; the message says what to do.
     """
     identity = trials.attrs.get("identity", {})
     fingerprint = str(identity.get("data", ""))

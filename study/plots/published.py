@@ -32,7 +32,7 @@ def published_tables(trials: pd.DataFrame) -> dict[str, go.Figure]:
     """Draw every published table of which a row has been measured.
 
     Args:
-        trials: of a study of planned runs.
+        trials: trials of a study of planned runs.
 
     Returns:
         Figures by the titles of the tables, none for a study of another kind.
@@ -56,8 +56,8 @@ def published_table(trials: pd.DataFrame, table: "Table") -> go.Figure:
     only beside runs of the full protocol on MIT-BIH; otherwise the plot says that they are absent.
 
     Args:
-        trials: of a study of planned runs.
-        table: of `search_spaces.tables.TABLES`.
+        trials: trials of a study of planned runs.
+        table: one of `search_spaces.tables.TABLES`.
 
     Raises:
         NothingToDrawError: none of its rows has been measured on the test part.

@@ -134,7 +134,7 @@ def kind_parameter(trials: pd.DataFrame) -> str | None:
     """Return the parameter that colour stands for, None where no category varies.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
     """
     choices = [
         name
@@ -189,8 +189,8 @@ def points(
 
     Args:
         rows: the trials, one marker each.
-        kind: that they share.
-        size: of a marker in pixels.
+        kind: kind that they share.
+        size: size of a marker in pixels.
         hover: template of what a hover label says below the trial's parameters.
     """
     return {
@@ -212,8 +212,8 @@ def add_key(figure: go.Figure, title: str, **look: Any) -> None:
     """Add an entry to the legend that no data stand behind.
 
     Args:
-        figure: is changed.
-        title: of the entry.
+        figure: figure to change in place.
+        title: title of the entry.
         look: `marker` or `line`, as Plotly takes them.
     """
     mode = "lines" if "line" in look else "markers"
@@ -224,7 +224,7 @@ def log_ticks(values: Iterable[float]) -> dict[str, Any]:
     """Return a logarithmic axis with three labels or more: powers of ten, else steps between them.
 
     Args:
-        values: that the axis shows; only positive ones count.
+        values: values that the axis shows; only positive ones count.
     """
     known = np.asarray([v for v in values if v is not None and v > 0], dtype=np.float64)
     if not len(known):
@@ -294,11 +294,11 @@ def styled(
     """Give a figure the house style: light, and without a title, which the text around it has.
 
     Args:
-        figure: is changed.
+        figure: figure to change in place.
         x: title of the horizontal axis, with its unit.
         y: title of the vertical axis.
-        height: in pixels.
-        columns: of small plots side by side; a narrow page stacks them.
+        height: height in pixels.
+        columns: number of small plots side by side; a narrow page stacks them.
     """
     axis = {"gridcolor": "#dddddd", "zerolinecolor": "#dddddd", "linecolor": "#888888",
             "automargin": True}  # fmt: skip

@@ -274,7 +274,7 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
     Args:
         rows: trials of the search with their attribute `config`; others are left out.
         top: number of configurations beside the baseline.
-        front: of a search with several objectives, to choose from instead of all.
+        front: front of a search with several objectives; if given, only its trials are chosen.
 
     Returns:
         `TrainConfig` fields without the seed, by a label such as "trial 7"; "baseline" first.

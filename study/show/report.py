@@ -70,7 +70,7 @@ def write_report(studies: Sequence[pd.DataFrame], path: Path) -> None:
 
     Args:
         studies: the trials of each, curves included; see `study.storage.trials_table.study_trials`.
-        path: of the file.
+        path: path of the file.
 
     Raises:
         OutputError: the file cannot be written.

@@ -42,7 +42,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     """Return the findings of a study.
 
     Args:
-        study: with the attributes `SHOWN`.
+        study: a study with the attributes `SHOWN`.
         trials: number of the best trials to list.
         readings: how often `ecg evaluate` read the test part.
     """

@@ -21,8 +21,8 @@ def make_study(
     """Make a study that says what it is.
 
     Args:
-        storage: that has none of this name.
-        name: of the study.
+        storage: storage without a study of this name.
+        name: name of the study.
         identity: see `study.storage.studies.Identity.to_fields`.
         objectives: their names; scores are maximised, `ecg.costs.COSTS` minimised.
     """

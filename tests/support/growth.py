@@ -43,7 +43,7 @@ def add_together(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
     """Add finished trials in one transaction; `study.add_trials` takes 20 ms for each.
 
     Args:
-        study: in an SQLite file.
+        study: a study in an SQLite file.
         trials: complete, with one value.
     """
     backend: Any = getattr(study._storage, "_backend", study._storage)
