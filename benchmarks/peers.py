@@ -1,7 +1,6 @@
 """The same training in other libraries' own loops (`pip install -e '.[benchmarks]'`).
 
-Everything that a library does beside the training (logs, progress bars, checkpoints, validation)
-is switched off.
+Everything else that a library does (logs, progress bars, checkpoints, validation) is switched off.
 """
 
 import os

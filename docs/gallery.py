@@ -43,7 +43,7 @@ RECORDING = RESULTS / "search" / "imbalance-quick.jsonl"
 RUNS = "tables-mitdb-{}/results.csv"
 WIDTH, SCALE = 900, 0.8  # pixels of a plot, and how large its thumbnail is
 FRONT_WIDTH = 520  # pixels: the front page must be readable on a phone
-COLORS = 128
+COLOURS = 128
 HEAD = """# Plots
 
 Every plot is a function from a table of trials to a Plotly figure. The report has all of them, the
@@ -173,10 +173,10 @@ def grids() -> Iterator[tuple[str, go.Figure]]:
 
 
 def write_thumbnail(figure: go.Figure, path: Path) -> None:
-    """Write a small PNG of few colors."""
+    """Write a small PNG of few colours."""
     drawn = figure.to_image("png", width=WIDTH, height=figure.layout.height, scale=SCALE)
     image = Image.open(io.BytesIO(drawn)).convert("RGB")
-    image.quantize(COLORS).save(path, optimize=True)
+    image.quantize(COLOURS).save(path, optimize=True)
 
 
 def write_front_picture(figure: go.Figure, path: Path) -> None:

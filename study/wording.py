@@ -19,7 +19,7 @@ SCORE_TITLES = {
     **{f"sensitivity_{name}": f"Se({name})" for name in "NSVF"},  # as AAMI EC57 abbreviates
     **{f"predictivity_{name}": f"+P({name})" for name in "NSVF"},
 }
-# What a search can minimise beside a score, see `ecg.costs`.
+# What a search can minimise in addition to a score, see `ecg.costs`.
 COST_TITLES = {"parameters": "network parameters", "latency": "latency (ms per beat)"}
 
 

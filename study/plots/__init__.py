@@ -90,7 +90,7 @@ class Plot:
 
 PLOTS = (
     Plot(
-        "winners", "Which one wins, and by how much", winners,
+        "winners", "Best trial of each strategy, compared with the baseline", winners,
         "Every mark is a trial; a ring marks the best of its row, labelled with its difference "
         "from the baseline. The interval reflects the choice of validation beats, not the seed.",
         "winner", of_search=True, on_dashboard=True,

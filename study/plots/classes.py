@@ -131,7 +131,7 @@ def recall_by_precision(trials: pd.DataFrame) -> go.Figure:
 
 @marked
 def per_class_scores(trials: pd.DataFrame) -> go.Figure:
-    """Draw recall and precision of each class: the best trial beside the baseline.
+    """Draw recall and precision of each class: the best trial compared with the baseline.
 
     Args:
         trials: trials of one study.

@@ -31,7 +31,7 @@ DASHED = {"color": INK, "dash": "dash", "width": 1.5}  # the baseline
 
 @marked
 def winners(trials: pd.DataFrame) -> go.Figure:
-    """Draw the trials of each strategy (or network), the best of each beside the baseline.
+    """Draw the trials of each strategy (or network), the best of each compared with the baseline.
 
     The best trial of each kind, by the objective, has a 95% interval over the validation beats
     and its difference from the baseline.

@@ -209,7 +209,7 @@ def add_stops(figure: go.Figure, ended: pd.DataFrame) -> None:
 
 
 def add_key(figure: go.Figure, title: str, **look: Any) -> None:
-    """Add an entry to the legend that no data stand behind.
+    """Add an entry without data to the legend.
 
     Args:
         figure: figure to change in place.
@@ -261,7 +261,7 @@ def objective_title(trials: pd.DataFrame) -> str:
 
 
 def parameters_of(trials: pd.DataFrame) -> list[str]:
-    """Return the names of the parameters that take more than one value (or come and go)."""
+    """Return the names of the parameters that vary, or that only some trials have."""
     columns = [str(name) for name in trials.columns if str(name).startswith("param_")]
     return [
         name.removeprefix("param_") for name in columns if trials[name].nunique(dropna=False) > 1

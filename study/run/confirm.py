@@ -273,7 +273,7 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
 
     Args:
         rows: trials of the search with their attribute `config`; others are left out.
-        top: number of configurations beside the baseline.
+        top: number of configurations in addition to the baseline.
         front: front of a search with several objectives; if given, only its trials are chosen.
 
     Returns:

@@ -219,7 +219,7 @@ def _say_weights(rows: Sequence[Row]) -> str:
 def _compare(
     best: Row, baseline: Row | None, identity: Mapping[str, Any], title_of_best: str
 ) -> RenderableType:
-    """Return the validation scores of the best configuration beside the baseline's."""
+    """Return the validation scores of the best configuration and the baseline."""
     chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
     scores = {title: compared_scores(row, identity) for title, row in chosen.items()}
     rows = [

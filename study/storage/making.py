@@ -1,4 +1,4 @@
-"""Making a study in one transaction: nobody finds one that does not say what it is."""
+"""Creating a study and its identity in one transaction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ METRIC_NAMES = "study:metric_names"  # Optuna's own attribute: what its dashboar
 def make_study(
     storage: RDBStorage, name: str, identity: Mapping[str, Any], objectives: Sequence[str]
 ) -> None:
-    """Make a study that says what it is.
+    """Create a study and its identity in one transaction, so that no process sees one without.
 
     Args:
         storage: storage without a study of this name.

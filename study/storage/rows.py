@@ -147,7 +147,7 @@ def objective_names(identity: Mapping[str, Any], directions: Sequence[str]) -> t
 
 
 def value_column(objective: str) -> str:
-    """Return the column of an objective beside the first one."""
+    """Return the column of a further objective, in addition to the first."""
     return f"value_{objective}"
 
 

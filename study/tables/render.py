@@ -52,7 +52,7 @@ def render(
 ) -> str:
     """Render one published table from results; equal results give equal bytes.
 
-    Published scores are shown beside ours only if both follow the same protocol: MIT-BIH data,
+    Published scores are shown next to ours only if both follow the same protocol: MIT-BIH data,
     intra-patient split, paper budget. Otherwise a warning comes first, and the published scores
     follow in a separate block.
 

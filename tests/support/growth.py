@@ -20,7 +20,7 @@ from study.trials.trial import configure, describe_result
 
 
 def recorded_trials(recording: Recording, space: Space, number: int) -> list[FrozenTrial]:
-    """Return complete trials at random points, each with the curve of its recorded neighbor."""
+    """Return complete trials at random points, each with the curve of its recorded neighbour."""
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.RandomSampler(seed=number)
     )

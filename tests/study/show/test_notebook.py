@@ -50,7 +50,7 @@ def entries(html: str) -> list[str]:
 
 
 def blocks(png: bytes) -> np.ndarray:
-    """Return the mean gray of square blocks of an image, from 0 to 1."""
+    """Return the mean grey of square blocks of an image, from 0 to 1."""
     gray = matplotlib.image.imread(io.BytesIO(png))[..., :3].mean(axis=2)
     rows, columns = (size // BLOCK for size in gray.shape)
     cut = gray[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
