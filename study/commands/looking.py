@@ -41,14 +41,14 @@ def retry(
     debug: Debug = False,
 ) -> None:
     """Requeue the failed trials of a study; its `run` command then trains them again."""
-    from study.run.queue import queue_failed
+    from study.run.requeue import requeue_failed
     from study.storage.studies import load_study, open_storage, study_lock
     from study.wording import counted
 
     opened = open_storage(storage, create=False)
     found = load_study(opened, study)
     with study_lock(opened, study):
-        queued = queue_failed(found)
+        queued = requeue_failed(found)
     print(
         f"requeued {counted(queued, 'failed trial')} of '{study}'"
         if queued

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecg.console import as_path
 from study.commands.base import (
     DEFAULT_STORAGE,
     Debug,
@@ -31,6 +29,30 @@ from study.commands.machine import (
     Threads,
     machine_of,
     options_of,
+)
+from study.commands.search_options import (
+    Budget,
+    FromStudy,
+    Objectives,
+    PrunePatience,
+    Pruner,
+    PruneStartup,
+    PruneWarmUp,
+    RecordsFile,
+    Repeats,
+    Replay,
+    Resplit,
+    Sampler,
+    Seed,
+    Seeds,
+    Space,
+    Split,
+    StopAfter,
+    StudyName,
+    Timeout,
+    Top,
+    Trials,
+    WarmStart,
 )
 from study.run.output import print_line
 
@@ -76,149 +98,37 @@ def print_next(console: "Console", storage: str, name: str, *, is_table: bool) -
 
 @app.command()
 def run(
-    space: Annotated[
-        str | None,
-        typer.Option(
-            help="A space to search (see `spaces`), a .py file that defines one, a published table "
-            "(table1 ... table5), or tables for all five.",
-            show_default="imbalance",
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(help="Stop after this many finished trials.", show_default="by budget"),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(help="Seeds per configuration of a table.", show_default="1"),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(help="Start no new trial after this many seconds.", show_default="no limit"),
-    ] = None,
-    study: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the study. An existing study keeps the settings that are not typed.",
-            show_default="SPACE-SOURCE-SPLIT-BUDGET",
-        ),
-    ] = None,
+    space: Space = None,
+    trials: Trials = None,
+    seeds: Seeds = None,
+    timeout: Timeout = None,
+    study: StudyName = None,
     storage: Storage = DEFAULT_STORAGE,
     data: Data = "auto",
-    split: Annotated[
-        str | None,
-        typer.Option(
-            help="intra-patient (beat by beat) or inter-patient (DS1/DS2).",
-            show_default="intra-patient",
-        ),
-    ] = None,
-    resplit: Annotated[
-        bool,
-        typer.Option(
-            "--resplit", help="Draw a new intra-patient split for every seed (tables only)."
-        ),
-    ] = False,
-    records_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file that lists the records of each part of an inter-patient split.",
-            show_default="none",
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="smoke, quick, short or paper.", show_default="paper on a GPU, else quick"
-        ),
-    ] = None,
+    split: Split = None,
+    resplit: Resplit = False,
+    records_file: RecordsFile = None,
+    budget: Budget = None,
     device: Device = "auto",
     precision: Precision = "auto",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Seed of the sampler and of all training runs.", show_default="0"),
-    ] = None,
+    seed: Seed = None,
     jobs: Jobs = "auto",
     threads: Threads = 1,
-    sampler: Annotated[
-        str | None,
-        typer.Option(help="tpe, random, gp, grid, or nsga2 with --objectives.", show_default="tpe"),
-    ] = None,
-    pruner: Annotated[
-        str | None, typer.Option(help="median, hyperband or none.", show_default="median")
-    ] = None,
-    prune_patience: Annotated[
-        int | None,
-        typer.Option(
-            help="Ask the pruner only after this many epochs without a better loss; 0: always.",
-            show_default="1 at short and paper, else 0",
-        ),
-    ] = None,
-    prune_warm_up: Annotated[
-        int | None,
-        typer.Option(
-            help="Epochs of a trial before the pruner is first asked.",
-            show_default="10 % of the budget's, at least 2",
-        ),
-    ] = None,
-    prune_startup: Annotated[
-        int | None,
-        typer.Option(help="Finished trials before the median pruner prunes.", show_default="4"),
-    ] = None,
-    objectives: Annotated[
-        str | None,
-        typer.Option(
-            help="Search a front: a score, then scores, parameters or latency. Nothing is pruned.",
-            show_default="that of the space",
-        ),
-    ] = None,
-    repeats: Annotated[
-        int | None,
-        typer.Option(
-            help="Train each configuration of a search with this many seeds and compare means.",
-            show_default="1",
-        ),
-    ] = None,
-    stop_after: Annotated[
-        int | None,
-        typer.Option(
-            help="Stop after this many finished trials in a row without a gain beyond noise.",
-            show_default="0: never",
-        ),
-    ] = None,
-    from_study: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Train the best configurations of this study and its baseline at a larger "
-            "--budget.",
-            show_default="none",
-        ),
-    ] = None,
-    warm_start: Annotated[
-        str | None,
-        typer.Option(
-            help="First try the best configurations of this study of the same space.",
-            show_default="none",
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of best configurations for --from and --warm-start.", show_default="8"
-        ),
-    ] = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    prune_patience: PrunePatience = None,
+    prune_warm_up: PruneWarmUp = None,
+    prune_startup: PruneStartup = None,
+    objectives: Objectives = None,
+    repeats: Repeats = None,
+    stop_after: StopAfter = None,
+    from_study: FromStudy = None,
+    warm_start: WarmStart = None,
+    top: Top = None,
     checkpoint_every: CheckpointEvery = 30.0,
     keep: Keep = None,
     with_tf: WithTf = False,
-    replay: Annotated[
-        Path | None,
-        typer.Option(
-            parser=as_path,
-            metavar="PATH",
-            help="Follow recorded curves (see `record`) instead of training.",
-            show_default="none",
-        ),
-    ] = None,
+    replay: Replay = None,
     debug: Debug = False,
 ) -> None:
     """Search a space, or train the published tables. Run the same command again to continue.
@@ -237,7 +147,6 @@ def run(
     asked = options_of(RunOptions, typed) | {
         "resplit": resplit or None,
         "with_tf": with_tf or None,
-        "objectives": objectives,
         "records": read_record_lists(records_file) if records_file else None,
     }
     machine, options = continue_settings(machine_of(typed), asked)

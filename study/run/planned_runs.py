@@ -143,7 +143,7 @@ def planned_trial(
         shown_as: see `shown_parameters`.
         failure: number of the failed trial that it replaces, None if there is none.
     """
-    again = {"again": {"trial": failure, "reason": "queued again after it failed"}}
+    again = {"again": {"trial": failure, "reason": "requeued after it failed"}}
     fields = run.config.to_fields()
     shown = {
         name: distribution

@@ -21,7 +21,8 @@ from ecg.heartbeats import Heartbeats
 from ecg.splits import is_redrawn, make_split
 from ecg.training import Part, TrainingData, find_device, make_part, training_data
 from search_spaces import find_space
-from study.run.queue import check_failures, claim, interrupt, is_deleted, is_exhausted
+from study.run.queue import check_failures, claim, is_deleted, is_exhausted
+from study.run.requeue import interrupt
 from study.storage.database import hide_password, reason_of
 from study.storage.heartbeats import Watch, heartbeat
 from study.storage.ids import trial_id

@@ -483,7 +483,7 @@ def test_ctrl_c_ends_a_run_whose_database_is_gone(
     assert ended.code == 130
     assert "run the same command again" in ended.out
     assert states(trials_of(sqlite_url)) == ["running"]
-    monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)
+    monkeypatch.setattr("study.run.requeue.is_dead", lambda _: True)
     assert run("--trials", 1).code == 0
     assert states(trials_of(sqlite_url)) == ["fail", "complete"]
 

@@ -175,7 +175,7 @@ def test_a_database_folder_that_stays_unwritable(
     assert "then run the same command again" in ended.err
     repair(disk)
     monkeypatch.setattr(outage, "time", SimpleNamespace(monotonic=lambda: 0, sleep=None))
-    monkeypatch.setattr("study.run.queue.is_dead", lambda _: True)  # the one that has ended
+    monkeypatch.setattr("study.run.requeue.is_dead", lambda _: True)  # the one that has ended
     assert run(3).code == 0
     check(tmp_path, 3)
     record("folders", f"storage folder, in mid-trial: {reason.lower()}, for too long", 1)

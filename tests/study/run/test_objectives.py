@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from ecg.costs import cost_of
 from ecg.training import TrainConfig
-from study.run.queue import make_sampler
+from study.run.samplers import make_sampler
 from study.storage.reading import read_study
 from study.storage.studies import find_identity, load_study, open_storage
 from tests.support.setting import (

@@ -16,7 +16,7 @@ from ecg.training import TrainConfig
 from search_spaces.tables import TABLES, configurations
 from study.run import planned_runs as plan
 from study.run.planned_runs import SHOWN, PlannedRun, find_incomplete, plan_runs, queue_missing
-from study.run.queue import queue_failed
+from study.run.requeue import requeue_failed
 from study.storage.attributes import PLANNED, key_of
 from study.storage.studies import open_storage
 from tests.support.toy import rule
@@ -220,9 +220,9 @@ def test_a_failed_run_is_queued_once_by_a_new_run_and_a_retry_together() -> None
         for number in range(2):  # it fails a second time too
             end(study, number, TrialState.FAIL)
             if run_first:
-                assert (queue_missing(study, runs), queue_failed(study)) == (1, 0)
+                assert (queue_missing(study, runs), requeue_failed(study)) == (1, 0)
             else:
-                assert (queue_failed(study), queue_missing(study, runs)) == (1, 0)
+                assert (requeue_failed(study), queue_missing(study, runs)) == (1, 0)
             assert keys_in(study, [TrialState.WAITING]) == [runs[0].key]
 
 

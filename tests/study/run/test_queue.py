@@ -17,14 +17,12 @@ from study.run.queue import (
     FINISHED,
     TooManyFailuresError,
     check_failures,
-    interrupt,
     is_exhausted,
-    make_sampler,
-    queue_failed,
 )
-from study.run.worker import heartbeat
+from study.run.requeue import interrupt, requeue_failed
+from study.run.samplers import make_sampler
 from study.storage.attributes import PLANNED
-from study.storage.heartbeats import GRACE_SECONDS, HEARTBEAT_SECONDS, Watch
+from study.storage.heartbeats import GRACE_SECONDS, HEARTBEAT_SECONDS, Watch, heartbeat
 from study.storage.studies import load_study
 from study.trials.provenance import worker_name
 from study.trials.task import SAMPLERS, PlannedRuns
@@ -188,7 +186,7 @@ def test_a_trial_whose_worker_died_is_requeued_once(
     assert (first.state, first.user_attrs["failure"]) == (TrialState.FAIL, "its worker was lost")
     assert taken(study, storage).number == 2
     assert not any("again" in trial.user_attrs for trial in study.trials[2:])
-    assert queue_failed(study) == 0
+    assert requeue_failed(study) == 0
 
 
 def test_a_silent_worker_elsewhere_loses_its_trial(opened: Opened, clock: Clock) -> None:
@@ -357,12 +355,12 @@ def test_failed_trials_are_requeued_once(opened: Opened) -> None:
     trial = taken(study, storage)
     suggest(trial)
     fail(study, trial)
-    assert queue_failed(study) == 1
-    assert queue_failed(study) == 0
+    assert requeue_failed(study) == 1
+    assert requeue_failed(study) == 0
     (again,) = waiting(study)
     assert (again.params, again.user_attrs[PLANNED]) == ({"kind": "a"}, RUN)
     fail(study, taken(study, storage))
-    assert queue_failed(study) == 1
+    assert requeue_failed(study) == 1
 
 
 def test_three_failures_in_a_row_stop_the_study(opened: Opened) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.training import TrainConfig
 from study.run.gain import since_gain
-from study.run.queue import startup_trials
+from study.run.samplers import startup_trials
 from study.storage.studies import find_identity, load_study, open_storage
 from study.trials.trial import describe_repeats, repeat_of
 from tests.support.setting import Typed

@@ -119,7 +119,7 @@ def test_a_damaged_study_costs_only_itself(typed: Command, sqlite_url: str, tmp_
 
 def test_a_damaged_run_is_left_out_and_run_again(sqlite_url: str, tmp_path: Path) -> None:
     # Rule: of the published tables too: it counts as failed, and `retry` queues it.
-    from study.run.queue import queue_failed
+    from study.run.requeue import requeue_failed
 
     study = fake_runs(sqlite_url, "planned", seeds=1, budget="smoke", seed=0)
     before = (runs_of_study(study)["state"] == "fail").sum()
@@ -127,7 +127,7 @@ def test_a_damaged_run_is_left_out_and_run_again(sqlite_url: str, tmp_path: Path
     study = load_study(open_storage(sqlite_url), "planned")
     runs = runs_of_study(study)
     assert (runs["state"] == "fail").sum() == before + 1
-    assert queue_failed(study) == before + 1
+    assert requeue_failed(study) == before + 1
 
 
 def test_what_handles_a_trial_is_left_out_where_it_is_damaged(

@@ -84,7 +84,7 @@ def test_a_command_whose_storage_fails_says_so(
     def fails(*_: object, **__: object) -> None:
         raise wrapped()
 
-    monkeypatch.setattr("study.run.queue.queue_failed", fails)
+    monkeypatch.setattr("study.run.requeue.requeue_failed", fails)
     ended = typed("retry", "s", "--storage", sqlite_url)
     assert ended.code == 1
     assert ended.err.startswith("error: The database failed (disk is full). Nothing stored is lost")
