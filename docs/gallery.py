@@ -13,6 +13,12 @@ predictions, so the other plots need studies in a database, and their data:
 
 Without these studies, their thumbnails stay as they are. Drawing needs Chromium and
 `pip install -e '.[plots]'`.
+
+The notebook has its own output. To store it again:
+
+    pip install -e '.[plots]' nbconvert ipykernel
+    PLOTLY_RENDERER=png PYTHONWARNINGS=ignore jupyter nbconvert --to notebook --execute --inplace \\
+        --ExecutePreprocessor.record_timing=False examples/explore.ipynb
 """
 
 import io

@@ -1,6 +1,6 @@
 """The committed notebook runs from top to bottom and gives the output that it shows.
 
-To store new output, see CONTRIBUTING.md.
+To store new output, see docs/gallery.py.
 """
 
 import ast
@@ -85,7 +85,7 @@ def test_notebook_gives_the_plots_that_it_shows(monkeypatch: pytest.MonkeyPatch)
     for (cell, _), image in zip(plots, images, strict=True):
         shown, again = blocks(base64.b64decode(stored(cell, "image/png"))), blocks(image)
         assert shown.shape == again.shape
-        assert np.abs(shown - again).mean() < ALIKE, "store the output again, see CONTRIBUTING.md"
+        assert np.abs(shown - again).mean() < ALIKE, "store the output again, see docs/gallery.py"
 
 
 def test_notebook_is_small_and_names_no_machine() -> None:
