@@ -124,7 +124,7 @@ ENTRIES = (
 
 
 def page() -> str:
-    """Return docs/plots.md; a plot without a thumbnail stands there without one."""
+    """Return docs/plots.md; a plot without a thumbnail has only its text."""
     lines = [HEAD.format(recording=RECORDING.relative_to(DOCS.parent).as_posix())]
     for part, heading in PARTS.items():
         lines.append(f"{heading}\n")

@@ -135,7 +135,7 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
 
 
 class _FromSource(SourceFileLoader):
-    """Compiles the text that is there: a compiled file may be of an earlier text."""
+    """Compiles the current text; a compiled file may belong to an earlier one."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)

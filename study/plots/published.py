@@ -29,7 +29,7 @@ MARGINS = 140  # pixels above and below all of them
 
 
 def published_tables(trials: pd.DataFrame) -> dict[str, go.Figure]:
-    """Draw every published table of which a row has been measured.
+    """Draw every published table with at least one measured row.
 
     Args:
         trials: trials of a study of planned runs.

@@ -330,7 +330,7 @@ def styled(
 
 
 def marked(draw: Drawn) -> Drawn:
-    """Mark plots of simulated beats or of a reduced budget in themselves, wherever they end up."""
+    """Mark plots of simulated beats or a reduced budget inside the plot, wherever it is shown."""
 
     @wraps(draw)
     def drawn(trials: pd.DataFrame, *args: Any, **kwargs: Any) -> go.Figure:

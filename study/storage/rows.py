@@ -82,9 +82,7 @@ class StudyRows:
 
     @property
     def front(self) -> list[Row]:
-        """The complete trials that no other beats in all objectives, the first objective's best
-        first; none where there is one objective.
-        """
+        """The complete trials on the front, by their first objective; none with one objective."""
         return front_rows(self._eligible, self.objectives, self.directions)
 
     @property
