@@ -192,7 +192,7 @@ def _seconds(value: Any) -> None:
 
 def _mapping(value: Any) -> None:
     if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping, not {value!r:.60}")
+        raise ValueError(f"must hold values by name, not {value!r:.60}")
 
 
 def _confusion(value: Any) -> None:

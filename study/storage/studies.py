@@ -354,7 +354,10 @@ def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
 
 def foreign_study(name: str) -> UsageError:
     """Return the error that another tool made a study."""
-    return UsageError(f"The study '{one_line(name)}' was made by another tool.")
+    return UsageError(
+        f"The study '{one_line(name)}' was made by another tool. Use that tool, or Optuna, to "
+        "read it."
+    )
 
 
 def no_study_yet() -> UsageError:
