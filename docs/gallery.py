@@ -69,7 +69,7 @@ which says what is missing; the report says so too. Simulated beats and reduced 
 on every plot.
 
 `python docs/gallery.py` draws the thumbnails from the recording and the results in this repository
-and from one study; [its first lines](gallery.py) say how. Most are of the budget `quick` with one
+and from two studies; [its first lines](gallery.py) say how. Most are of the budget `quick` with one
 run per trial: they show what a plot looks like, not what to conclude.
 """
 PARTS = {
@@ -113,7 +113,7 @@ PLANNED_RUNS = (
     Entry(
         "splits", "Both splits", grid.both_splits,
         "Each line joins one configuration on both splits. The intra-patient split has beats of "
-        "the same patients in training and test, so it flatters.",
+        "the same patients in training and test, which raises its scores.",
         "planned",
     ),
 )  # fmt: skip
