@@ -94,7 +94,7 @@ class Loop:
     Attributes:
         title: what people read.
         train: the loop.
-        precisions: in which it can train.
+        precisions: precisions that it can train in.
     """
 
     title: str

@@ -1,7 +1,6 @@
 """The same training in other libraries' own loops (`pip install -e '.[benchmarks]'`).
 
-Everything that a library does beside the training (logs, progress bars, checkpoints, validation)
-is switched off.
+Everything else that a library does (logs, progress bars, checkpoints, validation) is switched off.
 """
 
 import os
@@ -128,7 +127,7 @@ def keras_network(config: TrainConfig) -> Any:
     """Return the configured network of Keras' layers: (batch, 187, 1) in, (batch, 5) logits out.
 
     Raises:
-        RuntimeError: it has other parameters than ours.
+        RuntimeError: if its parameters differ from ours.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""How fast the shared trainer is, beside the loops that people write or take from a library.
+"""How fast the shared trainer is, compared with loops that people write or take from a library.
 
     python -m benchmarks.training
 

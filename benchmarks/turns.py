@@ -17,7 +17,7 @@ class Timed:
         process: seconds of CPU, of all threads of the process.
         wall: seconds on the clock.
         steps: training steps in it, 0 for an evaluation.
-        loss: at its end.
+        loss: loss at its end.
     """
 
     process: float
@@ -49,8 +49,8 @@ class Turns:
         """Count finished steps, and wait if they were the last of a turn.
 
         Args:
-            loss: of the last step, or the mean of these; anything that `float` takes.
-            steps: finished since the last call.
+            loss: loss of the last step, or the mean of these; anything that `float` takes.
+            steps: steps finished since the last call.
         """
         self._done += steps
         if self._done < self.steps:
@@ -79,10 +79,10 @@ class Remote:
 
     Args:
         train: called there with the arguments and the `Turns`; picklable.
-        arguments: of `train`.
+        arguments: arguments of `train`.
         steps: per turn.
-        device: on which it trains.
-        threads: of PyTorch on a CPU.
+        device: device that it trains on.
+        threads: threads of PyTorch on a CPU.
     """
 
     def __init__(

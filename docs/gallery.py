@@ -13,6 +13,12 @@ predictions, so the other plots need studies in a database, and their data:
 
 Without these studies, their thumbnails stay as they are. Drawing needs Chromium and
 `pip install -e '.[plots]'`.
+
+The notebook has its own output. To store it again:
+
+    pip install -e '.[plots]' nbconvert ipykernel
+    PLOTLY_RENDERER=png PYTHONWARNINGS=ignore jupyter nbconvert --to notebook --execute --inplace \\
+        --ExecutePreprocessor.record_timing=False examples/explore.ipynb
 """
 
 import io
@@ -43,7 +49,7 @@ RECORDING = RESULTS / "search" / "imbalance-quick.jsonl"
 RUNS = "tables-mitdb-{}/results.csv"
 WIDTH, SCALE = 900, 0.8  # pixels of a plot, and how large its thumbnail is
 FRONT_WIDTH = 520  # pixels: the front page must be readable on a phone
-COLORS = 128
+COLOURS = 128
 HEAD = """# Plots
 
 Every plot is a function from a table of trials to a Plotly figure. The report has all of them, the
@@ -63,7 +69,7 @@ which says what is missing; the report says so too. Simulated beats and reduced 
 on every plot.
 
 `python docs/gallery.py` draws the thumbnails from the recording and the results in this repository
-and from one study; [its first lines](gallery.py) say how. Most are of the budget `quick` with one
+and from two studies; [its first lines](gallery.py) say how. Most are of the budget `quick` with one
 run per trial: they show what a plot looks like, not what to conclude.
 """
 PARTS = {
@@ -107,7 +113,7 @@ PLANNED_RUNS = (
     Entry(
         "splits", "Both splits", grid.both_splits,
         "Each line joins one configuration on both splits. The intra-patient split has beats of "
-        "the same patients in training and test, so it flatters.",
+        "the same patients in training and test, which raises its scores.",
         "planned",
     ),
 )  # fmt: skip
@@ -118,7 +124,7 @@ ENTRIES = (
 
 
 def page() -> str:
-    """Return docs/plots.md; a plot without a thumbnail stands there without one."""
+    """Return docs/plots.md; a plot without a thumbnail has only its text."""
     lines = [HEAD.format(recording=RECORDING.relative_to(DOCS.parent).as_posix())]
     for part, heading in PARTS.items():
         lines.append(f"{heading}\n")
@@ -173,10 +179,10 @@ def grids() -> Iterator[tuple[str, go.Figure]]:
 
 
 def write_thumbnail(figure: go.Figure, path: Path) -> None:
-    """Write a small PNG of few colors."""
+    """Write a small PNG of few colours."""
     drawn = figure.to_image("png", width=WIDTH, height=figure.layout.height, scale=SCALE)
     image = Image.open(io.BytesIO(drawn)).convert("RGB")
-    image.quantize(COLORS).save(path, optimize=True)
+    image.quantize(COLOURS).save(path, optimize=True)
 
 
 def write_front_picture(figure: go.Figure, path: Path) -> None:

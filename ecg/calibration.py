@@ -99,7 +99,7 @@ def average_precision(precision: NDArray[np.float64], recall: NDArray[np.float64
     """Return the mean of precision over recall, by steps as in scikit-learn.
 
     Args:
-        precision: of `precision_recall`.
-        recall: of `precision_recall`.
+        precision: precision as `precision_recall` returns it.
+        recall: recall as `precision_recall` returns it.
     """
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))

@@ -79,7 +79,7 @@ def prepare(
     if output is not None:
         with output_to(output):
             write_prepared(output, beats)
-        print(f"\nwritten: {output} ({output.stat().st_size / 1e6:.0f} MB)")
+        print(f"\nwrote {output} ({output.stat().st_size / 1e6:.0f} MB)")
 
 
 @app.command("describe")
@@ -153,7 +153,7 @@ def audit_command(
     print(resolved.note)
     audited = audit(resolved.location, data)
     text, paths = audit_report.write(audited, output, describe.notes(resolved.location))
-    print(f"\n{text}\nwritten: {', '.join(map(str, paths))}")
+    print(f"\n{text}\nwrote {', '.join(map(str, paths))}")
 
 
 ModelFile = Annotated[
@@ -225,10 +225,10 @@ def predict(
     print(f"{len(found.beats):,} beats classified in {time.perf_counter() - began:.1f} s")
     labels = probabilities.argmax(axis=1)
     write_csv(output, found.beats, probabilities)
-    print(f"written: {output}")
+    print(f"wrote {output}")
     if annotations is not None:
         files = write_annotations(annotations, found.beats, labels)
-        print(f"written: {len(files)} annotation files in {annotations}")
+        print(f"wrote {len(files)} annotation files in {annotations}")
     if rows := found.is_labelled.nonzero()[0].tolist():
         print(f"\nthe true classes of {len(rows):,} beats are known:")
         print(say_confusion(count(found.beats.labels[rows], labels[rows])))

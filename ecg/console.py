@@ -1,5 +1,6 @@
 """The terminal: exit codes and error messages of both command lines, and progress bars."""
 
+import errno
 import io
 import os
 import re
@@ -16,6 +17,7 @@ from ecg.files import expanded
 from ecg.lazy import DISTRIBUTION
 
 T = TypeVar("T")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of an output that cannot be written
 ARGUMENT = re.compile(r"`([a-z_]+)`")
 
 
@@ -48,10 +50,12 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     The code is 0 on success, 2 for a usage error and 1 for a failure at run time, both with a
     message on standard error, and 130 for Ctrl-C. A traceback is printed only for debugging.
     """
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # do not fail on names it cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command()
+        sys.stdout.flush()
     except EcgError as error:
         if debug:
             traceback.print_exc()
@@ -60,17 +64,42 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            _drop_output()
+            print(
+                f"error: Cannot write the output: {error.strerror}. Free some space, or write it "
+                "to another disk.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         print(
             f"error: unexpected {type(error).__name__}: {error}. Run again with --debug and "
             "report the traceback.",
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def _open_streams() -> None:
+    """Give closed standard streams (as after `>&-`) a file that takes everything.
+
+    Otherwise the next file that is opened would take their place.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)  # for the workers
+            setattr(sys, name, os.fdopen(number, "w"))
+
+
+def _drop_output() -> None:
+    """Drop the output, what is buffered too, which would fail again when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def as_typed(message: str) -> str:

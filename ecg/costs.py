@@ -18,7 +18,7 @@ def cost_of(config: TrainConfig, cost: str) -> float:
     """Return what the configured network costs; its weights do not matter.
 
     Args:
-        config: of the network.
+        config: configuration of the network.
         cost: "parameters", the number of trainable ones; or "latency", in milliseconds of CPU time
             per beat on one thread of this machine: the median of 15 batches of 64 beats, float32.
 

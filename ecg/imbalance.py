@@ -23,7 +23,7 @@ def class_weights(
 
     Args:
         counts: (classes,) number of beats per class in the training part.
-        alpha: from 0 to 1.
+        alpha: strength of the weights, from 0 to 1.
         capped: for splits by patient: the quotient is at most `LARGEST_BALANCE`, and a class
             with fewer than `FEWEST_BEATS` beats keeps weight 1.
 

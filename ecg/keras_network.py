@@ -81,7 +81,7 @@ def import_keras() -> Any:
     """Import Keras.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: if it is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # silence TensorFlow's start-up messages
     try:

@@ -49,7 +49,7 @@ class Model:
 
     Attributes:
         config: configuration of the training.
-        network: from (n, 1, 187) z-scored beats to (n, 5) logits, in evaluation mode.
+        network: network from (n, 1, 187) z-scored beats to (n, 5) logits, in evaluation mode.
         facts: the other metadata of the file: "split", "data", "scores", "versions" and more.
     """
 

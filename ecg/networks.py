@@ -135,7 +135,7 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
 
 
 class _FromSource(SourceFileLoader):
-    """Compiles the text that is there: a compiled file may be of an earlier text."""
+    """Compiles the current text; a compiled file may belong to an earlier one."""
 
     def get_code(self, fullname: str) -> CodeType:
         return self.source_to_code(self.get_data(self.path), self.path)
@@ -172,7 +172,7 @@ def digest_of(path: Path) -> str:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not UTF-8 text.
+        ValueError: if it is not UTF-8 text.
     """
     return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Two networks of your own, searched beside the Simple CNN.
+"""Two networks of your own, searched together with the Simple CNN.
 
 python -m study run --space examples/own_network.py
 """

@@ -11,7 +11,7 @@ SPACE = Space(
     parameters=(
         Choice("model", ("coupled", "simple")),
         Real("width_multiplier", 0.25, 1.0, log=True),
-        # The Simple CNN has no dropout, so this parameter exists only beside the Coupled CNN.
+        # The Simple CNN has no dropout, so this parameter exists only with the Coupled CNN.
         Real("dropout_multiplier", 0.0, 2.0, when={"model": ("coupled",)}),
         Whole("batch_size", 32, 128),
     ),

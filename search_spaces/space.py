@@ -183,7 +183,7 @@ class Space:
     def check_networks(self) -> None:
         """Build each network from a space file and train it on two beats.
 
-        This is repeated with each of its parameters at either end of the range.
+        This is repeated with each of its parameters at both ends of the range.
 
         Raises:
             UsageError: a network does not build, run or train; the message names file and line.

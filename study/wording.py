@@ -23,7 +23,7 @@ SCORE_TITLES = {
 # Optuna's states of trials, in the order in which they are shown.
 STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
           "waiting": "queued"}  # fmt: skip
-# What a search can minimise beside a score, see `ecg.costs`.
+# What a search can minimise in addition to a score, see `ecg.costs`.
 COST_TITLES = {"parameters": "network parameters", "latency": "latency (ms per beat)"}
 
 

@@ -140,7 +140,7 @@ def _require(path: Path) -> Found:
     if path.is_file():
         raise UsageError(f"{path}: {seen.unused[0][1] if seen.unused else 'no data'}. {_ACCEPTED}")
     if seen.unused:
-        raise UsageError(f"{path}: holds no heartbeats: {seen.say_unused()}. {_ACCEPTED}")
+        raise UsageError(f"{path} has no usable heartbeats: {seen.say_unused()}. {_ACCEPTED}")
     names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".")
     held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
     raise UsageError(f"{path}: a folder that holds {held} but no heartbeats. {_ACCEPTED}")

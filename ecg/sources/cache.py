@@ -161,7 +161,7 @@ def _read(path: Path, key: str) -> Heartbeats:
 
     Raises:
         FileNotFoundError: there is no such file.
-        Exception: of any kind, if the file is damaged or of another kind.
+        Exception: any exception, if the file is damaged or of another kind.
     """
     arrays = read_members(path)
     if arrays["version"] != FORMAT_VERSION or arrays["key"] != key:
@@ -177,7 +177,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        Exception: of any kind, if the file is damaged, too large, or holds other things.
+        Exception: any exception, if the file is damaged, too large, or holds other things.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > SIZE_LIMIT:

@@ -100,8 +100,8 @@ def _classify_zip(path: Path, found: list[Found], unused: list[tuple[Path, str]]
             names = _members(opened)
             folders = archive.by_folder(opened)
     except archive.UNREADABLE as error:
-        reason = str(error) or type(error).__name__
-        unused.append((path, f"a damaged ZIP file ({reason})"))
+        reason = str(error).lower() or type(error).__name__
+        unused.append((path, f"a damaged ZIP file or download ({reason})"))
         return
     source = _source_name(path)
     if names and all(name.endswith(".npy") for name in names):
@@ -115,7 +115,7 @@ def _classify_zip(path: Path, found: list[Found], unused: list[tuple[Path, str]]
             found.append(Found("table", path, source))
         else:
             held = shown(sorted(arrays))
-            unused.append((path, f"an .npz of {held} without the arrays signals and labels"))
+            unused.append((path, f"an .npz with the arrays {held} instead of signals and labels"))
         return
     expected = frozenset(mitdb_files.FILES)
     mitdb = max((len({n[:3] for n in inside if n in expected}) for inside in folders.values()),

@@ -20,10 +20,20 @@ def explain(file: CsvFile) -> str | None:
     try:
         for place, (number, line) in enumerate(file.lines()):
             text = as_text(line)
-            if fault := _of_form(text, place) or fault_of_row(text.split(","), file):
+            fault = _of_kind(text) or _of_form(text, place) or fault_of_row(text.split(","), file)
+            if fault:
                 return f"row {number}: {fault}"
     except (ValueError, OSError) as error:
         return f"{error}. {ADVICE}"
+    return None
+
+
+def _of_kind(text: str) -> str | None:
+    """Return what a row shows that the file is instead of a CSV file in UTF-8."""
+    if text.lstrip().startswith("<"):
+        return f"this is a web page, not a CSV file. {ADVICE}"
+    if "\x00" in text:
+        return "the file is not UTF-8. Write it in UTF-8 (pandas: encoding='utf-8')."
     return None
 
 
@@ -48,7 +58,7 @@ def _of_form(text: str, place: int) -> str | None:
         index = " and index=False" if len(fields) == COLUMNS + 1 else ""
         return (
             f"a header ({fields[0][:20]}, {fields[1][:20]}, ...) instead of values. Only a table "
-            "with the column `label` may have a header (docs/data.md). Delete this row, or write "
+            "with the column 'label' may have a header (docs/data.md). Delete this row, or write "
             f"the file without it (pandas: header=False{index})."
         )
     if len(fields) == COLUMNS + 1 and fields[0].strip() == str(place):
@@ -78,7 +88,8 @@ def _is_number(field: str) -> bool:
 def fault_of_row(fields: list[str], file: CsvFile) -> str | None:
     """Return what is wrong with the values or the label of a row, and how to fix it."""
     if len(fields) != COLUMNS:
-        return f"{len(fields)} columns instead of {COLUMNS} (187 values and a label). {ADVICE}"
+        columns = "1 column" if len(fields) == 1 else f"{len(fields)} columns"
+        return f"{columns} instead of {COLUMNS} (187 values and a label). {ADVICE}"
     for column, field in enumerate(fields[:-1], start=1):
         if fault := _fault_of_number(field):
             return f"column {column}: {fault}. {ADVICE}"
@@ -101,8 +112,15 @@ def _fault_of_label(label: str, file: CsvFile) -> str | None:
     if float(label) in range(len(CLASSES)):
         return None
     fault = f"label {label} is not one of 0, 1, 2, 3, 4"
-    found = {as_text(line).rsplit(",", 1)[-1].strip() for _, line in file.lines()}
-    numbers = {float(one) for one in found if _is_number(one)}
-    if 0 not in numbers and numbers <= {1, 2, 3, 4, 5}:
+    first, last = (_numbers(file, column) for column in (0, -1))
+    if 0 not in last and last <= {1, 2, 3, 4, 5}:
         return f"{fault}; the labels of this file go from 1 to 5. Subtract 1, to get {LABELS}."
-    return f"{fault} ({LABELS}). {ADVICE}"
+    if first and first <= {0, 1, 2, 3, 4}:
+        return f"the labels seem to be in the first column. Write them in the last: {LABELS}."
+    return f"{fault}, the numbers of {', '.join(CLASSES)}. {ADVICE}"
+
+
+def _numbers(file: CsvFile, column: int) -> set[float]:
+    """Return the different numbers of a column."""
+    found = {as_text(line).split(",")[column].strip() for _, line in file.lines()}
+    return {float(one) for one in found if _is_number(one)}

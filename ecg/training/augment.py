@@ -25,7 +25,7 @@ def jittered(signals: Tensor, strength: float) -> Tensor:
 
     Args:
         signals: (batch, 1, 187 or more); values after the beat are not changed.
-        strength: from 0, which changes nothing, to 1.
+        strength: a number from 0, which changes nothing, to 1.
 
     Returns:
         A tensor of the same shape.

@@ -70,13 +70,13 @@ class Plot:
     """One plot of a study.
 
     Attributes:
-        name: of its file, and what `study plots --only` takes.
+        name: name of its file, and what `study plots --only` takes.
         title: what a reader sees.
         draw: makes the figure from the trials of a study.
         shows: a sentence or two on what it shows and what it cannot show.
-        part: of a report: "winner", "mistakes", "search" or "more".
+        part: part of a report: "winner", "mistakes", "search" or "more".
         of_search: needs sampled parameters, which planned runs do not have.
-        on_dashboard: is saved for the dashboard, which lacks a plot like it.
+        on_dashboard: whether it is saved for the dashboard, which lacks a plot like it.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Plot:
 
 PLOTS = (
     Plot(
-        "winners", "Which one wins, and by how much", winners,
+        "winners", "Best trial of each strategy, compared with the baseline", winners,
         "Every mark is a trial; a ring marks the best of its row, labelled with its difference "
         "from the baseline. The interval reflects the choice of validation beats, not the seed.",
         "winner", of_search=True, on_dashboard=True,
@@ -212,6 +212,6 @@ def plots_of(trials: pd.DataFrame) -> tuple[Plot, ...]:
     """Return the plots of a study: with several objectives, that of the front first.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
     """
     return (FRONT, *PLOTS) if has_several(trials.attrs.get("identity", {})) else PLOTS

@@ -37,8 +37,8 @@ def confusion_matrix(
     Each cell holds the number of beats and their share of the true class.
 
     Args:
-        trials: of one study.
-        number: of the trial, None for the best one.
+        trials: trials of one study.
+        number: number of the trial, None for the best one.
         part: "validation" or "test".
 
     Raises:
@@ -85,7 +85,7 @@ def recall_by_precision(trials: pd.DataFrame) -> go.Figure:
     """Draw recall against precision of every finished trial, one small plot per class.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is finished.
@@ -131,10 +131,10 @@ def recall_by_precision(trials: pd.DataFrame) -> go.Figure:
 
 @marked
 def per_class_scores(trials: pd.DataFrame) -> go.Figure:
-    """Draw recall and precision of each class: the best trial beside the baseline.
+    """Draw recall and precision of each class: the best trial compared with the baseline.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete.

@@ -37,7 +37,7 @@ def learning_curves(trials: pd.DataFrame) -> go.Figure:
     The validation loss is unweighted, so the losses of all trials share one scale.
 
     Args:
-        trials: of one study, curves included.
+        trials: trials of one study, curves included.
 
     Raises:
         NothingToDrawError: no finished trial has curves.

@@ -32,7 +32,7 @@ def front_of(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials on the front, those best in the first objective first.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Returns:
         Rows of the table; none where there is one objective, or no trial is complete.
@@ -51,7 +51,7 @@ def pareto_front(trials: pd.DataFrame) -> go.Figure:
     """Draw the first objective against each of the others, the front marked.
 
     Args:
-        trials: of one study with several objectives.
+        trials: trials of one study with several objectives.
 
     Raises:
         NothingToDrawError: the study has one objective, or no trial is complete.

@@ -22,8 +22,8 @@ def runs_of_rows(trials: pd.DataFrame, rows: Sequence[Any]) -> dict[str, pd.Data
     """Return the complete runs of each row of a table by its label, one per seed.
 
     Args:
-        trials: of a study of planned runs.
-        rows: of `search_spaces.tables`.
+        trials: trials of a study of planned runs.
+        rows: rows of a table in `search_spaces.tables`.
     """
     if PLANNED not in trials or "test_f1_macro" not in trials:
         return {row.label: trials.iloc[:0] for row in rows}
@@ -41,7 +41,7 @@ def per_class_of_rows(trials: pd.DataFrame) -> go.Figure:
     """Draw recall and precision of each class on the test part, one row per configuration.
 
     Args:
-        trials: of a study of planned runs.
+        trials: trials of a study of planned runs.
 
     Raises:
         NothingToDrawError: no configuration of a published table has been measured.
@@ -76,7 +76,7 @@ def differences_from_baseline(trials: pd.DataFrame) -> go.Figure:
     """Draw the difference of each configuration from the baseline, paired by seed.
 
     Args:
-        trials: of a study of planned runs.
+        trials: trials of a study of planned runs.
 
     Raises:
         NothingToDrawError: no configuration shares a seed with the baseline.
@@ -131,7 +131,7 @@ def both_splits(trials: pd.DataFrame, other: pd.DataFrame) -> go.Figure:
     """Draw the configurations of two studies that differ in their split.
 
     Args:
-        trials: of a study of planned runs.
+        trials: trials of a study of planned runs.
         other: trials of a study of the same configurations on the other split.
 
     Raises:

@@ -27,7 +27,7 @@ def sample_heartbeats(trials: pd.DataFrame) -> go.Figure:
     wrongly. Beats are drawn as the model sees them, z-scored.
 
     Args:
-        trials: of one study, curves included.
+        trials: trials of one study, curves included.
 
     Raises:
         NothingToDrawError: no trial is complete, or the best one has no heartbeats stored.

@@ -23,7 +23,7 @@ def optimisation_history(trials: pd.DataFrame) -> go.Figure:
     """Draw the objective of every finished trial, and the best so far.
 
     Args:
-        trials: of one study, see `study.storage.trials_table.study_trials`.
+        trials: trials of one study, see `study.storage.trials_table.study_trials`.
 
     Raises:
         NothingToDrawError: no trial is finished.
@@ -58,7 +58,7 @@ def objective_by_epochs(trials: pd.DataFrame) -> go.Figure:
     """Draw the objective against the number of epochs that each trial was trained.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is finished, or all were trained for the same number of epochs.
@@ -80,7 +80,7 @@ def objective_by_time(trials: pd.DataFrame) -> go.Figure:
     """Draw the objective against the seconds that each trial took.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is finished.

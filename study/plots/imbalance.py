@@ -31,13 +31,13 @@ DASHED = {"color": INK, "dash": "dash", "width": 1.5}  # the baseline
 
 @marked
 def winners(trials: pd.DataFrame) -> go.Figure:
-    """Draw the trials of each strategy (or network), the best of each beside the baseline.
+    """Draw the trials of each strategy (or network), the best of each compared with the baseline.
 
     The best trial of each kind, by the objective, has a 95% interval over the validation beats
     and its difference from the baseline.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or all are of one kind.
@@ -112,7 +112,7 @@ def imbalance_answers(trials: pd.DataFrame) -> go.Figure:
     """Draw F1(M) and F1(W) against alpha and ratio, for the trials that use them.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: neither alpha nor ratio varies.

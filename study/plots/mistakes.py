@@ -29,13 +29,14 @@ ROW_HEIGHT = 145  # pixels
 def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) -> go.Figure:
     """Draw validation beats of the best trial that are wrong with high confidence.
 
-    One row per pair of true and predicted class, the pairs with most mistakes first; in each the
-    three mistakes of the highest probability, with record and time where the data have them.
+    One row per pair of true and predicted class, the pairs with the most mistakes first. Each row
+    has the three mistakes of the highest probability, with record and time where the data have
+    them.
 
     Args:
-        trials: of one study.
-        beats: that the study was made with; None to look for them where the study had them, where
-            ECG_DATA says, and in the folder `data`.
+        trials: trials of one study.
+        beats: beats that the study was made with; None to look for them where the study had them,
+            where ECG_DATA says, and in the folder `data`.
 
     Raises:
         NothingToDrawError: no trial is complete, the best one has no predictions or no mistakes,
@@ -77,10 +78,10 @@ def beats_of_study(trials: pd.DataFrame) -> Heartbeats:
     """Return the heartbeats that a study was made with.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
-        NothingToDrawError: they are not on this machine; the message says what to do.
+        NothingToDrawError: if they are not on this machine; the message says what to do.
     """
     identity = trials.attrs.get("identity", {})
     fingerprint = str(identity.get("data", ""))
@@ -115,7 +116,7 @@ def _load(path: str, fingerprint: str) -> Heartbeats:
 
 
 def _pairs(found: Predictions) -> list[tuple[tuple[int, int], NDArray[np.intp]]]:
-    """Return the pairs of true and predicted class with most mistakes, and their beats.
+    """Return the pairs of true and predicted class with the most mistakes, and their beats.
 
     The beats of a pair are in the order of their confidence, the highest first.
     """
@@ -149,7 +150,7 @@ def _title(found: Predictions, beats: Heartbeats, at: Any) -> str:
 
 
 def _signal(beats: Heartbeats, row: int | None) -> NDArray[np.float32]:
-    """Return the signal of a beat without its padding; without a beat nothing but the axes."""
+    """Return the signal of a beat without its padding; only the axes without a beat."""
     signal = np.full(BEAT_LENGTH, np.nan, dtype=np.float32)
     if row is not None:
         length = np.flatnonzero(beats.signals[row])[-1:].sum() + 1

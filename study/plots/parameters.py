@@ -53,7 +53,7 @@ def parallel_coordinates(trials: pd.DataFrame) -> go.Figure:
     """Draw every complete trial as a line across its parameters, ending at the objective.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or no parameter varies.
@@ -105,7 +105,7 @@ def parameter_importances(trials: pd.DataFrame) -> go.Figure:
     """Draw Optuna's importances (PED-ANOVA, Watanabe et al. 2023) of the parameters.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: there are too few complete trials, or no parameter varies.
@@ -176,7 +176,7 @@ def slices(trials: pd.DataFrame) -> go.Figure:
     """Draw the objective against each parameter, for the trials that use it.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is finished, or no parameter varies.
@@ -208,7 +208,7 @@ def contours(trials: pd.DataFrame) -> go.Figure:
     """Draw Optuna's contours of the objective over pairs of the most important numbers.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no two parameters were used together often enough.

@@ -49,7 +49,7 @@ def reliability_diagram(trials: pd.DataFrame) -> go.Figure:
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks".
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or the best one has no predictions.
@@ -101,7 +101,7 @@ def precision_recall_curves(trials: pd.DataFrame) -> go.Figure:
     The dots are at the class of highest probability, which is what every other score counts.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
 
     Raises:
         NothingToDrawError: no trial is complete, or the best one has no predictions.

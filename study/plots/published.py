@@ -1,4 +1,4 @@
-"""The published tables: their scores beside the ones measured here."""
+"""The published tables: their scores next to the ones measured here."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,10 @@ MARGINS = 140  # pixels above and below all of them
 
 
 def published_tables(trials: pd.DataFrame) -> dict[str, go.Figure]:
-    """Draw every published table of which a row has been measured.
+    """Draw every published table with at least one measured row.
 
     Args:
-        trials: of a study of planned runs.
+        trials: trials of a study of planned runs.
 
     Returns:
         Figures by the titles of the tables, none for a study of another kind.
@@ -50,14 +50,14 @@ def published_tables(trials: pd.DataFrame) -> dict[str, go.Figure]:
 
 @marked
 def published_table(trials: pd.DataFrame, table: "Table") -> go.Figure:
-    """Draw a published table: our scores with 95% intervals beside the published ones.
+    """Draw a published table: our scores with 95% intervals next to the published ones.
 
     The interval is over seeds, or over the test beats of a single seed. Published scores appear
-    only beside runs of the full protocol on MIT-BIH; otherwise the plot says that they are absent.
+    only with runs of the full protocol on MIT-BIH; otherwise the plot says that they are absent.
 
     Args:
-        trials: of a study of planned runs.
-        table: of `search_spaces.tables.TABLES`.
+        trials: trials of a study of planned runs.
+        table: one of `search_spaces.tables.TABLES`.
 
     Raises:
         NothingToDrawError: none of its rows has been measured on the test part.

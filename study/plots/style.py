@@ -134,7 +134,7 @@ def kind_parameter(trials: pd.DataFrame) -> str | None:
     """Return the parameter that colour stands for, None where no category varies.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
     """
     choices = [
         name
@@ -189,8 +189,8 @@ def points(
 
     Args:
         rows: the trials, one marker each.
-        kind: that they share.
-        size: of a marker in pixels.
+        kind: kind that they share.
+        size: size of a marker in pixels.
         hover: template of what a hover label says below the trial's parameters.
     """
     return {
@@ -209,11 +209,11 @@ def add_stops(figure: go.Figure, ended: pd.DataFrame) -> None:
 
 
 def add_key(figure: go.Figure, title: str, **look: Any) -> None:
-    """Add an entry to the legend that no data stand behind.
+    """Add an entry without data to the legend.
 
     Args:
-        figure: is changed.
-        title: of the entry.
+        figure: figure to change in place.
+        title: title of the entry.
         look: `marker` or `line`, as Plotly takes them.
     """
     mode = "lines" if "line" in look else "markers"
@@ -224,7 +224,7 @@ def log_ticks(values: Iterable[float]) -> dict[str, Any]:
     """Return a logarithmic axis with three labels or more: powers of ten, else steps between them.
 
     Args:
-        values: that the axis shows; only positive ones count.
+        values: values that the axis shows; only positive ones count.
     """
     known = np.asarray([v for v in values if v is not None and v > 0], dtype=np.float64)
     if not len(known):
@@ -260,7 +260,7 @@ def objective_title(trials: pd.DataFrame) -> str:
 
 
 def varied_parameters(trials: pd.DataFrame) -> list[str]:
-    """Return the names of the parameters that take more than one value (or come and go)."""
+    """Return the names of the parameters that vary, or that only some trials have."""
     columns = [str(name) for name in trials.columns if str(name).startswith("param_")]
     return [
         name.removeprefix("param_") for name in columns if trials[name].nunique(dropna=False) > 1
@@ -293,11 +293,11 @@ def styled(
     """Give a figure the house style: light, and without a title, which the text around it has.
 
     Args:
-        figure: is changed.
+        figure: figure to change in place.
         x: title of the horizontal axis, with its unit.
         y: title of the vertical axis.
-        height: in pixels.
-        columns: of small plots side by side; a narrow page stacks them.
+        height: height in pixels.
+        columns: number of small plots side by side; a narrow page stacks them.
     """
     axis = {"gridcolor": "#dddddd", "zerolinecolor": "#dddddd", "linecolor": "#888888",
             "automargin": True}  # fmt: skip
@@ -329,7 +329,7 @@ def styled(
 
 
 def marked(draw: Drawn) -> Drawn:
-    """Mark plots of simulated beats or of a reduced budget in themselves, wherever they end up."""
+    """Mark plots of simulated beats or a reduced budget inside the plot, wherever it is shown."""
 
     @wraps(draw)
     def drawn(trials: pd.DataFrame, *args: Any, **kwargs: Any) -> go.Figure:

@@ -275,13 +275,14 @@ def _counting_trials(opened: _Opened) -> list[FrozenTrial]:
 def _count(opened: _Opened) -> Tally:
     """Return the state of the study."""
     trials = _counting_trials(opened)
-    best = best_value([trial for trial in trials if trial.state == TrialState.COMPLETE])
     finished = [trial for trial in trials if trial.state in FINISHED]
+    trained = [trial for trial in finished if "last_epoch" in trial.user_attrs]  # not by hand
+    best = best_value([trial for trial in trained if trial.state == TrialState.COMPLETE])
     return Tally(
         target=opened.task.goal.target,
         finished=len(finished),
         best=None if math.isinf(best) else best,
-        lengths=[t.user_attrs["last_epoch"] for t in finished if "last_epoch" in t.user_attrs],
+        lengths=[trial.user_attrs["last_epoch"] for trial in trained],
     )
 
 

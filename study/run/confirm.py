@@ -21,7 +21,13 @@ from study.run.command import run_planned
 from study.run.options import MOST_SEEDS, absolute_data
 from study.run.output import print_line
 from study.run.planned_runs import RUNS_OBJECTIVE, plan_runs
-from study.run.setting import check_split, find_stored_data, load_data, resolve_means
+from study.run.setting import (
+    check_found,
+    check_split,
+    find_stored_data,
+    load_data,
+    resolve_means,
+)
 from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
@@ -174,13 +180,7 @@ def _load_data(
         precision=stored["precision"] if machine.precision == "auto" else machine.precision,
     )
     machine, beats = load_data(find_stored_data(machine, settings), console)
-    if beats.fingerprint != stored["data"]:
-        place = f". It used {settings['data']}" if settings.get("data") else ""
-        raise UsageError(
-            f"the study '{study}' was made with other data ({stored['source']}, "
-            f"{stored['data'][:12]}) than this ({beats.source}, {beats.fingerprint[:12]})"
-            f"{place}. Pass its data with --data."
-        )
+    check_found(study, beats, stored, settings)
     return resolve_means(machine, {}, console), beats
 
 
@@ -273,8 +273,8 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
 
     Args:
         rows: trials of the search with their attribute `config`; others are left out.
-        top: number of configurations beside the baseline.
-        front: of a search with several objectives, to choose from instead of all.
+        top: number of configurations in addition to the baseline.
+        front: front of a search with several objectives; if given, only its trials are chosen.
 
     Returns:
         `TrainConfig` fields without the seed, by a label such as "trial 7"; "baseline" first.
@@ -285,7 +285,9 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
     trained = [row for row in rows if "config" in row]
     baseline = baseline_row(trained)
     if baseline is None:
-        raise UsageError("the baseline trial of this study is not complete. Continue the study.")
+        raise UsageError(
+            "The baseline trial of this study is not complete. Continue the study, then confirm it."
+        )
     chosen = {BASELINE_LABEL: without_seed(baseline["config"])}
     complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
     if front:

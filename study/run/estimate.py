@@ -16,7 +16,7 @@ from ecg.training import Epoch, TrainConfig, make_part, measure, train
 from ecg.training.data import TrainingData
 
 TIMED_SECONDS = 0.3  # per network, at least one epoch
-STEPS_AN_EPOCH = 2
+STEPS_PER_EPOCH = 2
 EVALUATED_BEATS = 128
 # The fields of a configuration that determine the time of a step.
 TIMED = (
@@ -85,7 +85,7 @@ def time_network(config: TrainConfig, beats: Heartbeats, split: Split, precision
         split: the split of the beats.
         precision: the precision to compute in.
     """
-    rows = subsample(split.train, beats.labels, STEPS_AN_EPOCH * config.batch_size)
+    rows = subsample(split.train, beats.labels, STEPS_PER_EPOCH * config.batch_size)
     measured = make_part(beats, subsample(split.validation, beats.labels, EVALUATED_BEATS), CPU)
     # A validation part of one beat, so that an epoch is its training steps.
     data = TrainingData(make_part(beats, rows, CPU), make_part(beats, split.validation[:1], CPU))

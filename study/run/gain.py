@@ -49,8 +49,8 @@ def since_gain(values: Iterable[Sequence[float] | None], noise: Sequence[float])
 
     Args:
         values: objectives of the finished trials in order, larger is better; None for a pruned one.
-        noise: of each objective. A trial is a gain if it exceeds every previous gain by more than
-            this in some objective; the first trial is a gain.
+        noise: noise of each objective. A trial is a gain if it exceeds every previous gain by more
+            than this in some objective; the first trial is a gain.
     """
     gains: list[Sequence[float]] = []
     since = 0

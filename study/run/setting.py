@@ -59,6 +59,8 @@ def continue_settings(machine: Machine, typed: Mapping[str, Any]) -> tuple[Machi
         typed["records"] = typed["records"] or _stored_records(identity, identity.get("split", ""))
     if typed["trials"] is not None:  # a second stage becomes a search
         stored.pop("from_study", None)
+    if typed["sampler"] == "grid" and stored.get("sampler") != "grid":
+        stored.pop("trials", None)  # a grid has its own number of trials
     if machine.data != "auto":
         stored.pop("replay", None)
     return find_stored_data(machine, stored), RunOptions.continuing(typed, stored)
@@ -95,6 +97,30 @@ def find_stored_data(machine: Machine, settings: Mapping[str, Any]) -> Machine:
     return replace(machine, data=data) if machine.data == "auto" and exists else machine
 
 
+def check_found(
+    study: str, beats: Heartbeats, stored: Mapping[str, Any], settings: Mapping[str, Any]
+) -> None:
+    """Check that heartbeats that nobody named are those of a study.
+
+    Args:
+        study: name of the study.
+        beats: the heartbeats that were found.
+        stored: identity of the study.
+        settings: settings of the study.
+
+    Raises:
+        UsageError: they differ; says where the study's data was.
+    """
+    if beats.fingerprint == stored.get("data"):
+        return
+    place = f" It used {settings['data']}." if settings.get("data") else ""
+    raise UsageError(
+        f"The study '{study}' was made with other data ({stored['source']}, {stored['data'][:12]}) "
+        f"than was found now ({beats.source}, {beats.fingerprint[:12]}).{place} Name the study's "
+        "data with --data, or start another study with --study and a new name."
+    )
+
+
 def resolve(
     machine: Machine, options: RunOptions, space: Space | None, console: Console
 ) -> tuple[Machine, str, Identity, Heartbeats]:
@@ -116,12 +142,14 @@ def resolve(
     """
     device = find_device(machine.device)
     budget = find_budget(options.budget or ("paper" if device.type == "cuda" else "quick"))
-    machine, beats = load_data(machine, console)
+    is_found, (machine, beats) = machine.data == "auto", load_data(machine, console)
     kind = ALL_TABLES if space is None else space.name
     split = options.records.split if options.records else options.split_name
     objective, objectives = find_objectives(options, space, split)
     name = options.study or default_name(kind, beats.source, split, budget.name, objectives)
-    stored = read_identity(machine.storage, name)
+    stored, settings = read_settings(machine.storage, name)
+    if stored and is_found:
+        check_found(name, beats, stored, settings)
     records = options.records or _stored_records(stored, options.split)
     split = check_split(options.split_name, beats, records, console)
     machine = resolve_means(machine, stored, console)

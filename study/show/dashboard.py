@@ -167,7 +167,7 @@ def keep_fresh(storage: RDBStorage, ended: threading.Event) -> None:
     """Keep notes and plots up to date while trials end.
 
     Args:
-        storage: of the studies.
+        storage: storage of the studies.
         ended: stops the updates when it is set.
     """
     shown: dict[str, dict[str, int]] = {}
@@ -189,7 +189,7 @@ def refresh(study: optuna.Study) -> None:
     A note that a person has edited stays as it is.
 
     Args:
-        study: of this project; a study of another tool is not written to.
+        study: a study of this project; nothing is written to a study of another tool.
     """
     if not find_identity(study):
         return

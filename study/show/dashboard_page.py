@@ -28,7 +28,7 @@ def with_style(app: Application, storage: RDBStorage) -> Application:
 
     Args:
         app: the dashboard.
-        storage: of its studies.
+        storage: storage of its studies.
     """
     fixed = (files("study.show") / "page" / "dashboard.css").read_text(encoding="utf-8")
 
@@ -71,7 +71,7 @@ def rules_of(study: StudyRows, key: int) -> str:
     """Return the style rules of a study: two lines in the list, a caution on its page.
 
     Args:
-        study: with the attributes `study.show.terminal.LISTED`.
+        study: a study with the attributes `study.show.terminal.LISTED`.
         key: its id, which the addresses of its pages have.
     """
     identity = study.identity

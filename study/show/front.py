@@ -28,7 +28,7 @@ def say_front(
         front: trials on it, see `StudyRows.front`.
         baseline: the complete baseline trial, None for none.
         complete: number of complete trials.
-        objectives: of the study.
+        objectives: objectives of the study.
     """
     if not front:
         return "No trial is complete yet, so there is no front."

@@ -61,10 +61,10 @@ def write_plots(
     A plot that lacks something is left out; a warning says what it needs.
 
     Args:
-        trials: of one study.
+        trials: trials of one study.
         folder: created if it does not exist.
         fmt: "svg" or "png".
-        names: of the plots, none for all.
+        names: names of the plots; all plots if it is empty.
 
     Returns:
         The files.

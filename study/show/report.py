@@ -70,7 +70,7 @@ def write_report(studies: Sequence[pd.DataFrame], path: Path) -> None:
 
     Args:
         studies: the trials of each, curves included; see `study.storage.trials_table.study_trials`.
-        path: of the file.
+        path: path of the file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -110,7 +110,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 <p class="soft">generated {made}</p>
 {f'<nav aria-label="studies"><ul>{links}</ul></nav>' if len(names) > 1 else ""}</header>
 <main>
-{body or "<p>The database holds no study.</p>"}
+{body or "<p>The database has no studies.</p>"}
 </main>
 <script>{get_plotlyjs()}</script>
 <script type="application/json" id="plots">{data}</script>

@@ -36,7 +36,7 @@ def grid_sections(
     """Return the sections of a study of planned runs by their titles.
 
     Args:
-        trials: of one study of planned runs.
+        trials: trials of one study of planned runs.
         studies: all studies of the report, among which may be one of the other split.
         store: stores the plots.
     """

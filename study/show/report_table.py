@@ -1,4 +1,4 @@
-"""The tables of a report: the best trial beside the baseline, and all trials."""
+"""The tables of a report: the best trial compared with the baseline, and all trials."""
 
 import html
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ WHOLE = {"best_epoch": "best epoch", "last_epoch": "epochs"}
 def comparison_table(
     best: pd.Series, baseline: pd.Series | None, identity: Mapping[str, Any]
 ) -> str:
-    """Return the best trial's validation scores beside the baseline's as an HTML table."""
+    """Return the best trial's validation scores and the baseline's as an HTML table."""
     rows = {f"best (trial {best['number']})": best}
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
@@ -117,7 +117,7 @@ def _columns(trials: pd.DataFrame) -> list[Column]:
 
 
 def _others(trials: pd.DataFrame) -> tuple[str, ...]:
-    """Return the objectives beside the first one."""
+    """Return the further objectives, in addition to the first."""
     return objectives_of(trials.attrs["identity"])[1:]
 
 

@@ -16,8 +16,8 @@ def say_ceiling(row: Mapping[Any, Any], objective: str) -> str:
     """Return a sentence such as "No Q beat in validation: F1(M) is at most 0.8000."
 
     Args:
-        row: of the table of trials, with its confusion matrix.
-        objective: of the study.
+        row: row of the table of trials, with its confusion matrix.
+        objective: objective of the study.
 
     Returns:
         "" if the objective can reach 1.
@@ -34,8 +34,8 @@ def validation_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> di
     there the scores are the objective, F1(W), and F1 of class F.
 
     Args:
-        row: of the table of trials.
-        identity: of the study.
+        row: row of the table of trials.
+        identity: identity of the study.
     """
     by_patient = identity.get("objective") == F1_NSV
     names = (F1_NSV, "f1_weighted") if by_patient else MACRO_SCORES

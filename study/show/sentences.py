@@ -70,7 +70,7 @@ def say_caution(trials: pd.DataFrame, best: pd.Series | None) -> str:
 
 
 def say_confirmation(confirmation: Confirmation | None) -> str:
-    """Return the findings of `confirm` on the test part, "" for none."""
+    """Return the findings of `confirm`, on the test part or over folds; "" for none."""
     if confirmation is None:
         return ""
     score = compared_scores(confirmation.identity)[0]
@@ -94,7 +94,7 @@ def say_reads(trials: pd.DataFrame) -> str:
 
 
 def say_verdict(trials: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
-    """Return the result of a search in two sentences: what won by how much, and how sure it is.
+    """Return the result of a search in two sentences: what won, by how much, how certain that is.
 
     With several objectives they say what the front spans.
     """

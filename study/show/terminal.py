@@ -44,7 +44,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     """Return the findings of a study.
 
     Args:
-        study: with the attributes `SHOWN`.
+        study: a study with the attributes `SHOWN`.
         trials: number of the best trials to list.
         readings: how often `ecg evaluate` read the test part.
     """
@@ -211,7 +211,7 @@ def _say_weights(rows: Sequence[Row]) -> str:
 def _compare(
     best: Row, baseline: Row | None, identity: Mapping[str, Any], title_of_best: str
 ) -> RenderableType:
-    """Return the validation scores of the best configuration beside the baseline's."""
+    """Return the validation scores of the best configuration and the baseline."""
     chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
     scores = {title: validation_scores(row, identity) for title, row in chosen.items()}
     rows = [

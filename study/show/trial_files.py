@@ -19,7 +19,7 @@ def make_file(name: str, facts: Mapping[str, Any], objective: str) -> bytes:
     Args:
         name: one of `study.storage.artifacts.MADE_ON_DEMAND`.
         facts: attributes of the trial, see `study.trials.trial.describe_result`.
-        objective: of the study.
+        objective: objective of the study.
     """
     if name == "predictions.csv":
         return predictions_csv(facts["confusion"]).encode()

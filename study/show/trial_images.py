@@ -65,7 +65,7 @@ def curves_image(
         curves: lists with one value per epoch; see `study.trials.trial.describe_result`.
         objective: name of the curve that the study maximises; not drawn if it is missing.
         best_epoch: counted from 1.
-        stop_reason: for the title.
+        stop_reason: why the training stopped, for the title.
         limits: what a reader must know, see `study.wording.say_limits`.
 
     Returns:

@@ -47,6 +47,8 @@ def parse_url(url: str) -> sqlalchemy.URL:
     try:
         url.encode()
         parsed = sqlalchemy.make_url(url)
+        if "@" in (parsed.host or ""):
+            raise UsageError(f"--storage {shown}: write the @ of the password as %40.")
         backend, driver = parsed.get_backend_name(), parsed.drivername.partition("+")[2]
     except UnicodeEncodeError:
         raise UsageError(
@@ -54,8 +56,9 @@ def parse_url(url: str) -> sqlalchemy.URL:
         ) from None
     except (ArgumentError, ValueError):  # ValueError: the port is not a number
         example = DEFAULT_URL if ":" in url or not url.strip() else f"sqlite:///{url}"
+        named = shown if "://" in url else repr(url)
         raise UsageError(
-            f"--storage {shown} is not a database URL. Use a URL such as {example} or "
+            f"--storage {named} is not a database URL. Use a URL such as {example} or "
             "postgresql+psycopg://user@host/database."
         ) from None
     if backend == "postgres":
@@ -91,7 +94,7 @@ def _sqlite_path(url: sqlalchemy.URL, shown: str) -> Path:
     if "uri" in url.query or named.startswith("file:"):
         plain = named.removeprefix("file:").partition("?")[0]
         raise UsageError(
-            f"--storage {shown} is an SQLite URI. Write a plain path: sqlite:///{plain}"
+            f"--storage {shown} names an SQLite URI. Write a plain path: sqlite:///{plain}"
         )
     path = Path(os.path.realpath(expanded(named)))
     if "?" in str(path):
@@ -131,6 +134,10 @@ def storage_errors(url: str) -> Iterator[None]:
     except NoSuchModuleError:
         raise UsageError(f"--storage {shown}: this kind of database is not known") from None
     except (SQLAlchemyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise _unreachable(shown, error) from None
+    except LookupError as error:
+        if type(error) is not LookupError:  # SQLAlchemy's, of a state that does not exist
+            raise
         raise _unreachable(shown, error) from None
 
 

@@ -54,7 +54,7 @@ def check_stored_identity(study: str, value: Any) -> dict[str, Any]:
     """Return the stored identity of a study, written by this version or another.
 
     Raises:
-        DamageError: it is not an identity; the message names study, attribute and field.
+        DamageError: if it is not an identity; the message names study, attribute and field.
     """
     try:
         _mapping(value)
@@ -192,7 +192,7 @@ def _seconds(value: Any) -> None:
 
 def _mapping(value: Any) -> None:
     if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping, not {value!r:.60}")
+        raise ValueError(f"must hold values by name, not {value!r:.60}")
 
 
 def _confusion(value: Any) -> None:
@@ -269,7 +269,7 @@ def check_examples(value: Any) -> None:
     """Check that a value is a list of examples, see `ecg.examples`.
 
     Raises:
-        ValueError: it is not; the message says why.
+        ValueError: if it is not; the message says why.
     """
     if not isinstance(value, list):
         raise ValueError(f"must be a list, not {value!r:.60}")

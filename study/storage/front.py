@@ -1,4 +1,4 @@
-"""The front of a study with several objectives: the trials that no other one beats in all."""
+"""The front of several objectives: no other trial is as good in all of them and better in one."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Making a study in one transaction: nobody finds one that does not say what it is."""
+"""Creating a study and its identity in one transaction."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ METRIC_NAMES = "study:metric_names"  # Optuna's own attribute: what its dashboar
 def make_study(
     storage: RDBStorage, name: str, identity: Mapping[str, Any], objectives: Sequence[str]
 ) -> None:
-    """Make a study that says what it is.
+    """Create a study and its identity in one transaction, so that no process sees one without.
 
     Args:
-        storage: that has none of this name.
-        name: of the study.
+        storage: storage without a study of this name.
+        name: name of the study.
         identity: see `study.storage.studies.Identity.to_fields`.
         objectives: their names; scores are maximised, `ecg.costs.COSTS` minimised.
     """

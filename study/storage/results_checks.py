@@ -108,7 +108,7 @@ def check_by_record(value: Any, column: str) -> None:
         column: name of the value, for the message.
 
     Raises:
-        ValueError: it does not; the message says what must be there.
+        ValueError: if it does not; the message says what must be there.
     """
     if not isinstance(value, dict) or not value:
         raise ValueError(f"{column} must have a confusion matrix for each record")
@@ -124,7 +124,7 @@ def check_confusion(matrix: Any, column: str) -> None:
         column: name of the value, for the message.
 
     Raises:
-        ValueError: it is not; the message says what must be there.
+        ValueError: if it is not; the message says what must be there.
     """
     size = len(CLASSES)
     rows = matrix if isinstance(matrix, list) else []

@@ -81,9 +81,7 @@ class StudyRows:
 
     @property
     def front(self) -> list[Row]:
-        """The complete trials that no other beats in all objectives, the first objective's best
-        first; none where there is one objective.
-        """
+        """The complete trials on the front, by their first objective; none with one objective."""
         return front_rows(self._eligible, self.objectives, self.directions)
 
     @property
@@ -146,7 +144,7 @@ def objective_names(identity: Mapping[str, Any], directions: Sequence[str]) -> t
 
 
 def value_column(objective: str) -> str:
-    """Return the column of an objective beside the first one."""
+    """Return the column of a further objective, in addition to the first."""
     return f"value_{objective}"
 
 

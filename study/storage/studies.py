@@ -137,7 +137,7 @@ def open_storage(
     Args:
         url: an SQLAlchemy URL, such as sqlite:///results/study.db.
         create: create the database if it is missing.
-        write: without it, the database may be read-only.
+        write: whether the database will be written to; without it, the database may be read-only.
         lean: read trials without their large attributes, see `PlainStorage`.
         waits: whether to try again after an error, see `study.storage.outage.outlast`.
         say: shows warnings to the user.
@@ -354,7 +354,10 @@ def own_studies(storage: RDBStorage) -> Iterator[optuna.Study]:
 
 def foreign_study(name: str) -> UsageError:
     """Return the error that another tool made a study."""
-    return UsageError(f"The study '{one_line(name)}' was made by another tool.")
+    return UsageError(
+        f"The study '{one_line(name)}' was made by another tool. Use that tool, or Optuna, to "
+        "read it."
+    )
 
 
 def no_study_yet() -> UsageError:

@@ -138,7 +138,7 @@ def export_table_files(
         runs: runs of each study, by name.
         folder: output folder, with a subfolder for each study.
         published: include the published scores.
-        formats: of `study.tables.formats.FORMATS`.
+        formats: names in `study.tables.formats.FORMATS`.
         digits: digits after the decimal point.
         spread: print standard deviations.
         with_tf: see `search_spaces.tables.find_table`.
@@ -179,7 +179,7 @@ def export_confirmations(
         storage: database URL.
         studies: names of searches, or of the studies that confirm them.
         folder: output folder, with a subfolder for each study.
-        formats: of `study.tables.formats.FORMATS`.
+        formats: names in `study.tables.formats.FORMATS`.
         digits: digits after the decimal point.
 
     Returns:

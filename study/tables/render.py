@@ -52,7 +52,7 @@ def render(
 ) -> str:
     """Render one published table from results; equal results give equal bytes.
 
-    Published scores are shown beside ours only if both follow the same protocol: MIT-BIH data,
+    Published scores are shown next to ours only if both follow the same protocol: MIT-BIH data,
     intra-patient split, paper budget. Otherwise a warning comes first, and the published scores
     follow in a separate block.
 
@@ -93,7 +93,7 @@ def write_tables(
         folder: folder of the files, created if it is missing.
         names: names of the tables.
         published: see `render`.
-        formats: of `study.tables.formats.FORMATS`.
+        formats: names in `study.tables.formats.FORMATS`.
         digits: see `render`.
         spread: see `render`.
         with_tf: see `search_spaces.tables.find_table`.
@@ -170,7 +170,7 @@ def _check_sides(sides: Mapping[str, pd.DataFrame]) -> None:
     """Check that the results of both splits differ only in their split.
 
     Raises:
-        DataError: they do not.
+        DataError: if they do not.
     """
     for split, results in sides.items():
         check_one_kind(results, f"the {split} results")

@@ -201,7 +201,7 @@ def _train(
         found |= describe_repeats([describe_repeat(each) for each in (result, *again)])
         values = objective_values(trial, config, found["validation"], bench.identity)
     if result.weights and values:
-        # This costs little beside the training: one pass over the validation part.
+        # This costs little compared with the training: one pass over the validation part.
         predicted = predict(config, result.weights, bench.data.validation, bench.precision)
         found["examples"] = pick_examples(bench.data.validation, predicted.argmax(1))
         if is_by_patient(bench.identity.split):

@@ -19,7 +19,7 @@ def objective_values(
     """Return the objectives of a trial.
 
     Args:
-        trial: that was trained, or repeats another one.
+        trial: trial that was trained, or that repeats another one.
         config: what was trained.
         validation: the trial's scores.
         identity: identity of the study.
@@ -36,7 +36,7 @@ def keeps_weights(trial: optuna.Trial, values: Sequence[float], keep: str) -> bo
     """Whether the trial is at this moment among those that keep their weights.
 
     Args:
-        trial: that ends.
+        trial: trial that ends now.
         values: its objectives.
         keep: one of `study.storage.weights.KEEP`.
     """

@@ -227,7 +227,7 @@ def test_prepared_heartbeats_are_one_file_that_replaces_the_data(
 ) -> None:
     # On a machine without the records, the file gives the same heartbeats.
     file = tmp_path / "folder" / "beats.npz"
-    assert f"written: {file}" in run("prepare", "--data", records, "--output", file).out
+    assert f"wrote {file}" in run("prepare", "--data", records, "--output", file).out
     expected, found = ecg.sources.load(records), ecg.sources.load(file)
     assert found.fingerprint == expected.fingerprint
     assert (found.symbol == expected.symbol).all()

@@ -68,7 +68,7 @@ def only_ours(call: Callable[[], T], *named: str | Path) -> T | EcgError:
     """Return what a call returns, or our own error that it raises; fail on any other.
 
     Args:
-        call: whose input is damaged.
+        call: call whose input is damaged.
         named: what the message of an error must name, such as the file.
     """
     with limited():

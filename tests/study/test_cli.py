@@ -205,7 +205,7 @@ def test_what_was_found_is_shown(
     typed: Command, toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
     # Rule: `list` has a line per study with its best value and its baseline's; `show` has the
-    # best configuration beside the baseline, scores per class, and the trials requested; a
+    # best configuration compared with the baseline, scores per class, and the trials requested; a
     # pipe gets no control characters.
     storage = ("--storage", sqlite_url)
     options = ("--data", "synthetic", "--budget", "smoke", "--trials", 3, *storage)

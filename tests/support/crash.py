@@ -52,8 +52,8 @@ class Target:
 
     Args:
         folder: where the command is typed.
-        words: of the command, but for what all have in common.
-        url: of the database; by default a file in the folder.
+        words: words of the command, without those that all have in common.
+        url: URL of the database; by default a file in the folder.
     """
 
     def __init__(self, folder: Path, *words: object, url: str = "") -> None:

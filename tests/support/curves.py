@@ -32,10 +32,10 @@ class Walk:
     """How one trial ended.
 
     Attributes:
-        trial: of Optuna.
+        trial: trial of Optuna.
         asked: epochs at which the pruner was asked.
-        last_epoch: of the trial.
-        last_value: what was reported at it.
+        last_epoch: last epoch of the trial.
+        last_value: value reported at that epoch.
         stop_reason: as in `ecg.training.TrainResult`; "" while it walks.
         best_before: the best finished value at the time of the last epoch.
     """

@@ -15,7 +15,7 @@ from study.storage.results import results_of_rows
 from study.storage.results_checks import SHARED
 
 TEST_COUNTS = (18118, 556, 1448, 162, 1608)
-# Chance of each class to be recognized.
+# Chance of each class to be recognised.
 RECALL = (0.994, 0.76, 0.955, 0.79, 0.986)
 
 

@@ -36,12 +36,12 @@ def fill(
     """Make a study of finished trials.
 
     Args:
-        url: of the database.
-        name: of the study.
+        url: URL of the database.
+        name: name of the study.
         trials: number of them.
         evil: put tags in every text that users write.
-        beats: that the trials have predictions of; None for no predictions.
-        objectives: of the study, where it has several.
+        beats: beats that the trials have predictions of; None for no predictions.
+        objectives: objectives of the study, if it has several.
     """
     identity = replace(
         IDENTITY, space=EVIL if evil else "imbalance", source="mitdb", objectives=objectives

@@ -20,7 +20,7 @@ from study.trials.trial import configure, describe_result
 
 
 def recorded_trials(recording: Recording, space: Space, number: int) -> list[FrozenTrial]:
-    """Return complete trials at random points, each with the curve of its recorded neighbor."""
+    """Return complete trials at random points, each with the curve of its recorded neighbour."""
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.RandomSampler(seed=number)
     )
@@ -43,7 +43,7 @@ def add_together(study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
     """Add finished trials in one transaction; `study.add_trials` takes 20 ms for each.
 
     Args:
-        study: in an SQLite file.
+        study: a study in an SQLite file.
         trials: complete, with one value.
     """
     backend: Any = getattr(study._storage, "_backend", study._storage)

@@ -39,11 +39,11 @@ class Drained:
     """What workers left behind.
 
     Attributes:
-        seconds: from the start of the workers to the end of the last one.
+        seconds: time from the start of the workers to the end of the last one.
         claims: seconds of each claim, the wait for the study's lock included.
         trials: seconds of each trial from its claim to its end.
         states: number of trials in each state.
-        numbers: of the trials in the database, in their order.
+        numbers: numbers of the trials in the database, in their order.
         run: the number of every trial that a worker ran, in order.
         shares: trials of each worker.
         said: what the workers complained of.
@@ -71,10 +71,10 @@ def drain(url: str, folder: Path, trials: int, number: int) -> Drained:
     """Let workers finish a new study, and read what they left behind.
 
     Args:
-        url: of an empty storage.
+        url: URL of an empty database.
         folder: made; of the workers' files.
         trials: wanted.
-        number: of workers.
+        number: number of workers.
     """
     (folder / "run").mkdir(parents=True)
     process = start(url, folder, trials, number, script=("-m", "tests.support.load"))

@@ -24,13 +24,13 @@ def make_record(
     """Write a record; its first lead is simulated, the others are noise.
 
     Args:
-        folder: that is there.
-        name: of the record.
-        seed: of the signal.
-        beats: in it, at least 10.
-        rate: in Hz.
+        folder: folder that exists.
+        name: name of the record.
+        seed: seed of the signal.
+        beats: number of beats in it, at least 10.
+        rate: sampling rate in Hz.
         leads: names.
-        suffix: of the annotation file, None for none.
+        suffix: suffix of the annotation file, None for no file.
         gap: samples that are missing.
 
     Returns:

@@ -25,8 +25,8 @@ def pooled(url: str, connections: int) -> Iterator[str]:
     """Run a pooler of transactions and give the URL of a database behind it.
 
     Args:
-        url: of the database, on a server that listens on a Unix socket.
-        connections: to the server, for all clients together.
+        url: URL of the database, on a server that listens on a Unix socket.
+        connections: number of connections to the server, for all clients together.
     """
     place = sqlalchemy.make_url(url)
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:

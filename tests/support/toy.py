@@ -34,7 +34,7 @@ def toy_heartbeats(n: int = 600, *, seed: int = 0, in_test: bool = False) -> Hea
 
     Args:
         n: number of beats.
-        seed: of places and noise.
+        seed: seed of places and noise.
         in_test: whether the set comes with a test part (every fifth beat).
     """
     rng = np.random.default_rng(seed)

@@ -187,9 +187,14 @@ PANDAS = ",".join(map(str, range(188)))  # the header that pandas writes by defa
             "row 1: the label is the letter N",
             "0, 1, 2, 3, 4 for N, S, V, F, Q",
         ),
+        (
+            lambda rows: [",".join([row[-1], *row.split(",")[:-1]]) for row in rows],
+            "row 1: the labels seem to be in the first column",
+            "Write them in the last",
+        ),
     ],
     ids=["header", "pandas-header", "header-index", "index", "quotes", "semicolons", "tabs", "1..5",
-         "letters"],
+         "letters", "labels-first"],
 )  # fmt: skip
 def test_the_advice_fits_the_fault(
     change: Callable[[list[str]], list[str]], cause: str, advice: str, folder: Path
@@ -204,6 +209,16 @@ def test_the_advice_fits_the_fault(
     assert cause in message
     assert advice in message
     assert "Download it again" not in message
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(b"<!DOCTYPE html>", "row 1: this is a web page"), ("0.5,".encode("utf-16"), "UTF-8")],
+)
+def test_a_file_of_another_kind_is_named(content: bytes, cause: str, folder: Path) -> None:
+    (folder / "mitbih_train.csv").write_bytes(content)
+    with pytest.raises(DataError, match=cause):
+        kaggle.read_folder(folder)
 
 
 def test_the_same_file_twice_is_refused(folder: Path) -> None:

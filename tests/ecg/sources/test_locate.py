@@ -105,7 +105,7 @@ def test_no_zip_or_npz_hides_data_next_to_it_or_below(data: Path, tmp_path: Path
     found = resolve()
     assert found.location == data / "heartbeat"
     assert "data/archive.zip (a ZIP file without heartbeats; it holds holiday.jpg)" in found.note
-    assert "weights.npz (an .npz of layer without the arrays signals and labels)" in found.note
+    assert "weights.npz (an .npz with the arrays layer instead of signals and labels)" in found.note
     assert "broken.zip (a damaged ZIP file" in found.note
 
 

@@ -25,13 +25,13 @@ def write_record(
     """Write `<record>.hea`, `.dat` and `.atr`: leads of noise, ten annotations.
 
     Args:
-        folder: where to.
+        folder: folder to write to.
         record: its name.
-        rate: in Hz; the annotations stand at the same times whatever it is.
+        rate: sampling rate in Hz; the annotations have the same times at any rate.
         leads: their names.
         form: signal format.
-        comments: of the header.
-        symbols: of the annotations.
+        comments: comments of the header.
+        symbols: symbols of the annotations.
         gap: samples that are marked as missing.
     """
     scale = rate / 360

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
@@ -250,6 +251,27 @@ def test_a_grid_is_run_whole(run: Command, sqlite_url: str) -> None:
     assert states(trials) == ["complete"] * 6  # the baseline is no point of the grid
     assert len({trial.params["learning_rate"] for trial in trials}) == 6
     assert "all 6 trials are already finished" in run("--sampler", "grid").out
+
+
+def test_a_trial_added_by_hand_is_not_the_best_so_far(run: Command, sqlite_url: str) -> None:
+    assert run("--trials", 1).code == 0
+    study = load_study(open_storage(sqlite_url, create=False), NAME)
+    for value in (2.0, math.inf):
+        study.add_trial(optuna.create_trial(value=value))
+    said = run("--trials", 5).out
+    best = max(trial.value or 0.0 for trial in study.trials if "best_epoch" in trial.user_attrs)
+    assert "best 2.0" not in said
+    assert f"best {best:.4f}" in said
+
+
+def test_a_search_becomes_a_whole_grid(run: Command, sqlite_url: str) -> None:
+    # Rule: `--sampler grid` on a study that had another sampler runs every point, whatever
+    # --trials was then.
+    assert run("--study", "s", "--sampler", "random", "--trials", 2).code == 0
+    assert run("--study", "s", "--sampler", "grid").code == 0
+    finished = [t for t in trials_of(sqlite_url, "s") if t.state == TrialState.COMPLETE]
+    assert len({trial.params["learning_rate"] for trial in finished[2:]}) == 5
+    assert not any(t.state == TrialState.WAITING for t in trials_of(sqlite_url, "s"))
 
 
 def test_a_failed_trial_does_not_end_the_study(

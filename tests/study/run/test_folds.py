@@ -145,7 +145,7 @@ def confirmation(runs: dict[str, dict[int, int]]) -> Confirmation:
     """Return a confirmation on two folds.
 
     Args:
-        runs: by label and repeat: how many of 100 beats of each of N, S and V are right.
+        runs: how many of 100 beats of each of N, S and V are right, by label and repeat.
     """
     identity = asdict(replace(IDENTITY, split="inter-patient-2-folds", objective="f1_nsv"))
     rows = [

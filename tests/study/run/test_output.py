@@ -2,6 +2,9 @@
 
 import errno
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -39,6 +42,38 @@ def test_a_study_outlives_the_reader_of_its_output(sqlite_url: str, jobs: int) -
     finished = count_states(load_study(storage, "s"))
     storage.engine.dispose()
     assert finished["complete"] + finished["pruned"] == finished.total() == 8
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_study_runs_without_a_standard_stream(sqlite_url: str, closed: str) -> None:
+    # Rule: `... >&-`: nothing is printed there, and the study runs to its end.
+    command = shlex.join([sys.executable, "-m", "study", *map(str, words(sqlite_url, 2))])
+    shell = f"{command} {'>&-' if closed == 'stdout' else '2>&-'}"
+    done = subprocess.run(
+        shell, shell=True, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (closed == "stderr")
+    storage = open_storage(sqlite_url)
+    finished = count_states(load_study(storage, "s"))
+    storage.engine.dispose()
+    assert finished["complete"] + finished["pruned"] == 8
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("command", [("study", "spaces"), ("ecg", "describe")])
+def test_output_that_does_not_fit_on_the_disk_is_an_error(command: tuple[str, str]) -> None:
+    # Rule: `... > file` on a full disk: code 1 and a sentence that says so.
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE,
+            env={**os.environ, "ECG_DATA": "synthetic"}, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "error: Cannot write the output: No space left on device. Free some space, or write it to "
+        "another disk."
+    )
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

@@ -1,4 +1,4 @@
-"""What a study costs beside its training: nothing is loaded twice, few transactions are made."""
+"""What a study costs on top of its training: nothing is loaded twice, few transactions are made."""
 
 import subprocess
 import sys

@@ -24,7 +24,7 @@ class Run:
     """A study in a separate folder.
 
     Args:
-        folder: of its storage and space.
+        folder: folder of its database and space.
         trials: asked for.
         jobs: worker processes.
     """
@@ -112,7 +112,7 @@ class Epochs:
     """The epochs in a checkpoint file.
 
     Args:
-        path: of the file.
+        path: path of the file.
     """
 
     HOURS = 36_000.0  # s

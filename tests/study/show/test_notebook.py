@@ -1,6 +1,6 @@
 """The committed notebook runs from top to bottom and gives the output that it shows.
 
-To store new output, see CONTRIBUTING.md.
+To store new output, see docs/gallery.py.
 """
 
 import ast
@@ -50,7 +50,7 @@ def entries(html: str) -> list[str]:
 
 
 def blocks(png: bytes) -> np.ndarray:
-    """Return the mean gray of square blocks of an image, from 0 to 1."""
+    """Return the mean grey of square blocks of an image, from 0 to 1."""
     gray = matplotlib.image.imread(io.BytesIO(png))[..., :3].mean(axis=2)
     rows, columns = (size // BLOCK for size in gray.shape)
     cut = gray[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
@@ -85,7 +85,7 @@ def test_notebook_gives_the_plots_that_it_shows(monkeypatch: pytest.MonkeyPatch)
     for (cell, _), image in zip(plots, images, strict=True):
         shown, again = blocks(base64.b64decode(stored(cell, "image/png"))), blocks(image)
         assert shown.shape == again.shape
-        assert np.abs(shown - again).mean() < ALIKE, "store the output again, see CONTRIBUTING.md"
+        assert np.abs(shown - again).mean() < ALIKE, "store the output again, see docs/gallery.py"
 
 
 def test_notebook_is_small_and_names_no_machine() -> None:

@@ -62,7 +62,7 @@ def test_a_trial_without_a_value_is_not_on_the_front() -> None:
 @rule
 @given(studies())
 def test_whoever_is_on_the_front_kept_its_weights(found: tuple[Values, Sequence[str]]) -> None:
-    # Rule: the front stays beside the best ten, and each of its trials was kept when it ended.
+    # Rule: the front stays as well as the best ten, and each of its trials was kept when it ended.
     values, aims = found
     trials = [create_trial(values=list(one)) for one in values]
     for number, trial in enumerate(trials):

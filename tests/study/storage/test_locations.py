@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+from ecg.errors import UsageError
 from study.storage import engines, locks
 from study.storage.database import StorageError, folder_beside, parse_url
 from study.storage.engines import (
@@ -43,6 +44,12 @@ def test_all_spellings_mean_one_file(spellings: list[str], tmp_path: Path) -> No
     # Rule: relative, absolute, `~`, links, driver and query: one path, one folder beside it.
     assert {parse_url(url).database for url in spellings} == {str(tmp_path / "w" / "s.db")}
     assert {folder_beside(url) for url in spellings} == {tmp_path / "w"}
+
+
+def test_an_at_sign_in_a_password_is_explained_and_not_shown() -> None:
+    with pytest.raises(UsageError, match=r"write the @ of the password as %40") as refused:
+        parse_url("postgresql+psycopg://me:a@secret@localhost/ecg")
+    assert "secret" not in str(refused.value)
 
 
 def test_all_spellings_share_the_lock(

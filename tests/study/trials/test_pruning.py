@@ -47,7 +47,7 @@ EAGER = PruningPolicy("median", patience=0, warm_up=0, startup=1)
 
 
 def flat(value: float, length: int = EPOCHS) -> Curve:
-    """A loss that falls all the time, beside the same objective all the time."""
+    """A loss that falls all the time, with the same objective all the time."""
     return [(1 - epoch / 64, value) for epoch in range(length)]
 
 
