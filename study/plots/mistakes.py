@@ -17,7 +17,7 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE, UNKNOWN, Heartbe
 from ecg.sources import DATA_FOLDER, SYNTHETIC, load
 from study.plots.predictions import predictions_of
 from study.plots.style import INK, NothingToDrawError, best_of, marked, plain, styled
-from study.storage.artifacts import Predictions
+from study.storage.predictions import Predictions
 from study.wording import counted
 
 PAIRS = 8  # of a true and a predicted class, the ones with most mistakes

@@ -8,11 +8,12 @@ import pandas as pd
 from optuna.distributions import distribution_to_json
 
 from ecg.errors import UsageError
-from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import CONFIRMATION
 from study.storage.front import directions_of
 from study.storage.ids import database_of
+from study.storage.predictions import load_predictions
 from study.storage.reading import read_files, read_settings, read_studies, read_study
 from study.storage.rows import (
     ATTRIBUTES,
@@ -71,7 +72,7 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         `test_by_record` (the confusion matrix of each record, on splits by patient; for
         `ecg.inter_patient.record_interval`), `examples` of the best complete trial (see
         `ecg.examples`), and `predictions` of the best trial and the baseline
-        (`study.storage.artifacts.Predictions`). Values that a trial does not have are missing.
+        (`study.storage.predictions.Predictions`). Values that a trial does not have are missing.
         `attrs` has the name of the study, its identity, the distributions of its parameters
         (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and
         `data_path`, where its data were when it last ran ("" if unknown).
