@@ -79,7 +79,7 @@ def test_winners_are_cross_validated_without_the_test_part(
 
     # The same command trains nothing again, and more seeds only the new ones.
     assert "all 12 planned runs are already finished" in searched("--folds", 3, "--seeds", 2).out
-    assert "18 planned runs (configuration x seed x fold), 6 newly" in searched(
+    assert "18 planned runs (configuration x seed x fold), 6 added" in searched(
         "--folds", 3, "--seeds", 3
     ).out  # fmt: skip
 
