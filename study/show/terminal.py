@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
@@ -84,30 +83,30 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     return Group(*parts)
 
 
-def list_studies(studies: Sequence[StudyRows]) -> Table:
+def list_studies(studies: Sequence[StudyRows]) -> FittingTable:
     """Return a table with one row per study; the studies have the attributes `LISTED`."""
-    table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
     several = any(len(study.directions) > 1 for study in studies)
-    for column in ("study", "state", "last active", "best", "baseline", "finished", "workers",
-                   *SETTINGS, *(("front",) if several else ())):  # fmt: skip
-        table.add_column(column, no_wrap=True)
-    for study in studies:
-        table.add_row(
-            _text(study.name),
+    columns = ["study", "state", "last active", "best", "baseline", "finished", "workers",
+               *SETTINGS, *(("front",) if several else ())]  # fmt: skip
+    rows = [
+        [
+            one_line(study.name),
             state_of(study),
             "-" if study.active is None else study.active.strftime("%Y-%m-%d %H:%M"),
             *("-" if r is None else f"{r['value']:.4f}" for r in (study.best, study.baseline)),
             f"{_count_finished(study)}/{len(study.rows)}",
             str(study.workers),
-            *(_text(study.identity.get(key, "?")) for key in SETTINGS),
+            *(one_line(study.identity.get(key, "?")) for key in SETTINGS),
             *([_count_front(study)] if several else []),
-        )
-    table.caption = (
+        ]
+        for study in studies
+    ]
+    caption = (
         "interrupted: some trials are queued, or running without a worker; finished: complete or "
         "pruned trials; best and baseline: objective on validation"
-        + ("; front: trials that no other trial beats in every objective" if several else "")
+        + ("; front: trials that no other trial dominates" if several else "")
     )
-    return table
+    return FittingTable("", columns, rows, caption=caption, is_boxed=False)
 
 
 def state_of(study: StudyRows) -> str:

@@ -78,7 +78,7 @@ def test_a_trial_can_be_named(typed: Command, searched: str, tmp_path: Path) -> 
     ("words", "message"),
     [
         (("--trial", 7), "has no complete trial 7. Name one of its complete trials: 0, 1, 2."),
-        (("--trial", 1, "--confirmed"), "--trial and --confirmed exclude each other"),
+        (("--trial", 1, "--confirmed"), "Use --trial or --confirmed, not both"),
         (("--confirmed",), "is not confirmed yet. Confirm it with: python -m study confirm"),
         (("--format", "pickle"), "unknown --format pickle; known: safetensors, onnx, keras"),
         (("--format", "onnx"), "must end in .onnx for --format onnx"),
