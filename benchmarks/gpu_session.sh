@@ -75,7 +75,7 @@ tables() {
   local storage=sqlite:///$GPU/work/study.db
   mkdir -p "$GPU/work"
   [ -e "$GPU/work/study.db" ] || [ ! -e "$GPU/study.db" ] || cp "$GPU/study.db" "$GPU/work/"
-  # When the time is up, running trials are queued again and resume from their checkpoints.
+  # When the time is up, running trials are requeued and resume from their checkpoints.
   run study run --space tables --split intra-patient --seeds 10 --budget paper \
     --device "$DEVICE" --jobs "${JOBS:-8}" --checkpoint-every 10 --storage "$storage" || [ $? = 124 ]
   run study export-results --storage "$storage" --output "$OUT/tables"

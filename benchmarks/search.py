@@ -18,11 +18,11 @@ import optuna
 import pandas as pd
 
 from ecg.budget import Budget, find_budget
+from ecg.files import write_text
 from ecg.training import TrainConfig
 from search_spaces import Space, find_space
 from search_spaces.tables import ALL_TABLES
 from study.run.samplers import make_sampler
-from study.storage.files import write_text
 from study.storage.recordings import RecordedTrial, Recording, read_recording
 from study.trials.pruning import MonitoredCurve, PruningPolicy
 from study.trials.replay import follow

@@ -30,11 +30,11 @@ from typing import Any
 import optuna
 import sqlalchemy
 
+from ecg.files import write_text
 from search_spaces import find_space
 from study import cli
 from study.run import worker as workers
 from study.run.queue import check_failures
-from study.storage.files import write_text
 from study.storage.recordings import read_recording
 from study.storage.studies import open_storage
 from study.trials import trial as trial_module

@@ -25,10 +25,10 @@ from benchmarks.plain import BATCH
 from benchmarks.training_report import render
 from benchmarks.turns import Remote, Timed
 from ecg import models, sources
+from ecg.files import write_text
 from ecg.training import TrainConfig, find_device, find_precision
 from ecg.training.run import build_model
 from study.run.resources import usable_cores
-from study.storage.files import write_text
 from study.trials.provenance import describe_device, versions
 
 NETWORKS = ("simple", "four-layer", "residual", "coupled")  # the published ones

@@ -20,10 +20,9 @@ from ecg.audit import (
     records_by_part,
 )
 from ecg.describe import table
-from ecg.errors import UsageError
-from ecg.files import replacing
+from ecg.files import write_bytes
 from ecg.heartbeats import CLASSES, PUBLISHED_COUNTS, RAW_SAMPLING_RATE, UNKNOWN
-from ecg.splits import HELD_OUT, is_mitdb
+from ecg.splits import HELD_OUT, has_mitdb_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,14 +48,14 @@ def write(found: Audit, folder: Path, notes: Sequence[str] = ()) -> tuple[str, l
         The text and the paths of the files.
 
     Raises:
-        UsageError: the folder is not writable.
+        OutputError: a file cannot be written.
     """
     written = report(found, notes)
     contents = {TEXT_FILE: written.encode(), PLOT_FILE: draw(found)}
     if found.lookup is not None:
         contents[ROWS_FILE] = rows_table(found).encode()
     for name, content in contents.items():
-        _write_whole(folder / name, content)
+        write_bytes(folder / name, content)
     return written, [folder / name for name in contents]
 
 
@@ -214,7 +213,7 @@ def _shared_records(found: Audit) -> str:
 
 
 def _sampling_rate(found: Audit) -> str:
-    if not is_mitdb(found.rebuilt):  # the rate of other data is known from the headers alone
+    if not has_mitdb_records(found.rebuilt):  # only the headers give the rate of other data
         return ""
     head, rate = "## Sampling rate", found.rate
     if rate.windows == 0:
@@ -298,14 +297,3 @@ def _file_row(found: Audit, index: int) -> tuple[str, int]:
 def _name_rows(found: Audit, indices: NDArray[np.int64]) -> str:
     named = [f"{part} row {row}" for part, row in (_file_row(found, i) for i in indices[:SHOWN])]
     return ", ".join(named) + (", ..." if len(indices) > SHOWN else "")
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise UsageError(
-            f"`output` {path.parent}: cannot write {path.name} ({error.strerror or error}). "
-            "Choose another folder."
-        ) from error

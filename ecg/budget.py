@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 
 
 @dataclass(frozen=True)
@@ -67,5 +67,5 @@ def find_budget(name: str) -> Budget:
         10
     """
     if name not in BUDGETS:
-        raise UsageError(f"unknown budget '{name}'; known budgets: {', '.join(BUDGETS)}")
+        raise UsageError(f"unknown budget '{name}'. {use_one_of(BUDGETS)}")
     return BUDGETS[name]

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ecg.console import Version, as_path, as_typed, run_command
-from ecg.errors import EcgError, UsageError
+from ecg.errors import UsageError, use_one_of
+from ecg.files import output_to
 
 app = typer.Typer(
     help="Prepare, describe, audit and classify heartbeats. For training and studies, use "
@@ -76,10 +77,8 @@ def prepare(
     print(f"{describe.origin(beats)}\n".lstrip())
     print(describe.per_class(beats))
     if output is not None:
-        try:
+        with output_to(output):
             write_prepared(output, beats)
-        except OSError as error:
-            raise EcgError(f"cannot write {output}: {error.strerror or error}") from None
         print(f"\nwrote {output} ({output.stat().st_size / 1e6:.0f} MB)")
 
 
@@ -286,11 +285,10 @@ def fetch(
     debug: Debug = False,
 ) -> None:
     """Download the data."""
-    from ecg.errors import UsageError
     from ecg.sources.fetch import fetch_kaggle, fetch_mitdb
 
     fetchers = {"mitdb": fetch_mitdb, "kaggle": fetch_kaggle}
     if what not in fetchers:
-        raise UsageError(f"cannot fetch '{what}'; known: {', '.join(fetchers)}")
+        raise UsageError(f"cannot fetch '{what}'. {use_one_of(fetchers)}")
     fetchers[what](target / what)
     print(f"{what} is in {target / what}")

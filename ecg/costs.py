@@ -3,7 +3,7 @@
 from statistics import median
 from time import process_time
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.heartbeats import BEAT_LENGTH
 from ecg.rhythm import RHYTHM_LENGTH
 from ecg.training.config import TrainConfig
@@ -37,7 +37,7 @@ def cost_of(config: TrainConfig, cost: str) -> float:
     from ecg.training.run import build_model
 
     if cost not in COSTS:
-        raise UsageError(f"unknown cost '{cost}'; known: {', '.join(COSTS)}")
+        raise UsageError(f"unknown cost '{cost}'. {use_one_of(COSTS)}")
     length = BEAT_LENGTH + (RHYTHM_LENGTH if config.rhythm else 0)
     with torch.random.fork_rng(devices=[]):
         network = build_model(config).eval()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecg.errors import UsageError
+from ecg.errors import OutputError, UsageError
 
 STALE_SECONDS = 24 * 3600  # older temporary files were left by killed processes
 
@@ -58,6 +58,44 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """Report what fails to be written as an error for people.
+
+    Args:
+        path: file that the block writes.
+
+    Raises:
+        OutputError: the block raised an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}. Use another place, or check its "
+            "permissions and free space."
+        ) from None
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically, see `replacing`; a missing folder is created.
+
+    Args:
+        path: path of the file, which is replaced if it exists.
+        content: what to write.
+
+    Raises:
+        OutputError: the folder or the file cannot be written.
+    """
+    with output_to(path), replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8 with unchanged line ends, see `write_bytes`."""
+    write_bytes(path, text.encode())
 
 
 def _remove_stale(folder: Path, suffix: str) -> None:

@@ -82,7 +82,7 @@ def scores_of_many(confusions: ArrayLike) -> Mapping[str, Vector]:
     return _averages(np.asarray(confusions, dtype=np.int64))
 
 
-def objective_of(objective: str, *, by_patient: bool) -> str:
+def objective_on_split(objective: str, *, by_patient: bool) -> str:
     """Return the objective of a study: a split by patient replaces macro F1 by `f1_nsv`."""
     return F1_NSV if by_patient and objective == "f1_macro" else objective
 

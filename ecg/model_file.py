@@ -267,8 +267,8 @@ def _require_network(path: Path, facts: Mapping[str, Any], networks: Path | None
     if own is None:
         if name not in MODELS:
             raise DataError(
-                f"{path}: unknown model '{name}'; known: {', '.join(MODELS)}. Use the version of "
-                "the project that wrote the file."
+                f"{path}: unknown model '{name}', not one of {', '.join(MODELS)}. Use the version "
+                "of the project that wrote the file."
             )
         if networks is not None:
             raise UsageError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 
 # Fields of a configuration that shape a network. A network refuses those that it does not take.
 SHAPE = ("width_multiplier", "kernel_multiplier", "dropout_multiplier", "rhythm")
@@ -83,8 +83,8 @@ def find_network(name: str) -> Network:
     """
     if name not in _known:
         raise UsageError(
-            f"unknown model '{name}'; known: {', '.join(_known)}. If it is your own network, name "
-            "the space file that defines it."
+            f"unknown model '{name}'. {use_one_of(_known)} If it is your own network, name the "
+            "space file that defines it."
         )
     return _known[name]
 

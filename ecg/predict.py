@@ -137,8 +137,8 @@ def caution_of(model: Model, beats: Heartbeats) -> str:
 
 def count(labels: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the confusion matrix, (5, 5), rows true, columns predicted."""
-    cells = np.bincount(labels * len(CLASSES) + predicted, minlength=len(CLASSES) ** 2)
-    return cells.reshape(len(CLASSES), len(CLASSES))
+    counts = np.bincount(labels * len(CLASSES) + predicted, minlength=len(CLASSES) ** 2)
+    return counts.reshape(len(CLASSES), len(CLASSES))
 
 
 def say_confusion(confusion: NDArray[np.int64]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.errors import EcgError, UsageError
-from ecg.files import replacing
+from ecg.errors import UsageError
+from ecg.files import output_to, replacing
 from ecg.heartbeats import CLASSES, UNKNOWN, Heartbeats
 
 EXTENSION = "aami"  # of annotation files; WFDB allows only letters
@@ -27,7 +27,7 @@ def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32])
         probabilities: (n, 5) probability of each class.
 
     Raises:
-        EcgError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     names = {int(number): beats.record_name(number) for number in np.unique(beats.record)}
     names[UNKNOWN] = ""
@@ -39,16 +39,14 @@ def write_csv(path: Path, beats: Heartbeats, probabilities: NDArray[np.float32])
         *([f"{p:.6f}" for p in column] for column in probabilities.T.tolist()),
         strict=True,
     )
-    try:
-        with (
-            replacing(path) as temporary,
-            temporary.open("x", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(HEADER)
-            writer.writerows(columns)
-    except OSError as error:
-        raise EcgError(f"cannot write {path}: {error.strerror or error}") from None
+    with (
+        output_to(path),
+        replacing(path) as temporary,
+        temporary.open("x", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows(columns)
 
 
 def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]) -> list[Path]:
@@ -64,7 +62,7 @@ def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]
 
     Raises:
         UsageError: the data lacks the record or sample of a beat.
-        EcgError: a file cannot be written.
+        OutputError: a file cannot be written.
     """
     import wfdb
 
@@ -79,16 +77,15 @@ def write_annotations(folder: Path, beats: Heartbeats, labels: NDArray[np.int64]
         if len(rows) == 0:
             continue
         path = folder / f"{record.name}.{EXTENSION}"
-        try:
-            with tempfile.TemporaryDirectory(prefix="ecg-annotations-") as inner:
-                wfdb.wrann(
-                    record.name, EXTENSION, beats.sample[rows].astype(np.int64),
-                    symbol=[CLASSES[label] for label in labels[rows]], fs=record.rate,
-                    write_dir=inner,
-                )  # fmt: skip
-                with replacing(path) as temporary:
-                    shutil.copyfile(Path(inner) / path.name, temporary)
-        except OSError as error:
-            raise EcgError(f"cannot write {path}: {error.strerror or error}") from None
+        with (
+            output_to(path),
+            tempfile.TemporaryDirectory(prefix="ecg-annotations-") as inner,
+            replacing(path) as temporary,
+        ):
+            wfdb.wrann(
+                record.name, EXTENSION, beats.sample[rows].astype(np.int64),
+                symbol=[CLASSES[label] for label in labels[rows]], fs=record.rate, write_dir=inner,
+            )  # fmt: skip
+            shutil.copyfile(Path(inner) / path.name, temporary)
         written.append(path)
     return written

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, UsageError, use_one_of
 from ecg.folds import FOLDED, SPLIT_SEED, deal_parts, deal_patients, folds_of, unfolded
 from ecg.heartbeats import (
     CLASSES,
@@ -116,7 +116,7 @@ def inter_patient(beats: Heartbeats) -> Split:
         UsageError: the source does not have the record of each beat, or has too few patients.
     """
     _require_records(beats)
-    if not is_mitdb(beats):
+    if not has_mitdb_records(beats):
         return _draw_patients(beats)
     train = np.isin(beats.record, DS1) & ~np.isin(beats.record, DS1_VALIDATION)
     validation = np.isin(beats.record, DS1_VALIDATION)
@@ -273,7 +273,7 @@ def _named(name: str) -> Callable[[Heartbeats], Split]:
         raise UsageError(
             f"the split '{name}' was made from a file of records. Pass that file as `records_file`."
         )
-    raise UsageError(f"unknown split '{name}'; known splits: {', '.join(SPLITS)}")
+    raise UsageError(f"unknown split '{name}'. {use_one_of(SPLITS)}")
 
 
 def check_leaks(split: Split, beats: Heartbeats) -> None:
@@ -351,7 +351,7 @@ def _require_records(beats: Heartbeats) -> None:
         )
 
 
-def is_mitdb(beats: Heartbeats) -> bool:
+def has_mitdb_records(beats: Heartbeats) -> bool:
     """Return whether the record numbers are those of MIT-BIH."""
     return beats.source.split("-")[0] in ("mitdb", "kaggle", "synthetic")
 
@@ -380,6 +380,6 @@ def _person(beats: Heartbeats, record: int) -> str:
     known = beats.records.get(record)
     if known and known.patient:
         return known.patient
-    if is_mitdb(beats):
+    if has_mitdb_records(beats):
         record = SAME_PERSON.get(record, record)
     return beats.record_name(record)

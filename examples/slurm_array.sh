@@ -2,7 +2,7 @@
 # Eight workers of one study, each with its own GPU:  sbatch examples/slurm_array.sh
 #
 # Every task joins the study in the PostgreSQL database. `scancel` sends SIGTERM first: the
-# running trial is queued again. Submit the same script again to continue.
+# running trial is requeued. Submit the same script again to continue.
 #SBATCH --job-name=ecg-study
 #SBATCH --array=1-8
 #SBATCH --gres=gpu:1

@@ -4,7 +4,7 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.files import expanded
 from ecg.networks import load_user_file, network
 from search_spaces.parameters import Choice, Params, Real, Whole
@@ -45,8 +45,8 @@ def find_space(name: str) -> Space:
     spaces = all_spaces()
     if name not in spaces:
         raise UsageError(
-            f"unknown space '{name}'; known spaces: {', '.join(sorted(spaces))}. Or name your own "
-            "space file, which must end in .py."
+            f"unknown space '{name}'. {use_one_of(sorted(spaces))} Or name your own space file, "
+            "which must end in .py."
         )
     return spaces[name]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.heartbeats import Heartbeats
 from ecg.metrics import OBJECTIVES
 from ecg.networks import Network, find_network
@@ -62,8 +62,8 @@ class Space:
         """Check the whole space, so that mistakes show before any training."""
         if self.objective not in OBJECTIVES:
             raise UsageError(
-                f"space '{self.name}': unknown objective '{self.objective}'; "
-                f"known: {', '.join(OBJECTIVES)}"
+                f"space '{self.name}': unknown objective '{self.objective}'. "
+                f"{use_one_of(OBJECTIVES)}"
             )
         self._check_names()
         self._check_conditions()
@@ -95,7 +95,7 @@ class Space:
             if self._field(parameter) not in (*known, *own, *self.steering):
                 raise UsageError(
                     f"space '{self.name}': '{self._field(parameter)}' is neither a field of a "
-                    f"training configuration nor in steering; known fields: {', '.join(known)}"
+                    f"training configuration nor in steering. Its fields: {', '.join(known)}."
                 )
             if names.count(name) > 1:
                 raise UsageError(f"space '{self.name}': the parameter '{name}' is defined twice")

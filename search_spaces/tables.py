@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ecg.budget import gives_schedule
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.networks import TITLES
 from ecg.training.config import TrainConfig
 
@@ -19,7 +19,7 @@ ALL_TABLES = "tables"  # what people type for all five, and the "space" of such 
 
 # The fields that the tables vary, with the values of the published baseline. A test compares them
 # with TrainConfig.
-BASELINE: Mapping[str, Any] = MappingProxyType(
+PUBLISHED_BASELINE: Mapping[str, Any] = MappingProxyType(
     {
         "model": "coupled",
         "optimizer": "adamw",
@@ -35,7 +35,7 @@ FIXED: Mapping[str, Any] = MappingProxyType(
     {
         field.name: field.default
         for field in fields(TrainConfig)
-        if field.name not in (*BASELINE, "max_epochs", "patience", "seed")
+        if field.name not in (*PUBLISHED_BASELINE, "max_epochs", "patience", "seed")
     }
 )
 
@@ -67,12 +67,12 @@ _LONG = ("recall_macro", "specificity_macro", "precision_macro", "f1_macro",
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One configuration of a table.
 
     Attributes:
         label: text of the first column, as published.
-        fields: fields of the training configuration that differ from `BASELINE`.
+        fields: fields of the training configuration that differ from `PUBLISHED_BASELINE`.
     """
 
     label: str
@@ -81,12 +81,12 @@ class Row:
     @property
     def configuration(self) -> dict[str, Any]:
         """All fields that the tables vary, including those at the baseline."""
-        return {**BASELINE, **self.fields}
+        return {**PUBLISHED_BASELINE, **self.fields}
 
     @property
     def is_baseline(self) -> bool:
         """Whether this row is the published baseline."""
-        return self.configuration == dict(BASELINE)
+        return self.configuration == dict(PUBLISHED_BASELINE)
 
     def matches(self, config: Mapping[str, Any]) -> bool:
         """Whether a training configuration is the one of this row.
@@ -127,12 +127,12 @@ class Table:
     title: str
     header: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     published: Mapping[str, tuple[float, ...]]
     parameters: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def baseline(self) -> Row:
+    def baseline(self) -> TableRow:
         """The row that the others are compared with."""
         return next(row for row in self.rows if row.is_baseline)
 
@@ -147,10 +147,10 @@ _TABLES = (
         header="Model",
         columns=_SHORT,
         rows=(
-            Row("Simple CNN", {"model": "simple"}),
-            Row("Four-layer CNN", {"model": "four-layer"}),
-            Row("Residual CNN", {"model": "residual"}),
-            Row("Coupled CNN"),
+            TableRow("Simple CNN", {"model": "simple"}),
+            TableRow("Four-layer CNN", {"model": "four-layer"}),
+            TableRow("Residual CNN", {"model": "residual"}),
+            TableRow("Coupled CNN"),
         ),
         published={
             "Simple CNN": (0.9811, 0.9494, 0.9805, 0.9807, 0.9012),
@@ -170,7 +170,7 @@ _TABLES = (
         title="Table 2. Adam vs AdamW (Coupled CNN)",
         header="optimizer",
         columns=_SHORT,
-        rows=(Row("Adam", {"optimizer": "adam", "weight_decay": 0.0}), Row("AdamW")),
+        rows=(TableRow("Adam", {"optimizer": "adam", "weight_decay": 0.0}), TableRow("AdamW")),
         published={
             "Adam": (0.9868, 0.9661, 0.9866, 0.9865, 0.9290),
             "AdamW": (*_BASELINE_SHORT, 0.9201),
@@ -182,10 +182,10 @@ _TABLES = (
         header="LrScheduler",
         columns=_SHORT,
         rows=(
-            Row("none"),
-            Row("0.2", {"scheduler_factor": 0.2}),
-            Row("0.5", {"scheduler_factor": 0.5}),
-            Row("0.8", {"scheduler_factor": 0.8}),
+            TableRow("none"),
+            TableRow("0.2", {"scheduler_factor": 0.2}),
+            TableRow("0.5", {"scheduler_factor": 0.5}),
+            TableRow("0.8", {"scheduler_factor": 0.8}),
         ),
         published={
             "none": (*_BASELINE_SHORT, 0.9201),
@@ -200,10 +200,10 @@ _TABLES = (
         header="alpha",
         columns=_LONG,
         rows=(
-            Row("none"),
-            Row("0.1", {"alpha": 0.1}),
-            Row("0.5", {"alpha": 0.5}),
-            Row("1.0", {"alpha": 1.0}),
+            TableRow("none"),
+            TableRow("0.1", {"alpha": 0.1}),
+            TableRow("0.5", {"alpha": 0.5}),
+            TableRow("1.0", {"alpha": 1.0}),
         ),
         published={
             "none": _BASELINE_LONG,
@@ -218,11 +218,11 @@ _TABLES = (
         header="ratio",
         columns=_LONG,
         rows=(
-            Row("none"),
-            Row("0.1", {"ratio": 0.1}),
-            Row("0.25", {"ratio": 0.25}),
-            Row("0.5", {"ratio": 0.5}),
-            Row("1.0", {"ratio": 1.0}),
+            TableRow("none"),
+            TableRow("0.1", {"ratio": 0.1}),
+            TableRow("0.25", {"ratio": 0.25}),
+            TableRow("0.5", {"ratio": 0.5}),
+            TableRow("1.0", {"ratio": 1.0}),
         ),
         published={
             "none": _BASELINE_LONG,
@@ -239,7 +239,7 @@ TABLES: Mapping[str, Table] = MappingProxyType({table.name: table for table in _
 # An optional further row of table 1. It has no published scores, because that work chose its
 # weights on the test part.
 TF_TABLE = "table1"
-TF_ROW = Row(TITLES["coupled-tf"], {"model": "coupled-tf"})
+TF_ROW = TableRow(TITLES["coupled-tf"], {"model": "coupled-tf"})
 TF_PARAMETERS = 1_686_725
 
 
@@ -254,7 +254,7 @@ def find_table(name: str, *, with_tf: bool = False) -> Table:
         UsageError: no table has this name.
     """
     if name not in TABLES:
-        raise UsageError(f"unknown table '{name}'; known tables: {', '.join(TABLES)}")
+        raise UsageError(f"unknown table '{name}'. {use_one_of(TABLES)}")
     table = TABLES[name]
     if not with_tf or name != TF_TABLE:
         return table
@@ -267,7 +267,7 @@ def find_table(name: str, *, with_tf: bool = False) -> Table:
 
 def configurations(
     names: Iterable[str] = tuple(TABLES), *, with_tf: bool = False
-) -> tuple[Row, ...]:
+) -> tuple[TableRow, ...]:
     """Return the distinct configurations of some tables, in the order of their first row.
 
     Args:
@@ -281,15 +281,15 @@ def configurations(
     Raises:
         UsageError: no table has one of these names.
     """
-    distinct: list[Row] = []
+    distinct: list[TableRow] = []
     for table in (find_table(name, with_tf=with_tf) for name in names):
         for row in table.rows:
             if not any(row.configuration == known.configuration for known in distinct):
-                distinct.append(Row(_full_label(table, row), row.fields))
+                distinct.append(TableRow(_full_label(table, row), row.fields))
     return tuple(distinct)
 
 
-def _full_label(table: Table, row: Row) -> str:
+def _full_label(table: Table, row: TableRow) -> str:
     if row.is_baseline:
         return "Coupled CNN (baseline)"
     return row.label if table.name in ("table1", "table2") else f"{table.header} {row.label}"

@@ -25,7 +25,7 @@ from ecg.statistics import (
     smallest_p_value,
 )
 from ecg.training.config import TrainConfig
-from study.storage.confirmation import BASELINE, Confirmation
+from study.storage.confirmation import BASELINE_LABEL, Confirmation
 from study.wording import FULL_BUDGET, SCORE_TITLES, counted, say_parameters
 
 COMPARED = ("f1_macro", "f1_weighted")
@@ -57,7 +57,7 @@ def differences_from_protocol(identity: Mapping[str, Any]) -> list[str]:
     return reasons
 
 
-def say_caution(reasons: Sequence[str]) -> str:
+def say_not_comparable(reasons: Sequence[str]) -> str:
     """Return the warning above scores that are not comparable with published ones, or ""."""
     if not reasons:
         return ""
@@ -234,7 +234,7 @@ def compare_confirmed(confirmation: Confirmation) -> list[Comparison]:
         }
         for label, of_label in confirmation.runs.items()
     }
-    return compare_with_baseline(runs, BASELINE)
+    return compare_with_baseline(runs, BASELINE_LABEL)
 
 
 def confirmed_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:
@@ -307,12 +307,12 @@ def _compare_folds(confirmation: Confirmation) -> list[Comparison]:
         for label, of in confirmation.runs.items()
     }
     compared = compared_scores(confirmation.identity)
-    baseline = measured.get(BASELINE, {})
+    baseline = measured.get(BASELINE_LABEL, {})
     differences: dict[str, dict[str, dict[int, float]]] = {
-        BASELINE: {score: dict.fromkeys(range(confirmation.folds), 0.0) for score in compared}
+        BASELINE_LABEL: {score: dict.fromkeys(range(confirmation.folds), 0.0) for score in compared}
     }
     for label, of_repeat in measured.items():
-        if label != BASELINE:
+        if label != BASELINE_LABEL:
             both = of_repeat.keys() & baseline.keys()
             found = _by_fold(
                 (fold, {score: of[score] - baseline[repeat][1][score] for score in compared})
@@ -320,7 +320,7 @@ def _compare_folds(confirmation: Confirmation) -> list[Comparison]:
                 if repeat in both
             )
             differences[label] = {score: found.get(score, {}) for score in compared}
-    return compare_with_baseline(differences, BASELINE)
+    return compare_with_baseline(differences, BASELINE_LABEL)
 
 
 def ensemble_scores(confirmation: Confirmation) -> Iterator[ConfirmedScore]:

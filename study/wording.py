@@ -1,7 +1,8 @@
 """The wording of scores, parameters, durations and studies, shared by all outputs."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 FULL_BUDGET = "paper"  # the budget of the published protocol
@@ -19,6 +20,9 @@ SCORE_TITLES = {
     **{f"sensitivity_{name}": f"Se({name})" for name in "NSVF"},  # as AAMI EC57 abbreviates
     **{f"predictivity_{name}": f"+P({name})" for name in "NSVF"},
 }
+# Optuna's states of trials, in the order in which they are shown.
+STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
+          "waiting": "queued"}  # fmt: skip
 # What a search can minimise in addition to a score, see `ecg.costs`.
 COST_TITLES = {"parameters": "network parameters", "latency": "latency (ms per beat)"}
 
@@ -145,6 +149,42 @@ def warn_of_limits(identity: Mapping[str, Any]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return "1 job" or "2 jobs"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def say_times(number: int) -> str:
+    """Return "once", "twice" or "7 times"."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def say_states(states: Iterable[str], seconds: float) -> str:
+    """Return "12 trials: 9 complete, 3 pruned; 5 min of training".
+
+    Args:
+        states: of all trials, see `STATES`.
+        seconds: time spent training.
+    """
+    counts = Counter(states)
+    said = ", ".join(f"{counts[state]:,} {word}" for state, word in STATES.items() if counts[state])
+    return (
+        f"{counted(counts.total(), 'trial')}: {said or 'none'}; {format_seconds(seconds)} of "
+        "training"
+    )
+
+
+def say_test_reads(reasons: Collection[str], evaluations: int = 0) -> str:
+    """Return a sentence on how often the test part was read, and why.
+
+    Args:
+        reasons: of each trial that was measured on it.
+        evaluations: how often `ecg evaluate` read it.
+    """
+    said = []
+    if reasons:
+        why = ", ".join(sorted(set(reasons)))
+        said.append(f"{say_times(len(reasons))}, once per trial: {why}")
+    if evaluations:
+        said.append(f"{say_times(evaluations)} by `ecg evaluate`")
+    return f"The test part was {'read ' + '; '.join(said) if said else 'not read'}."
 
 
 def format_seconds(seconds: float) -> str:

@@ -15,7 +15,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from study.storage.files import write_text
+from ecg.errors import use_one_of
+from ecg.files import write_text
 from study.trials.provenance import describe_device, versions
 
 SOAK = os.environ.get("ECG_SOAK") == "1"
@@ -47,7 +48,7 @@ def record(part: str, what: str, times: int, lost: int = 0, note: str = "") -> N
         note: other numbers, such as a seed or a rate.
     """
     if part not in PARTS:
-        raise ValueError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+        raise ValueError(f"unknown part {part!r}. {use_one_of(PARTS)}")
     if not SOAK:
         return
     test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("[")[0]

@@ -35,5 +35,5 @@ def test_a_short_run_records_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(soak, "RESULTS", tmp_path)
     soak.record("crash", "a worker", 1)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="known: crash, folders"):
+    with pytest.raises(ValueError, match="Use one of: crash, folders"):
         soak.record("weather", "rain", 1)

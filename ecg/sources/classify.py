@@ -85,7 +85,7 @@ def _classify_records(
 
 
 def _say_subset(folder: Path, names: Sequence[str]) -> str:
-    if not records.is_mitdb(folder, names):
+    if not records.has_mitdb_headers(folder, names):
         return ""
     missing = [str(one) for one in mitdb_files.RECORDS if str(one) not in names]
     return (

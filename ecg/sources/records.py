@@ -54,7 +54,7 @@ def read_folder(
     Raises:
         DataError: a file is missing or damaged, a record lacks the lead, or there is no beat.
     """
-    is_subset = is_mitdb(folder, names)
+    is_subset = has_mitdb_headers(folder, names)
     rules, shown = SUBSET if is_subset else ANY, shown_as or folder
     if annotate is not None:
         limits = {HEADER: rules.size_limits[HEADER]}
@@ -82,7 +82,7 @@ def read_zip(path: Path, source: str, *, lead: str | None = None) -> Heartbeats:
         return read_folder(Path(folder), names, source, lead=lead, shown_as=path)
 
 
-def is_mitdb(folder: Path, names: Sequence[str]) -> bool:
+def has_mitdb_headers(folder: Path, names: Sequence[str]) -> bool:
     """Return whether all headers are identical to PhysioNet's headers of MIT-BIH."""
     published = published_sha256()
     try:

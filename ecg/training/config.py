@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ecg.budget import Budget, gives_schedule
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.networks import SHAPE, find_network
 
 # Version of the training rules that are not in the configuration; runs of different protocols are
@@ -160,8 +160,7 @@ class TrainConfig:
         of_model = find_network(fields.get("model", cls.model)).parameters if own else ()
         if unknown := sorted(map(str, own - set(of_model))):
             raise UsageError(
-                f"a training configuration has no field '{unknown[0]}'; "
-                f"known fields: {', '.join(known)}"
+                f"a training configuration has no field '{unknown[0]}'. {use_one_of(known)}"
             )
         # A table of configurations leaves an option empty if it is off.
         off = [name for name in OPTIONS if name in fields and fields[name] is None]
@@ -218,7 +217,7 @@ class TrainConfig:
         value = getattr(self, name)
         if value not in known:
             raise UsageError(
-                f"unknown {name} '{value}'; known: {', '.join(one or 'none' for one in known)}"
+                f"unknown {name} '{value}'. {use_one_of(one or 'none' for one in known)}"
             )
 
     def _within(self, name: str, low: float, high: float) -> None:

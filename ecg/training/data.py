@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecg.budget import Budget
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.heartbeats import Heartbeats
 from ecg.rhythm import NO_RHYTHM, has_rhythm, rhythm
 from ecg.splits import Rows, Split, subsample
@@ -71,7 +71,8 @@ def find_device(name: str = "auto") -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N")
+        known = ("auto", "cpu", "cuda", "cuda:N")
+        raise UsageError(f"unknown device '{name}'. {use_one_of(known)}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"`device` {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA "

@@ -21,7 +21,7 @@ class EarlyStopping:
     epochs_since_best: int = 0
 
     def update(self, epoch: int, loss: float) -> bool:
-        """Record the loss of one epoch; return whether it is the best so far."""
+        """Take in the loss of one epoch; return whether it is the best so far."""
         if loss < self.best_loss:
             self.best_loss, self.best_epoch, self.epochs_since_best = loss, epoch, 0
             return True

@@ -129,8 +129,8 @@ def trade_off(
     model = restore(config, weights, data.device)
     shifts = find_shifts(data.train.labels, taus)
     with computing_in(find_precision(precision, data.device), data.device):
-        _, cells = evaluate(model, inputs(config, data.validation), shifts)
-    return [as_confusion(one) for one in cells]
+        _, counts = evaluate(model, inputs(config, data.validation), shifts)
+    return [as_confusion(one) for one in counts]
 
 
 def predict(

@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 # Convolutions take about half of a step. Below this gain, the casts cost as much as they save.
@@ -29,7 +29,7 @@ def find_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "tf32" if on_cuda else "bf16" if is_bf16_fast() else "fp32"
     if name not in PRECISIONS:
-        raise UsageError(f"unknown precision '{name}'; use auto, {', '.join(PRECISIONS)}")
+        raise UsageError(f"unknown precision '{name}'. {use_one_of(('auto', *PRECISIONS))}")
     if name == "tf32" and not on_cuda:
         raise UsageError("precision tf32 needs a CUDA device. Use fp32 or bf16 on a CPU.")
     return name

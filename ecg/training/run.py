@@ -91,8 +91,8 @@ class Run:
         trained = self._train_epoch(order)
         group["lr"] = plain_rate
         model = self._model_to_validate()
-        validated, cells = evaluate(model, data.validation, self._shifts)
-        train_loss, validation_loss, confusions = _to_host(trained, validated, cells)
+        validated, counts = evaluate(model, data.validation, self._shifts)
+        train_loss, validation_loss, confusions = _to_host(trained, validated, counts)
         _check_finite(number, train_loss, validation_loss)
         chosen = choose_tau(self._taus, confusions)
         if self.stopping.update(number, validation_loss):
@@ -153,9 +153,9 @@ def seed_device(device: torch.device, seed: int) -> None:
             torch.cuda.manual_seed(seed)
 
 
-def as_confusion(cells: Tensor) -> Confusion:
+def as_confusion(counts: Tensor) -> Confusion:
     """Return a (5, 5) tensor of counts as tuples of plain integers."""
-    return tuple(tuple(row) for row in cells.tolist())
+    return tuple(tuple(row) for row in counts.tolist())
 
 
 def _make_scheduler(
@@ -178,12 +178,12 @@ def _loss_weights(config: TrainConfig, data: TrainingData) -> Tensor:
 
 
 def _to_host(
-    trained: Tensor, validated: Tensor, cells: Tensor
+    trained: Tensor, validated: Tensor, counts: Tensor
 ) -> tuple[float, float, list[Confusion]]:
     """Copy an epoch's losses and counts in one transfer, the only time the host waits."""
-    values = torch.cat([trained, validated.view(1), cells.flatten().double()]).cpu()
+    values = torch.cat([trained, validated.view(1), counts.flatten().double()]).cpu()
     train_sum, train_weight, validation_sum = values[:3].tolist()
-    confusions = [as_confusion(one) for one in values[3:].view(-1, *cells.shape[-2:]).long()]
+    confusions = [as_confusion(one) for one in values[3:].view(-1, *counts.shape[-2:]).long()]
     beats = sum(map(sum, confusions[0]))
     return train_sum / train_weight, validation_sum / beats, confusions
 

@@ -151,8 +151,8 @@ def evaluate(model: nn.Module, part: Part, shifts: Tensor | None = None) -> tupl
         confusion matrices, one per shift (rows true, columns predicted), both on the device;
         (5, 5) without `shifts`.
     """
-    total, cells = _sparing(partial(_evaluate, model, part, shifts), part.labels.device)
-    return total, cells[0] if shifts is None else cells
+    total, counts = _sparing(partial(_evaluate, model, part, shifts), part.labels.device)
+    return total, counts[0] if shifts is None else counts
 
 
 def predict_logits(model: nn.Module, signals: Tensor) -> Tensor:
@@ -193,10 +193,10 @@ def _evaluate(
     model: nn.Module, part: Part, shifts: Tensor | None, size: int
 ) -> tuple[Tensor, Tensor]:
     network = _evaluating(model)
-    device, count = part.labels.device, 1 if shifts is None else len(shifts)
+    device, matrices = part.labels.device, 1 if shifts is None else len(shifts)
     total = torch.zeros((), dtype=torch.float64, device=device)
-    cells = torch.zeros(count * len(CLASSES) ** 2, dtype=torch.int64, device=device)
-    offset = torch.arange(count, device=device) * len(CLASSES) ** 2
+    counts = torch.zeros(matrices * len(CLASSES) ** 2, dtype=torch.int64, device=device)
+    offset = torch.arange(matrices, device=device) * len(CLASSES) ** 2
     batches = torch.split(part.signals, size)
     for signals, labels in zip(batches, torch.split(part.labels, size), strict=True):
         logits = network(signals)  # (batch, 5)
@@ -205,6 +205,6 @@ def _evaluate(
             predicted = logits.argmax(1, keepdim=True)  # (batch, 1)
         else:
             predicted = (logits[:, None].float() - shifts).argmax(2)  # (batch, k)
-        cell = (offset + labels[:, None] * len(CLASSES) + predicted).flatten()
-        cells.index_add_(0, cell, torch.ones_like(cell))
-    return total, cells.view(count, len(CLASSES), len(CLASSES))
+        at = (offset + labels[:, None] * len(CLASSES) + predicted).flatten()
+        counts.index_add_(0, at, torch.ones_like(at))
+    return total, counts.view(matrices, len(CLASSES), len(CLASSES))

@@ -8,6 +8,7 @@ import typer
 
 from ecg.console import Version
 from ecg.lazy import DISTRIBUTION
+from study.storage import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,9 +22,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-STORAGE_HELP = "Database URL, such as sqlite:///results/study.db or postgresql+psycopg://..."
+STORAGE_HELP = f"Database URL, such as {DEFAULT_URL} or postgresql+psycopg://..."
 Storage = Annotated[str, typer.Option(envvar="ECG_STORAGE", help=STORAGE_HELP)]
-DEFAULT_STORAGE = "sqlite:///results/study.db"
 KEEP_HELP = "Keep the weights of these trials: best (ten and the baseline) or all."
 Debug = Annotated[bool, typer.Option("--debug", help="Print tracebacks of errors.")]
 WithTf = Annotated[
@@ -64,7 +64,7 @@ def words_of_storage(storage: str) -> list[str]:
     """Return the option that names the database, with any password hidden; none by default."""
     from study.storage.database import hide_password
 
-    return [] if storage == DEFAULT_STORAGE else ["--storage", hide_password(storage)]
+    return [] if storage == DEFAULT_URL else ["--storage", hide_password(storage)]
 
 
 def retyped() -> str:

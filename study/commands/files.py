@@ -7,7 +7,6 @@ import typer
 
 from ecg.console import as_path
 from study.commands.base import (
-    DEFAULT_STORAGE,
     KEEP_HELP,
     Debug,
     SpaceFile,
@@ -15,6 +14,7 @@ from study.commands.base import (
     WithTf,
     app,
 )
+from study.storage import DEFAULT_URL
 
 Output = Annotated[
     Path,
@@ -26,7 +26,7 @@ Output = Annotated[
 def record(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     file: Annotated[Path, typer.Argument(parser=as_path, help="Where to write the recording.")],
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write the curves of a study's complete trials to a file, for `run --replay`."""
@@ -45,7 +45,7 @@ def export_results(
         list[str] | None, typer.Argument(help="Studies of published tables.", show_default="all")
     ] = None,
     output: Output = Path("results/tables"),
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write the runs of the published tables as CSV, one row per run, and their curves."""
@@ -65,7 +65,7 @@ def import_results(
         str | None,
         typer.Option(help="Name of the study.", show_default="as `run --space tables` names it"),
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Import runs from results files into a study; `run` then trains only what is missing.
@@ -108,7 +108,7 @@ def export_tables(
     published: Annotated[bool, typer.Option(help="Print the published scores beside ours.")] = True,
     metric_digits: Annotated[int, typer.Option(help="Digits after the decimal point.")] = 4,
     spread: Annotated[bool, typer.Option(help="Print standard deviations.")] = True,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write the five published tables from the runs trained so far, beside the published scores.
@@ -165,7 +165,7 @@ def export_model_command(
         ),
     ] = "safetensors",
     space: SpaceFile = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write the network of a trial to a file for `python -m ecg predict` and other programs."""
@@ -185,7 +185,7 @@ def clean(
         str | None,
         typer.Option(help=KEEP_HELP, show_default="as the study was last run"),
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Delete the weights of the trials that the study does not keep."""

@@ -8,7 +8,6 @@ import typer
 
 from ecg.console import as_path
 from study.commands.base import (
-    DEFAULT_STORAGE,
     Debug,
     Storage,
     app,
@@ -18,6 +17,7 @@ from study.commands.base import (
     words_of_storage,
 )
 from study.run.output import print_line
+from study.storage import DEFAULT_URL
 
 WIDEST = 1000  # characters of a line of `list`
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -37,7 +37,7 @@ def print_to_continue(storage: str, name: str) -> None:
 @app.command()
 def retry(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Requeue the failed trials of a study; its `run` command then trains them again."""
@@ -58,7 +58,7 @@ def retry(
 
 @app.command("list")
 def list_command(
-    storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False, debug: Debug = False
+    storage: Storage = DEFAULT_URL, as_json: AsJson = False, debug: Debug = False
 ) -> None:
     """List the studies in the database."""
     from study.show import terminal
@@ -83,7 +83,7 @@ def list_command(
 def show(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
     trials: Annotated[int, typer.Option(help="Number of best trials to show.")] = 10,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -102,7 +102,7 @@ def show(
 @app.command()
 def delete(
     study: Annotated[str, typer.Argument(help="Name of the study, see `list`.")],
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -127,7 +127,7 @@ def delete(
 
 @app.command()
 def dashboard(
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
@@ -154,7 +154,7 @@ def report(
         Path,
         typer.Option("--output", "-o", parser=as_path, help="HTML file to write."),
     ] = Path("results/report.html"),
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write an HTML report of studies: what they found, their plots and their trials."""
@@ -185,7 +185,7 @@ def plots(
         list[str] | None,
         typer.Option(help="Name of a plot; repeat it for several.", show_default="all"),
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Write the plots of a study to files (needs the extra 'plots' and Chromium)."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from study.commands.base import (
-    DEFAULT_STORAGE,
     Debug,
     SpaceFile,
     Storage,
@@ -55,6 +54,7 @@ from study.commands.search_options import (
     WarmStart,
 )
 from study.run.output import print_line
+from study.storage import DEFAULT_URL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -103,7 +103,7 @@ def run(
     seeds: Seeds = None,
     timeout: Timeout = None,
     study: StudyName = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     data: Data = "auto",
     split: Split = None,
     resplit: Resplit = False,
@@ -134,7 +134,7 @@ def run(
     """Search a space, or train the published tables. Run the same command again to continue.
 
     Each trial of a search trains on the training part and is measured on the
-    validation part. The test part is not touched. Ctrl-C is safe: an interrupted
+    validation part. The test part is not read. Ctrl-C is safe: an interrupted
     trial runs again when the study continues.
     """
     typed = dict(locals())  # the options by name
@@ -182,7 +182,7 @@ def enqueue(
         ),
     ] = None,
     space: SpaceFile = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     debug: Debug = False,
 ) -> None:
     """Queue a configuration in a search, to be trained next."""
@@ -221,7 +221,7 @@ def confirm(
             show_default="none: on the test part",
         ),
     ] = None,
-    storage: Storage = DEFAULT_STORAGE,
+    storage: Storage = DEFAULT_URL,
     data: Data = "auto",
     device: Device = "auto",
     precision: Precision = "auto",

@@ -10,13 +10,13 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, UsageError, use_one_of
+from ecg.files import output_to
 from ecg.model_file import save_model
 from ecg.networks import MODELS
 from ecg.training.config import TrainConfig
 from study.storage.artifacts import WEIGHTS, artifact_folder
 from study.storage.confirmation import CONFIRMATION
-from study.storage.files import OutputError
 from study.storage.reading import read_files, read_study
 from study.storage.rows import Row, StudyRows, number_of_training
 from study.storage.searched_space import load_networks
@@ -97,7 +97,7 @@ def export_model(
         OutputError: the file cannot be written.
     """
     if kind not in FORMATS:
-        raise UsageError(f"unknown --format {kind}; known: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{kind}'. {use_one_of(FORMATS)}")
     if output.suffix != FORMATS[kind]:
         raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}.")
     if confirmed and trial is not None:
@@ -106,10 +106,8 @@ def export_model(
     models = [row["config"]["model"] for row in rows if "config" in row]
     networks = load_networks(url, study, models, space)
     chosen = find_confirmed(url, study) if confirmed else find_trial(url, study, trial)
-    try:
+    with output_to(output):
         _write(chosen, output, kind)
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from None
     value, objective = chosen.row["value"], chosen.study.identity.get("objective")
     written = (
         f"{output}: trial {chosen.row['number']} of '{chosen.study.name}' "

@@ -19,10 +19,11 @@ from study.plots.style import (
     log_ticks,
     marked,
     objective_of,
-    objective_title,
+    plain,
     points,
     styled,
 )
+from study.wording import objective_label
 
 FALLBACK = "f1_macro"  # drawn where the objective was not recorded epoch by epoch
 MANY = 50  # trials, above which their lines are thin
@@ -63,8 +64,7 @@ def learning_curves(trials: pd.DataFrame) -> go.Figure:
             )  # fmt: skip
         _add_highlights(figure, trials, ended, curve, place)
     add_stops(figure, ended)
-    title = objective_title(trials) if objective != FALLBACK else "validation F1(M)"
-    figure.update_yaxes(title_text=title, row=1, col=1)
+    figure.update_yaxes(title_text=plain(objective_label(objective)), row=1, col=1)
     losses = [loss for curves in ended["curves"] for loss in curves["validation_loss"]]
     figure.update_yaxes(
         title_text="validation loss (cross-entropy)", **log_ticks(losses), row=2, col=1

@@ -17,7 +17,7 @@ from ecg.heartbeats import BEAT_LENGTH, CLASSES, SAMPLING_RATE, UNKNOWN, Heartbe
 from ecg.sources import DATA_FOLDER, SYNTHETIC, load
 from study.plots.predictions import predictions_of
 from study.plots.style import INK, NothingToDrawError, best_of, marked, plain, styled
-from study.storage.artifacts import Predictions
+from study.storage.predictions import Predictions
 from study.wording import counted
 
 PAIRS = 8  # of a true and a predicted class, the ones with most mistakes
@@ -46,7 +46,7 @@ def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) ->
     pairs = _pairs(found)
     if not pairs:
         raise NothingToDrawError("the best trial makes no mistake on the validation part")
-    beats = find_beats(trials) if beats is None else beats
+    beats = beats_of_study(trials) if beats is None else beats
     if found.row.min() < 0 or found.row.max() >= len(beats):
         raise NothingToDrawError("the predictions were stored without the rows of their beats")
     shown = [[*rows[:COLUMNS], *[None] * (COLUMNS - len(rows))] for _, rows in pairs]
@@ -74,7 +74,7 @@ def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) ->
     return figure
 
 
-def find_beats(trials: pd.DataFrame) -> Heartbeats:
+def beats_of_study(trials: pd.DataFrame) -> Heartbeats:
     """Return the heartbeats that a study was made with.
 
     Args:

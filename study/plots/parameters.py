@@ -30,10 +30,10 @@ from study.plots.style import (
     log_ticks,
     marked,
     objective_title,
-    parameters_of,
     plain,
     points,
     styled,
+    varied_parameters,
     without_tags,
 )
 from study.storage.ids import is_possible
@@ -241,7 +241,7 @@ def contours(trials: pd.DataFrame) -> go.Figure:
 
 
 def _varied(ended: pd.DataFrame) -> list[str]:
-    names = parameters_of(ended)
+    names = varied_parameters(ended)
     if not names:
         raise NothingToDrawError("no parameter takes more than one value yet")
     return names
@@ -290,7 +290,7 @@ def _by_importance(trials: pd.DataFrame, names: list[str]) -> list[str]:
 
 def _rebuild(ended: pd.DataFrame) -> optuna.Study:
     """Return complete trials as a study in memory, for Optuna's own plots."""
-    names = parameters_of(ended)
+    names = varied_parameters(ended)
     distributions = {name: _distribution(ended, name) for name in names}
     rebuilt = []
     for row in ended.to_dict("records"):

@@ -22,7 +22,7 @@ from study.plots.style import (
     marked,
     styled,
 )
-from study.storage.artifacts import Predictions
+from study.storage.predictions import Predictions
 
 POINTS = 200  # of a curve, which has one per threshold
 

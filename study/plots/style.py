@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from ecg.errors import EcgError
 from study.storage.rows import Row, baseline_row, best_row, finished_rows
-from study.wording import say_limits, score_title
+from study.wording import objective_label, say_limits
 
 # After Okabe & Ito 2008, "Color Universal Design": distinct with any kind of colour vision. The
 # light ones are darkened here: each has a contrast of 3:1 or more on white and on near black.
@@ -139,7 +139,7 @@ def kind_parameter(trials: pd.DataFrame) -> str | None:
     """
     choices = [
         name
-        for name in parameters_of(trials)
+        for name in varied_parameters(trials)
         if not pd.api.types.is_numeric_dtype(values := trials[f"param_{name}"])
         and values.nunique() <= len(COLOURS)
     ]
@@ -257,11 +257,10 @@ def objective_of(trials: pd.DataFrame) -> str:
 
 def objective_title(trials: pd.DataFrame) -> str:
     """Return the objective as an axis title."""
-    objective = objective_of(trials)
-    return f"validation {plain(score_title(objective))}"
+    return plain(objective_label(objective_of(trials)))
 
 
-def parameters_of(trials: pd.DataFrame) -> list[str]:
+def varied_parameters(trials: pd.DataFrame) -> list[str]:
     """Return the names of the parameters that vary, or that only some trials have."""
     columns = [str(name) for name in trials.columns if str(name).startswith("param_")]
     return [

@@ -131,10 +131,10 @@ def run_planned(
         queued = queue_missing(opened.study, runs)
     folds = folds_of(task.identity.split)
     factors = "configuration x seed x fold" if folds else "configuration x seed"
-    where = "patients of its fold" if folds else "test part"
+    where = "held-out fold" if folds else "test part"
     header = (
-        f"{len(runs)} planned runs ({factors}), {queued} newly queued. Each is trained by the "
-        f"protocol, then measured on the {where}"
+        f"{len(runs)} planned runs ({factors}), {queued} added to the queue. Each run follows the "
+        f"protocol, then is measured on the {where}"
     )
     ahead = [run.config for run in find_incomplete(opened.study, runs)]
     _work(opened, beats, ahead, header, console)
@@ -165,13 +165,13 @@ def _search(
             goal = replace(goal, target=goal.target + max(0, twice))
     opened = replace(opened, task=replace(opened.task, goal=goal))
     header = (
-        f"searching for the best validation {task.identity.objective} over {goal.target} "
-        "trials; the test part is not touched"
+        f"searching for the best {objective_label(task.identity.objective)} over {goal.target} "
+        "trials; the test part is not read"
     )
     if len(names := task.identity.all_objectives) > 1:
         header = (
             f"searching for the front of {' and '.join(map(objective_label, names))} over "
-            f"{goal.target} trials, none of which is pruned; the test part is not touched"
+            f"{goal.target} trials, none of which is pruned; the test part is not read"
         )
     budget = find_budget(task.identity.budget)
     baseline = configure(space, dict(space.baseline), budget, task.identity.seed)
@@ -234,7 +234,8 @@ def _work(
     _announce(opened, beats, header, say)
     left = goal.target - tally.finished
     if left <= 0:
-        say(f"all {goal.target} are finished already")
+        which = f"all {goal.target} {goal.noun}s are" if goal.target > 1 else f"the {goal.noun} is"
+        say(f"{which} already finished")
         return
     if _say_stalled(opened, say):
         return
@@ -249,7 +250,8 @@ def _work(
     if isinstance(goal, Search):
         ahead = [*ahead] * left * task.identity.repeats
     workers = f"{counted(jobs, 'job')} of {counted(machine.threads, 'thread')}"
-    say(f"{counted(left, 'run')} left, {workers}{_say_duration(task, beats, ahead, jobs, tally)}")
+    duration = _say_duration(task, beats, ahead, jobs, tally)
+    say(f"{counted(left, goal.noun)} left, {workers}{duration}")
     if jobs > 1:
         say(f"starting {jobs} workers")
     storage.remove_session()

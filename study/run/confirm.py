@@ -14,7 +14,7 @@ from ecg.budget import Budget, find_budget
 from ecg.errors import UsageError
 from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folded_name
 from ecg.heartbeats import CLASSES, Heartbeats
-from ecg.metrics import objective_of
+from ecg.metrics import objective_on_split
 from ecg.splits import is_by_patient, protocol_of
 from ecg.training import TrainConfig, find_device
 from study.run.command import run_planned
@@ -31,7 +31,7 @@ from study.run.setting import (
 from study.storage.artifacts import artifact_folder, read_test_predictions
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import (
-    BASELINE,
+    BASELINE_LABEL,
     CONFIRMATION,
     Confirmation,
     confirming_name,
@@ -198,7 +198,7 @@ def _identity(
             **stored,
             "space": confirming_space(study),
             "space_digest": "",
-            "objective": objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(split)),
+            "objective": objective_on_split(RUNS_OBJECTIVE, by_patient=is_by_patient(split)),
             "split": split,
             "device": find_device(machine.device).type,
             "precision": machine.precision,
@@ -288,7 +288,7 @@ def choose(rows: Sequence[Row], top: int, front: Sequence[Row] = ()) -> dict[str
         raise UsageError(
             "The baseline trial of this study is not complete. Continue the study, then confirm it."
         )
-    chosen = {BASELINE: without_seed(baseline["config"])}
+    chosen = {BASELINE_LABEL: without_seed(baseline["config"])}
     complete = [row for row in finished_rows(trained) if row["state"] == "complete"]
     if front:
         complete = [row for row in front if "config" in row]

@@ -6,7 +6,7 @@ from itertools import chain
 
 from optuna.trial import TrialState
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from search_spaces import Space
 from search_spaces.parameters import Choice, Parameter, Value, Whole
 from study.run.points import Point
@@ -14,7 +14,7 @@ from study.storage.reading import read_settings
 from study.storage.rows import NONE
 from study.storage.searched_space import find_searched_space
 from study.storage.studies import load_study, open_storage, study_lock
-from study.wording import say_parameters
+from study.wording import STATES, say_parameters
 
 
 def enqueue(
@@ -52,7 +52,7 @@ def enqueue(
             ):
                 raise UsageError(
                     f"this configuration is trial {trial.number} of '{name}' already "
-                    f"({trial.state.name.lower()}). Name another one."
+                    f"({STATES[trial.state.name.lower()]}). Name another one."
                 )
         study.enqueue_trial(point)
     alive = sum(trial.state != TrialState.FAIL for trial in trials) + 1
@@ -107,7 +107,7 @@ def _read_words(space: Space, words: Sequence[str]) -> dict[str, Value]:
             raise UsageError(f"'{word}' must be a parameter and its value, such as ratio=0.1.")
         if name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+            hint = f"Did you mean '{near[0]}'?" if near else use_one_of(known)
             raise UsageError(f"the space '{space.name}' has no parameter '{name}'. {hint}")
         if name in typed:
             raise UsageError(f"'{name}' is there twice. Name it once.")

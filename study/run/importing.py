@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ecg.budget import BUDGETS
 from ecg.errors import DataError, EcgError, UsageError
-from ecg.metrics import SCORES, objective_of, per_class, scores
+from ecg.metrics import SCORES, objective_on_split, per_class, scores
 from ecg.record_lists import LISTED
 from ecg.splits import SPLITS, is_by_patient, protocol_of
 from ecg.training import TrainConfig, TrainResult
@@ -61,7 +61,7 @@ ENDED = {"complete": TrialState.COMPLETE, "fail": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
-class Run:
+class ImportedRun:
     """One run of a results file.
 
     Attributes:
@@ -92,7 +92,7 @@ class Results:
     path: Path
     study: str
     identity: Identity
-    runs: Sequence[Run]
+    runs: Sequence[ImportedRun]
     unfinished: int
 
 
@@ -156,12 +156,12 @@ def _check_file(path: Path, study: str | None) -> Results:
         if values[name] not in known and not is_listed:
             raise DataError(
                 f"{path}: {name} is '{values[name]}'. Only these can be imported: "
-                f"{', '.join(known)}"
+                f"{', '.join(known)}."
             )
     identity = Identity(
         space=ALL_TABLES,
         space_digest="",
-        objective=objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(values["split"])),
+        objective=objective_on_split(RUNS_OBJECTIVE, by_patient=is_by_patient(values["split"])),
         source=values["source"],
         data=values["data"],
         split=values["split"],
@@ -201,7 +201,7 @@ def _check_run(
     path: Path,
     identity: Identity,
     curves: Mapping[tuple[str, int], RecordedTrial],
-) -> Run:
+) -> ImportedRun:
     """Return a row as a run of the study.
 
     Raises:
@@ -239,7 +239,7 @@ def _check_run(
                     f"{where}: {name} differs from what its curves in {CURVES_FILE} give"
                 )
         attributes["curves"] = found["curves"]
-    return Run(planned, ENDED[row["state"]], attributes, result)
+    return ImportedRun(planned, ENDED[row["state"]], attributes, result)
 
 
 def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def _attributes(row: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return found
 
 
-def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
+def _take(run: ImportedRun, study: optuna.Study, storage: RDBStorage) -> str:
     """Add a run to its study unless the study has it; call this under the lock.
 
     Returns:
@@ -290,7 +290,7 @@ def _take(run: Run, study: optuna.Study, storage: RDBStorage) -> str:
     return "taken"
 
 
-def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
+def _as_trial(run: ImportedRun, planned: FrozenTrial) -> FrozenTrial:
     complete = run.state == TrialState.COMPLETE
     attributes = {**planned.user_attrs, **run.attributes}
     if "again" in attributes:
@@ -313,11 +313,11 @@ def _as_trial(run: Run, planned: FrozenTrial) -> FrozenTrial:
     return trial
 
 
-def _objective(run: Run) -> str:
-    return objective_of(RUNS_OBJECTIVE, by_patient=is_by_patient(run.attributes["split"]))
+def _objective(run: ImportedRun) -> str:
+    return objective_on_split(RUNS_OBJECTIVE, by_patient=is_by_patient(run.attributes["split"]))
 
 
-def _reported(run: Run) -> dict[int, float]:
+def _reported(run: ImportedRun) -> dict[int, float]:
     """Return the values that a trained run reports to Optuna, by epoch; see `MonitoredCurve`."""
     if run.result is None:
         return {}

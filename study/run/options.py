@@ -7,7 +7,7 @@ from typing import Any
 
 from ecg.budget import Budget, find_budget
 from ecg.costs import COSTS
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.folds import folds_of
 from ecg.metrics import OBJECTIVES
 from ecg.record_lists import RecordLists
@@ -73,7 +73,7 @@ class RunOptions:
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, not {self.seed}")
         if self.sampler not in SAMPLERS:
-            raise UsageError(f"unknown sampler '{self.sampler}'. Use one of: {', '.join(SAMPLERS)}")
+            raise UsageError(f"unknown sampler '{self.sampler}'. {use_one_of(SAMPLERS)}")
         if self.tables and self.replay is not None:
             raise UsageError(
                 "--replay is for searches. The runs of a published table cannot be replayed."
@@ -185,7 +185,7 @@ def check_objectives(objectives: str) -> None:
     names = objectives.split(",")
     known = (*OBJECTIVES, *COSTS)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"unknown objective '{unknown[0]}'; known: {', '.join(known)}")
+        raise UsageError(f"unknown objective '{unknown[0]}'. {use_one_of(known)}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
             "--objectives needs two or more different names, such as f1_macro,parameters. Leave it "

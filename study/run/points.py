@@ -10,6 +10,7 @@ from ecg.budget import BUDGETS
 from ecg.errors import UsageError
 from search_spaces import Space
 from study.run.options import RunOptions
+from study.storage.attributes import BASELINE
 from study.storage.front import directions_of, find_front
 from study.storage.studies import find_identity, load_study, open_storage
 
@@ -76,11 +77,11 @@ def queue_first_trials(study: optuna.Study, points: Sequence[Point]) -> None:
 
     Args:
         study: the study; call this under its lock.
-        points: the points, baseline first. One that failed is queued again.
+        points: the points, baseline first. One that failed is requeued.
     """
     trials = study.get_trials(deepcopy=False)
     if not trials:
-        study.enqueue_trial(points[0], user_attrs={"baseline": True})
+        study.enqueue_trial(points[0], user_attrs={BASELINE: True})
     known = [
         trial.system_attrs.get("fixed_params", trial.params)
         for trial in trials

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from study.run.output import print_line
 from study.trials.messages import Notice, Progress
-from study.wording import format_seconds
+from study.wording import format_seconds, score_title
 
 SOON_SECONDS = 90.0  # with less time left, the clock time of the end is not printed
 QUIET_SECONDS = 60.0  # after this silence, a log gets a line about a running trial
@@ -130,14 +130,14 @@ class ProgressView(ABC):
 
     Args:
         tally: the tally to keep up to date.
-        objective: name of the values.
+        objective: name of the score that the values are.
         console: where to print.
     """
 
     def __init__(self, tally: Tally, objective: str, console: Console) -> None:
         """Prepare to print."""
         self.tally = tally
-        self.objective = objective
+        self.score = score_title(objective)
         self.console = console
         self._noticed = False
 
@@ -169,7 +169,7 @@ class ProgressView(ABC):
 
     def sentence(self, news: Progress) -> str:
         """Return one line about a trial that ended."""
-        value = f", {self.objective} {news.value:.4f}" if news.value is not None else ""
+        value = f", {self.score} {news.value:.4f}" if news.value is not None else ""
         message = f": {news.message}" if news.message else ""
         return f"trial {news.trial} {news.state}{value}{message} ({self.standing()})"
 
@@ -211,7 +211,7 @@ class PlainView(ProgressView):
         running = min(begun, key=lambda one: one.printed)
         running.printed = time.monotonic()
         news = running.news
-        value = "" if news.value is None else f", {self.objective} {news.value:.4f} so far"
+        value = "" if news.value is None else f", {self.score} {news.value:.4f} so far"
         left = running.seconds_left(news.max_epochs - news.epoch)
         most = "" if left is None else f", at most {format_seconds(left)} left"
         self.say(
@@ -261,7 +261,7 @@ class LiveView(ProgressView):
                 f"  trial {number}",
                 ProgressBar(total=news.max_epochs, completed=news.epoch, width=20),
                 f"epoch {news.epoch}/{news.max_epochs}",
-                "" if news.value is None else f"{self.objective} {news.value:.4f}",
+                "" if news.value is None else f"{self.score} {news.value:.4f}",
             )
             parameters = f", {running.parameters}" if running.parameters else ""
             lasted = format_seconds(now - running.began)

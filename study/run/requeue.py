@@ -9,12 +9,12 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from study.storage.attributes import PLANNED
+from study.storage.attributes import BASELINE, PLANNED
 from study.storage.heartbeats import Watch
 from study.storage.ids import trial_id
 from study.trials.provenance import is_dead
 
-KEPT = ("baseline", PLANNED)  # attributes that a trial passes to the one in its place
+KEPT = (BASELINE, PLANNED)  # attributes that a trial passes to the one in its place
 FIXED = ("fixed_params",)  # Optuna's: the values that a trial was queued with
 
 

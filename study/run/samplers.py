@@ -5,7 +5,7 @@ import warnings
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.training.order import derive_seed
 from study.trials.task import SAMPLERS, SEVERAL_ONLY
 
@@ -50,4 +50,4 @@ def make_sampler(
             return GPSampler(seed=derived, n_startup_trials=startup)
         if name == SEVERAL_ONLY:
             return NSGAIISampler(seed=derived, population_size=startup)
-    raise UsageError(f"unknown sampler '{name}'. Use one of: {', '.join(SAMPLERS)}")
+    raise UsageError(f"unknown sampler '{name}'. {use_one_of(SAMPLERS)}")

@@ -16,7 +16,7 @@ from ecg.budget import find_budget
 from ecg.errors import UsageError
 from ecg.folds import folds_of
 from ecg.heartbeats import Heartbeats
-from ecg.metrics import objective_of
+from ecg.metrics import objective_on_split
 from ecg.record_lists import RecordLists, from_text
 from ecg.splits import REDRAWN, is_by_patient, make_split, protocol_of
 from ecg.training import find_device, find_precision
@@ -181,8 +181,10 @@ def find_objectives(options: RunOptions, space: Space | None, split: str) -> tup
     by_patient = is_by_patient(split)
     if options.objectives is None:
         alone = RUNS_OBJECTIVE if space is None else space.objective
-        return objective_of(alone, by_patient=by_patient), ""
-    names = [objective_of(name, by_patient=by_patient) for name in options.objectives.split(",")]
+        return objective_on_split(alone, by_patient=by_patient), ""
+    names = [
+        objective_on_split(name, by_patient=by_patient) for name in options.objectives.split(",")
+    ]
     found = ",".join(names)
     check_objectives(found)
     return names[0], found

@@ -23,7 +23,7 @@ from study.show.dashboard_page import with_style
 from study.show.sentences import (
     say_caution,
     say_confirmation,
-    say_test_reads,
+    say_reads,
     say_trials,
     say_verdict,
 )
@@ -53,7 +53,7 @@ DEFAULT_PORT = 8080
 LAST_WRITE_SECONDS = 10.0
 MAX_PORT = 65_535
 REFRESH_SECONDS = 15.0
-SHOWN_AS_OF = "records"  # attribute: the trials that the stored note and plots were made from
+SHOWN_AS_OF = "trials"  # attribute: the trials that the stored note and plots were made from
 
 logger = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def describe_study(trials: pd.DataFrame) -> str:
         say_verdict(trials, best, None if best is None else baseline_of(trials)),
         say_confirmation(trials.attrs.get("confirmation")),
         say_trials(trials),
-        say_test_reads(trials),
+        say_reads(trials),
         say_caution(trials, best),
     )
     space = [f"{name}: {text}" for name, text in _ranges(trials).items()]

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from ecg.errors import EcgError, UsageError
+from ecg.errors import EcgError, UsageError, use_one_of
+from ecg.files import write_bytes
 from search_spaces.tables import TABLES
 from study.plots import plots_of
 from study.plots.published import published_table
 from study.plots.style import NothingToDrawError
-from study.storage.attributes import PLANNED
-from study.storage.files import OutputError
+from study.storage.trials_table import is_search
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +41,12 @@ class NoBrowserError(EcgError):
 
 def drawers(trials: pd.DataFrame) -> dict[str, Callable[[], go.Figure]]:
     """Return the functions that draw the plots of a study, by the name of the file."""
-    is_search = PLANNED not in trials or trials[PLANNED].isna().all()
     found: dict[str, Callable[[], go.Figure]] = {
         plot.name: partial(plot.draw, trials)
         for plot in plots_of(trials)
-        if is_search or not plot.of_search
+        if is_search(trials) or not plot.of_search
     }
-    if not is_search:
+    if not is_search(trials):
         for table in TABLES.values():
             name = table.title.split(".")[0].replace(" ", "").lower()
             found[name] = partial(published_table, trials, table)
@@ -77,10 +76,10 @@ def write_plots(
         OutputError: a file cannot be written.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'. Choose one of: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{fmt}'. {use_one_of(FORMATS)}")
     known = drawers(trials)
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"no plot is named '{unknown[0]}'. Choose from: {', '.join(known)}")
+        raise UsageError(f"no plot is named '{unknown[0]}'. {use_one_of(known)}")
     chosen: dict[str, go.Figure] = {}
     for name in names or known:
         try:
@@ -91,12 +90,8 @@ def write_plots(
         raise NothingToDrawError(f"none of the plots of '{trials.attrs['study']}' can be drawn")
     images = _draw(list(chosen.values()), fmt)
     paths = [folder / f"{name}.{fmt}" for name in chosen]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, image in zip(paths, images, strict=True):
-            path.write_bytes(_with_dark_scheme(image) if fmt == "svg" else image)
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror or error}") from None
+    for path, image in zip(paths, images, strict=True):
+        write_bytes(path, _with_dark_scheme(image) if fmt == "svg" else image)
     return paths
 
 

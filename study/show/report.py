@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from ecg.files import write_text
 from study.plots import Plot, plots_of
 from study.plots.front import front_of
 from study.plots.style import NothingToDrawError, baseline_of, best_of
@@ -23,13 +24,12 @@ from study.show.sentences import (
     say_basis,
     say_caution,
     say_confirmation,
+    say_reads,
     say_setting,
-    say_test_reads,
     say_trials,
     say_verdict,
 )
-from study.storage.attributes import PLANNED
-from study.storage.files import write_text
+from study.storage.trials_table import is_search
 from study.wording import has_several, objectives_of, warn_of_limits
 
 # Drawn side by side where there is room.
@@ -44,14 +44,14 @@ PARTS = {
 
 
 @dataclass
-class Figures:
-    """The figures of a report by the id of their place on the page."""
+class PlotStore:
+    """The plots of a report by the id of their place on the page."""
 
     found: dict[str, Any] = field(default_factory=dict)
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
-        """Store a figure and return the HTML of its place, with a heading and a sentence."""
-        key = f"figure-{len(self.found) + 1}"
+        """Store a plot and return the HTML of its place, with a heading and a sentence."""
+        key = f"plot-{len(self.found) + 1}"
         # `to_json` packs arrays.
         content = json.loads(figure.to_json())
         layout = content["layout"]
@@ -60,7 +60,7 @@ class Figures:
         self.found[key] = {"data": content["data"], "layout": layout}
         return (
             f'<section class="drawn"><h4>{html.escape(title)}</h4>'
-            f'<div class="figure"><div class="plot" id="{key}" style="height:{height}px"></div>'
+            f'<div class="drawing"><div class="plot" id="{key}" style="height:{height}px"></div>'
             f'</div><p class="says">{html.escape(says)}</p></section>'
         )
 
@@ -82,12 +82,12 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
     """Return the report of some studies; every text of a user is escaped."""
     from plotly.offline import get_plotlyjs
 
-    figures = Figures()
+    store = PlotStore()
     names = [str(trials.attrs["study"]) for trials in studies]
     body = "\n".join(
         part
         for index, trials in enumerate(studies)
-        for part in _study(trials, f"study-{index + 1}", figures, studies)
+        for part in _study(trials, f"study-{index + 1}", store, studies)
     )
     links = "".join(
         f'<li><a href="#study-{i + 1}">{html.escape(name)}</a></li>' for i, name in enumerate(names)
@@ -95,7 +95,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     page = files("study.show") / "page"
     # "<" is escaped, so that no text can end the script.
-    data = json.dumps(figures.found, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps(store.found, separators=(",", ":")).replace("<", "\\u003c")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -113,7 +113,7 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 {body or "<p>The database has no studies.</p>"}
 </main>
 <script>{get_plotlyjs()}</script>
-<script type="application/json" id="figures">{data}</script>
+<script type="application/json" id="plots">{data}</script>
 <script>{(page / "report.js").read_text(encoding="utf-8")}</script>
 </body>
 </html>
@@ -121,9 +121,9 @@ def render_report(studies: Sequence[pd.DataFrame]) -> str:
 
 
 def _study(
-    trials: pd.DataFrame, anchor: str, figures: Figures, studies: Sequence[pd.DataFrame]
+    trials: pd.DataFrame, anchor: str, store: PlotStore, studies: Sequence[pd.DataFrame]
 ) -> Iterator[str]:
-    is_search = PLANNED not in trials or bool(trials[PLANNED].isna().all())
+    searched = is_search(trials)
     several = has_several(trials.attrs["identity"])
     missing: list[str] = []
     parts: dict[str, str] = {}
@@ -131,21 +131,21 @@ def _study(
         title = f"Confirmed on {confirmation.measured_on} (study {confirmation.study})"
         parts[title] = confirmation_section(confirmation)
     if not trials.empty:
-        if not is_search:
-            parts |= grid_sections(trials, studies, figures)
+        if not searched:
+            parts |= grid_sections(trials, studies, store)
         for part, heading in PARTS.items():
             plots = [
-                p for p in plots_of(trials) if p.part == part and (is_search or not p.of_search)
+                p for p in plots_of(trials) if p.part == part and (searched or not p.of_search)
             ]
-            title = heading if is_search else heading.replace("winner", "best single run")
+            title = heading if searched else heading.replace("winner", "best single run")
             title = title.replace("The winner", SEVERAL) if several else title
-            parts[title] = "".join(_plots(plots, trials, figures, missing))
+            parts[title] = "".join(_plots(plots, trials, store, missing))
         if missing:
             listed = "".join(f"<li>{html.escape(reason)}</li>" for reason in missing)
             parts["Not drawn"] = f"<ul class='soft'>{listed}</ul>"
         parts[f"All trials ({len(trials):,})"] = trials_table(trials)
     yield f'<article id="{anchor}"><h2>{html.escape(trials.attrs["study"])}</h2>'
-    yield from _answer(trials, is_search)
+    yield from _answer(trials, searched)
     parts = {title: content for title, content in parts.items() if content}
     yield from _contents(parts, anchor)
     folded = {PARTS["more"], "Not drawn"}
@@ -167,7 +167,7 @@ def _contents(parts: dict[str, str], anchor: str) -> Iterator[str]:
         yield f'<nav aria-label="contents"><ul>{"".join(links)}</ul></nav>'
 
 
-def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
+def _answer(trials: pd.DataFrame, searched: bool) -> Iterator[str]:
     """Yield the verdict, then the facts behind it."""
     try:
         best: pd.Series | None = best_of(trials)
@@ -176,7 +176,7 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
     baseline = None if best is None else baseline_of(trials)
     if limits := warn_of_limits(trials.attrs["identity"]):
         yield f'<p class="caution">{html.escape(limits)}</p>'
-    if is_search:
+    if searched:
         yield f'<p class="verdict">{html.escape(say_verdict(trials, best, baseline))}</p>'
         if has_several(identity := trials.attrs["identity"]):
             front, beside = front_of(trials), None if baseline is None else baseline.to_dict()
@@ -185,12 +185,12 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
             yield comparison_table(best, baseline, trials.attrs["identity"])
     if found := say_confirmation(trials.attrs.get("confirmation")):
         yield f"<p>{html.escape(found)}</p>"
-    if is_search and (caution := say_caution(trials, best)):
+    if searched and (caution := say_caution(trials, best)):
         yield f'<p class="caution">{html.escape(caution)}</p>'
     facts = (
         say_setting(trials.attrs["identity"]),
         say_trials(trials),
-        say_test_reads(trials),
+        say_reads(trials),
     )
     yield from (f"<p>{html.escape(text)}</p>" for text in facts)
     failed = trials[trials["state"] == "fail"]
@@ -200,7 +200,7 @@ def _answer(trials: pd.DataFrame, is_search: bool) -> Iterator[str]:
 
 
 def _plots(
-    plots: Sequence[Plot], trials: pd.DataFrame, figures: Figures, missing: list[str]
+    plots: Sequence[Plot], trials: pd.DataFrame, store: PlotStore, missing: list[str]
 ) -> Iterator[str]:
     basis = say_basis(trials)
     drawn: dict[str, str] = {}
@@ -210,7 +210,7 @@ def _plots(
         except NothingToDrawError as error:
             missing.append(f"{plot.title}: {error}")
             continue
-        drawn[plot.name] = figures.place(figure, plot.title, f"{plot.shows} {basis}")
+        drawn[plot.name] = store.place(figure, plot.title, f"{plot.shows} {basis}")
     for first, second in PAIRS.items():
         if first in drawn and second in drawn:
             drawn[first] = f'<div class="pair">{drawn[first]}{drawn.pop(second)}</div>'

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pandas as pd
 import plotly.graph_objects as go
 
-from study.comparison import differences_from_protocol, say_caution
+from study.comparison import differences_from_protocol, say_not_comparable
 from study.plots.grid import (
     both_splits,
     differences_from_baseline,
@@ -24,35 +24,35 @@ SAME = ("source", "data", "budget", "protocol")  # must agree before two splits 
 
 
 class Places(Protocol):
-    """A store of figures; see `study.show.report.Figures`."""
+    """A store of plots; see `study.show.report.PlotStore`."""
 
     def place(self, figure: go.Figure, title: str, says: str) -> str:
-        """Store a figure and return its HTML."""
+        """Store a plot and return its HTML."""
 
 
 def grid_sections(
-    trials: pd.DataFrame, studies: Sequence[pd.DataFrame], figures: Places
+    trials: pd.DataFrame, studies: Sequence[pd.DataFrame], store: Places
 ) -> dict[str, str]:
     """Return the sections of a study of planned runs by their titles.
 
     Args:
         trials: trials of one study of planned runs.
         studies: all studies of the report, among which may be one of the other split.
-        figures: stores the plots.
+        store: stores the plots.
     """
     from search_spaces.tables import ALL_TABLES, TABLES
 
     if trials.attrs.get("identity", {}).get("space") != ALL_TABLES:
         return {}
     drawn = published_tables(trials)
-    says = say_caution(differences_from_protocol(trials.attrs["identity"])) or (
+    says = say_not_comparable(differences_from_protocol(trials.attrs["identity"])) or (
         "Open marks are the published values; dots are our means with a 95% interval over seeds, "
         "or over the test beats of a single seed. A single seed does not show how runs differ."
     )
     tables = ""
     for table in TABLES.values():
         if table.title in drawn:
-            tables += figures.place(drawn[table.title], table.title, says)
+            tables += store.place(drawn[table.title], table.title, says)
         tables += _missing(trials, table)
     sections = {"The published tables": tables, "Classes and differences": ""}
     plots = (
@@ -65,13 +65,13 @@ def grid_sections(
     )  # fmt: skip
     for title, draw, says in plots:
         try:
-            sections["Classes and differences"] += figures.place(draw(trials), title, says)
+            sections["Classes and differences"] += store.place(draw(trials), title, says)
         except NothingToDrawError as error:
             reason = html.escape(f"{title}: {error}.")
             sections["Classes and differences"] += f'<p class="soft">Not drawn. {reason}</p>'
     if (other := _other_split(trials, studies)) is not None:
         with suppress(NothingToDrawError):
-            sections["Both splits"] = figures.place(
+            sections["Both splits"] = store.place(
                 both_splits(trials, other), "Both splits, test part",
                 "Each line joins the scores of one configuration on both splits. The intra-patient "
                 "split puts beats of the same patient into training and test, so it is optimistic.",

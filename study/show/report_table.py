@@ -13,18 +13,18 @@ from study.plots.style import (
     baseline_of,
     best_of,
     objective_of,
-    parameters_of,
+    varied_parameters,
 )
-from study.show.scores import compared_scores
+from study.show.scores import validation_scores
 from study.storage.rows import value_column
 from study.wording import (
     objective_label,
     objectives_of,
+    parameters_of,
     say_objective_value,
     say_parameters,
     score_title,
 )
-from study.wording import parameters_of as parameters_of_row
 
 MAX_PARAMETERS = 5  # columns; more parameters share one column, so that the table fits a page
 SCORES = {
@@ -44,7 +44,7 @@ def comparison_table(
     if baseline is not None and baseline["number"] != best["number"]:
         rows[f"baseline (trial {baseline['number']})"] = baseline
     heads = [*rows, "difference, one run each"] if len(rows) == 2 else [*rows]
-    scores = [compared_scores(trial.to_dict(), identity) for trial in rows.values()]
+    scores = [validation_scores(trial.to_dict(), identity) for trial in rows.values()]
     body = ""
     for title in scores[0]:
         values = [found[title] for found in scores]
@@ -63,7 +63,7 @@ def comparison_table(
 
 def trials_table(trials: pd.DataFrame) -> str:
     """Return the trials as an HTML table with sortable columns; every value is escaped."""
-    varied = parameters_of(trials)
+    varied = varied_parameters(trials)
     if len(varied) > MAX_PARAMETERS:
         said = [_parameters(row, varied) for row in trials.to_dict("records")]
         trials = trials.assign(parameters=said)
@@ -99,7 +99,7 @@ def _columns(trials: pd.DataFrame) -> list[Column]:
         (value_column(name), objective_label(name), partial(say_objective_value, name), False)
         for name in _others(trials)
     ]
-    params = [f"param_{name}" for name in parameters_of(trials)]
+    params = [f"param_{name}" for name in varied_parameters(trials)]
     if len(params) > MAX_PARAMETERS:
         columns.append(("parameters", "parameters", str, True))
         params = []
@@ -143,7 +143,7 @@ def _cell(value: Any, write: Callable[[Any], str], is_text: bool) -> str:
 
 
 def _parameters(row: dict[Any, Any], names: list[str]) -> str:
-    known = parameters_of_row(row.items())
+    known = parameters_of(row.items())
     return say_parameters({name: known[name] for name in names if name in known})
 
 

@@ -27,7 +27,7 @@ def say_ceiling(row: Mapping[Any, Any], objective: str) -> str:
     return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
-def compared_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> dict[str, float]:
+def validation_scores(row: Mapping[Any, Any], identity: Mapping[str, Any]) -> dict[str, float]:
     """Return the validation scores that compare the best trial with the baseline, by title.
 
     Splits by patient have hardly any beat of class Q, which caps every mean over the classes. So

@@ -15,12 +15,11 @@ from study.plots.front import front_of
 from study.plots.style import objective_of
 from study.show.front import say_front
 from study.show.scores import say_ceiling
-from study.storage.attributes import PLANNED
-from study.storage.confirmation import BASELINE, Confirmation
+from study.storage.confirmation import BASELINE_LABEL, Confirmation
+from study.storage.trials_table import is_search
 from study.wording import (
     caution_of_budget,
     counted,
-    format_seconds,
     has_several,
     objectives_of,
     parameters_of,
@@ -28,11 +27,10 @@ from study.wording import (
     say_limits,
     say_objectives,
     say_parameters,
+    say_states,
+    say_test_reads,
     score_title,
 )
-
-STATES = {"complete": "complete", "pruned": "pruned", "fail": "failed", "running": "running",
-          "waiting": "queued"}  # fmt: skip
 
 
 def say_setting(identity: Mapping[str, Any]) -> str:
@@ -43,20 +41,16 @@ def say_setting(identity: Mapping[str, Any]) -> str:
 
 
 def say_trials(trials: pd.DataFrame) -> str:
-    """Return the number of trials in each state, how they stopped, and the time they took."""
+    """Return the number of trials in each state, the time they took, and how they stopped."""
     if trials.empty:
         return "There is no trial yet."
-    counts = trials["state"].value_counts()
-    states = ", ".join(f"{counts[s]} {word}" for s, word in STATES.items() if s in counts)
-    said = f"{counted(len(trials), 'trial')}: {states}."
+    is_timed = "seconds" in trials and trials["seconds"].notna().any()
+    said = say_states(trials["state"], trials["seconds"].sum() if is_timed else 0.0)
+    said += f", {int(trials['last_epoch'].sum()):,} epochs." if is_timed else "."
     if "stop_reason" in trials:
         reasons = trials["stop_reason"].value_counts()
         if early := int(reasons.get("early-stopping", 0)):
             said += f" Early stopping ended {early}, whose validation loss no longer fell."
-    if "seconds" in trials and trials["seconds"].notna().any():
-        epochs = int(trials["last_epoch"].sum())
-        spent = format_seconds(trials["seconds"].sum())
-        said += f" Time spent training: {spent}, {epochs:,} epochs."
     return said
 
 
@@ -86,20 +80,17 @@ def say_confirmation(confirmation: Confirmation | None) -> str:
         for one in confirmed_scores(confirmation)
         if one.score == score
     )
-    concluded = conclude_confirmed(confirmation, BASELINE)
+    concluded = conclude_confirmed(confirmation, BASELINE_LABEL)
     return (
         f"Confirmed on {confirmation.measured_on} by the study {confirmation.study}, "
         f"{score_title(score)}: {'; '.join(means)}. {concluded}"
     )
 
 
-def say_test_reads(trials: pd.DataFrame) -> str:
-    """Return how often the test part was read, and why."""
-    reads = trials["test_read"].dropna() if "test_read" in trials else pd.Series(dtype=object)
-    if reads.empty:
-        return "The test part was never read."
-    reasons = ", ".join(sorted({str(read["reason"]) for read in reads}))
-    return f"The test part was read {say_times(len(reads))}, at most once per trial: {reasons}."
+def say_reads(trials: pd.DataFrame) -> str:
+    """Return how often the trials of a study read the test part, and why."""
+    reads = trials["test_read"].dropna() if "test_read" in trials else ()
+    return say_test_reads([str(read["reason"]) for read in reads])
 
 
 def say_verdict(trials: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:
@@ -144,13 +135,8 @@ def say_basis(trials: pd.DataFrame) -> str:
     ended = trials[trials["state"].isin(("complete", "pruned"))]
     identity = trials.attrs.get("identity", {})
     said = counted(len(ended), "finished trial")
-    if PLANNED not in trials or trials[PLANNED].isna().all():
+    if is_search(trials):
         said += ", one run each"
     if limits := say_limits(identity):
         said += f", {limits}"
     return said + "."
-
-
-def say_times(number: int) -> str:
-    """Return "once", "twice" or "7 times"."""
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")

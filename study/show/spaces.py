@@ -7,14 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Space
-from study.wording import say_value
+from study.wording import objective_label, say_value
 
 
 def list_spaces(spaces: Sequence[Space]) -> RenderableType:
     """Return a table of every space: its parameters, their ranges and the baseline."""
     parts: list[RenderableType] = []
     for space in spaces:
-        title = f"{space.name}: {space.description}; maximises validation {space.objective}"
+        title = f"{space.name}: {space.description}; maximises {objective_label(space.objective)}"
         table = Table(title=Text(title), title_justify="left", title_style="bold")
         for column in ("parameter", "values", "where", "baseline"):
             table.add_column(column, overflow="fold")

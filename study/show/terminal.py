@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
 from study.show.front import front_table, say_front
-from study.show.scores import compared_scores, say_ceiling
+from study.show.scores import say_ceiling, validation_scores
 from study.show.text_tables import FittingTable
 from study.storage.confirmation import CONFIRMATION
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
@@ -24,6 +24,8 @@ from study.wording import (
     say_identity,
     say_objectives,
     say_parameters,
+    say_states,
+    say_test_reads,
     score_title,
     warn_of_limits,
 )
@@ -46,12 +48,13 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
         readings: how often `ecg evaluate` read the test part.
     """
     identity = study.identity
+    reasons = [row["test_read"]["reason"] for row in study.rows if "test_read" in row]
     parts: list[RenderableType] = [
         Text(f"study {one_line(study.name)}", style="bold"),
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
         *([_text(say_objectives(identity))] if len(study.objectives) > 1 else []),
-        _text(_say_states(study)),
-        _text(_say_test_reads(study.rows, readings)),
+        _text(_say_trials(study)),
+        _text(say_test_reads(reasons, readings)),
         _text(_say_weights(study.rows)),
     ]
     if limits := warn_of_limits(identity):
@@ -189,23 +192,12 @@ def _text(text: object) -> Text:
     return Text(one_line(text))
 
 
-def _say_states(study: StudyRows) -> str:
-    """Return "12 trials: 9 complete, 3 pruned; 5 min of training; 2 workers"."""
-    rows = study.rows
-    counts = Counter(row["state"] for row in rows).most_common()
-    states = ", ".join(f"{count} {state}" for state, count in counts)
-    spent = sum(row.get("seconds", 0) for row in rows)
-    said = f"{counted(len(rows), 'trial')}: {states or 'none'}; {format_seconds(spent)} of training"
+def _say_trials(study: StudyRows) -> str:
+    """Return "12 trials: 9 complete, 3 pruned; 5 min of training; 2 workers now"."""
+    said = say_states(
+        (row["state"] for row in study.rows), sum(row.get("seconds", 0) for row in study.rows)
+    )
     return f"{said}; {counted(study.workers, 'worker')} now" if study.workers else said
-
-
-def _say_test_reads(rows: Sequence[Row], readings: int) -> str:
-    """Return how often the test part was read, and why."""
-    reasons = [row["test_read"]["reason"] for row in rows if "test_read" in row]
-    why = ", ".join(sorted(set(reasons)))
-    said = [f"{counted(len(reasons), 'time')}, once per trial: {why}"] if reasons else []
-    said += [f"{counted(readings, 'time')} by `ecg evaluate`"] if readings else []
-    return f"the test part was {'read ' + '; '.join(said) if said else 'never read'}"
 
 
 def _say_weights(rows: Sequence[Row]) -> str:
@@ -220,7 +212,7 @@ def _compare(
 ) -> RenderableType:
     """Return the validation scores of the best configuration and the baseline."""
     chosen = {title_of_best: best} | ({} if baseline is None else {"baseline": baseline})
-    scores = {title: compared_scores(row, identity) for title, row in chosen.items()}
+    scores = {title: validation_scores(row, identity) for title, row in chosen.items()}
     rows = [
         [f"{title} (trial {chosen[title]['number']})", *(f"{v:.4f}" for v in found.values())]
         for title, found in scores.items()

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ecg.heartbeats import CLASS_TITLES, CLASSES
 from study.plots.style import BLACK_FROM
+from study.wording import objective_label
 
 # Not with pyplot, which keeps every figure and needs the main thread.
 COLOURS = {"train_loss": "#56B4E9", "validation_loss": "#0072B2", "objective": "#D55E00"}
@@ -78,7 +79,7 @@ def curves_image(
     above.set_ylabel("loss (cross-entropy)")
     if objective in curves:
         below.plot(epochs, curves[objective], color=COLOURS["objective"], marker=".")
-    below.set_ylabel(f"validation {objective}")
+    below.set_ylabel(objective_label(objective))
     below.set_xlabel("epoch")
     below.xaxis.get_major_locator().set_params(integer=True)
     for axes in (above, below):

@@ -11,13 +11,11 @@ import logging
 import mimetypes
 import shutil
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
 
 import numpy as np
 import optuna
@@ -31,9 +29,9 @@ from optuna.trial import FrozenTrial
 
 from ecg.errors import DataError
 from ecg.files import replacing
-from ecg.heartbeats import CLASSES
 from study.storage.database import folder_beside
 from study.storage.facts import IDENTITY_KEY
+from study.storage.predictions import load_predictions
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +43,6 @@ MADE_ON_DEMAND = ("confusion.png", "curves.png", "predictions.csv")
 WEIGHTS = "weights.safetensors"
 VALIDATION_PREDICTIONS = "validation.npz"
 TEST_PREDICTIONS = "test.npz"  # of a run of `confirm`
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """The predictions of a trained network on the validation part.
-
-    Attributes:
-        row: (n,) int32, row number of each beat in the heartbeats; -1 if unknown.
-        label: (n,) int8, the true class.
-        probability: (n, 5) float16.
-    """
-
-    row: NDArray[np.int32]
-    label: NDArray[np.int8]
-    probability: NDArray[np.float16]
 
 
 class WholeFiles(FileSystemArtifactStore):
@@ -206,32 +189,6 @@ def read_test_predictions(
             "the file to leave this run out of its ensemble."
         ) from None
     return found.probability, found.label
-
-
-def load_predictions(path: Path) -> Predictions:
-    """Load the predictions that `study.trials.kept_files` wrote.
-
-    Args:
-        path: path of an existing file.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = Predictions(arrays["row"], arrays["label"], arrays["probability"])
-    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
-        raise ValueError(str(error) or type(error).__name__) from None
-    n, label = len(found.label), found.label
-    if (
-        found.probability.shape != (n, len(CLASSES))
-        or (found.row.shape, label.shape) != ((n,), (n,))
-        or not all(array.dtype.kind == "i" for array in (found.row, label))
-        or not np.isfinite(found.probability).all()
-        or (n and (label.min() < 0 or label.max() >= len(CLASSES)))
-    ):
-        raise ValueError("the arrays do not match")
-    return found
 
 
 def entries_on_demand() -> dict[str, str]:

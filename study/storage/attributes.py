@@ -22,6 +22,7 @@ from study.storage.ids import database_of
 # Attribute of a planned run's trial: its configuration, repeat and fields. The key is older than
 # the term "planned run". It stays so that existing databases can be read.
 PLANNED = "cell"
+BASELINE = "baseline"  # attribute of the first trial of a search, which is never pruned
 
 
 def get_attribute(study: optuna.Study, trial: FrozenTrial, name: str) -> Any:

@@ -9,9 +9,7 @@ from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folds_of
 from study.storage.attributes import PLANNED
 
 CONFIRMATION = "confirmation"  # attribute of the confirming study
-BASELINE = "baseline"  # label of the configuration that the others are compared with
-
-Row = Mapping[str, Any]
+BASELINE_LABEL = "baseline"  # label of the configuration that the others are compared with
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,10 @@ def is_confirming(space: str) -> bool:
 
 
 def make_confirmation(
-    study: str, identity: Mapping[str, Any], kept: Mapping[str, Any], rows: Iterable[Row]
+    study: str,
+    identity: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    rows: Iterable[Mapping[str, Any]],
 ) -> Confirmation:
     """Group the runs of a confirming study by configuration.
 
@@ -109,7 +110,9 @@ def without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != "seed"}
 
 
-def _runs(rows: Iterable[Row], fields: Mapping[str, Any], folds: int) -> list[dict[str, Any]]:
+def _runs(
+    rows: Iterable[Mapping[str, Any]], fields: Mapping[str, Any], folds: int
+) -> list[dict[str, Any]]:
     """Return the runs of a configuration, one per repeat, ordered by repeat."""
     found: dict[int, dict[str, Any]] = {}
     for row in rows:

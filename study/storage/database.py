@@ -12,8 +12,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 
 from ecg.errors import EcgError, UsageError
 from ecg.files import expanded
+from study.storage import DEFAULT_URL
 
-DEFAULT_URL = "sqlite:///results/study.db"
 SECRET = re.compile(r"pass|pwd|secret|token|connect$", re.IGNORECASE)  # in a URL's query
 SQLITE_WAIT_SECONDS = 60  # for the write lock
 

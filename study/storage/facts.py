@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 IDENTITY_KEY = "identity"
 SETTINGS_KEY = "settings"  # options of the last command that ran a study
-CURVES = ("train_loss", "validation_loss", "learning_rate")  # required in every `curves`
+TRAINING_CURVES = ("train_loss", "validation_loss", "learning_rate")  # required in every `curves`
 PER_CLASS = ("recall", "precision", "f1")
 IDENTITY_TEXTS = ("space", "space_digest", "objective", "source", "data", "split", "budget",
                   "device", "precision", "records", "objectives")  # fmt: skip
@@ -224,7 +224,7 @@ def _per_class(value: Any) -> None:
 def _curves(value: Any) -> None:
     _mapping(value)
     length = len(value["confusion"]) if isinstance(value.get("confusion"), list) else 0
-    for name in {*CURVES, *value} - {"confusion"}:
+    for name in {*TRAINING_CURVES, *value} - {"confusion"}:
         points = value.get(name)
         if not isinstance(points, list) or not length or len(points) != length:
             raise ValueError(f"its {name} must be a list of one number per epoch")

@@ -1,20 +1,12 @@
-"""Writing results: safe file names and atomic writes."""
+"""File names of studies that are valid on every system."""
 
 import re
 from hashlib import sha256
-from pathlib import Path
-
-from ecg.errors import EcgError
-from ecg.files import replacing
 
 LONGEST_NAME = 120  # bytes; file systems take 255, and temporary names are longer
 _SAFE = re.compile(r"\w[\w .,+=@-]*(?<![ .])")
 # Reserved on Windows, with any extension.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\.|$)", re.I)
-
-
-class OutputError(EcgError):
-    """A result cannot be written to the requested place."""
 
 
 def file_name(study: str) -> str:
@@ -30,23 +22,3 @@ def file_name(study: str) -> str:
     plain = re.sub(r"[^\w.+=@-]+|\.{2,}", "-", study).strip("-. ")
     short = plain.encode("utf-8", "ignore")[: LONGEST_NAME - 20].decode("utf-8", "ignore")
     return f"study-{short}-{digest}" if short else f"study-{digest}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically, see `ecg.files.replacing`; a missing folder is created.
-
-    Args:
-        path: path of the file, which is replaced if it exists.
-        text: its content, written as UTF-8 with unchanged line ends.
-
-    Raises:
-        OutputError: the folder or the file cannot be written.
-    """
-    try:
-        with replacing(path) as beside:
-            beside.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. Use another place, or change its "
-            "permissions."
-        ) from None

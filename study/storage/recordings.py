@@ -17,13 +17,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError, UsageError
+from ecg.files import write_text
 from ecg.metrics import OBJECTIVES, per_class
 from ecg.training import Epoch
 from ecg.training.early_stopping import EarlyStopping
 from search_spaces import Choice, Real, Space
 from study.storage.attributes import key_of
-from study.storage.facts import CURVES as NUMBERS
-from study.storage.files import write_text
+from study.storage.facts import TRAINING_CURVES
 from study.storage.results_checks import check_confusion
 from study.storage.rows import parameter_columns
 from study.storage.studies import find_identity
@@ -31,7 +31,7 @@ from study.storage.studies import find_identity
 if TYPE_CHECKING:  # workers do not need pandas
     import pandas as pd
 
-CURVES = (*NUMBERS, "confusion")
+RECORDED_CURVES = (*TRAINING_CURVES, "confusion")
 NAMED = ("space", "source", "split", "budget")  # texts that an identity must have
 # Values for recordings of studies from before their identity had these fields.
 EARLIER = {"objective": "f1_macro", "device": "cpu", "precision": "fp32", "protocol": 1}
@@ -43,7 +43,7 @@ class RecordedTrial:
 
     Attributes:
         params: parameters of the trial.
-        curves: values per epoch, see `CURVES`.
+        curves: values per epoch, see `RECORDED_CURVES`.
         run: configuration and repeat of a planned run, None for a trial of a search.
     """
 
@@ -58,7 +58,9 @@ class RecordedTrial:
         """Return the recorded epochs, with early stopping computed for this patience."""
         stopping = EarlyStopping(patience)
         epochs = []
-        for index, values in enumerate(zip(*(self.curves[name] for name in CURVES), strict=True)):
+        for index, values in enumerate(
+            zip(*(self.curves[name] for name in RECORDED_CURVES), strict=True)
+        ):
             train_loss, validation_loss, learning_rate, confusion = values
             stopping.update(index + 1, validation_loss)
             epochs.append(
@@ -160,7 +162,7 @@ def write_trials(study: optuna.Study, trials: Sequence[FrozenTrial], path: Path)
     """
     lines: list[dict[str, Any]] = [{"recording": 1, "identity": find_identity(study)}]
     for trial in trials:
-        curves = {name: trial.user_attrs["curves"][name] for name in CURVES}
+        curves = {name: trial.user_attrs["curves"][name] for name in RECORDED_CURVES}
         line: dict[str, Any] = {"params": trial.params, "curves": curves}
         if (key := key_of(trial)) is not None:
             line["run"] = list(key)
@@ -249,8 +251,8 @@ def _checked_trial(params: dict[str, Any], curves: Mapping[str, Any], run: Any) 
         if not isinstance(configuration, str) or not isinstance(repeat, int):
             raise ValueError("its run must be a configuration and a repeat")
         run = configuration, repeat
-    trial = RecordedTrial(params, {name: list(curves[name]) for name in CURVES}, run)
-    for name in NUMBERS:
+    trial = RecordedTrial(params, {name: list(curves[name]) for name in RECORDED_CURVES}, run)
+    for name in TRAINING_CURVES:
         if not all(math.isfinite(value) for value in trial.curves[name]):
             raise ValueError(f"its {name} must be finite in every epoch")
     for matrix in trial.curves["confusion"]:

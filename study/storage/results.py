@@ -16,10 +16,10 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import DataError
+from ecg.files import write_text
 from ecg.metrics import SCORES
-from search_spaces.tables import BASELINE, configurations
+from search_spaces.tables import PUBLISHED_BASELINE, configurations
 from study.storage.attributes import PLANNED, key_of
-from study.storage.files import write_text
 from study.storage.results_checks import SHARED, check_runs
 from study.storage.results_values import config_value, is_missing, json_value, real, text, whole
 from study.storage.studies import find_identity
@@ -27,7 +27,7 @@ from study.storage.studies import find_identity
 RESULTS_FILE = "results.csv"
 CURVES_FILE = "curves.jsonl"  # beside the results file
 SCORE_COLUMNS = tuple(f"{part}_{score}" for part in ("validation", "test") for score in SCORES)
-CONFIG_COLUMNS = tuple(f"config_{name}" for name in BASELINE)
+CONFIG_COLUMNS = tuple(f"config_{name}" for name in PUBLISHED_BASELINE)
 
 # The first column of a results file. Format 1 had no such column, precision, device or protocol.
 FORMAT = 2
@@ -242,7 +242,7 @@ def _tidy(name: str, value: object, where: str) -> Any:
 
 
 def _order(run: Mapping[str, Any], known: list[dict[str, Any]]) -> tuple[int, str, int]:
-    varied = {name: run[f"config_{name}"] for name in BASELINE}
+    varied = {name: run[f"config_{name}"] for name in PUBLISHED_BASELINE}
     place = known.index(varied) if varied in known else len(known)
     repeat = run["repeat"]
     return place, run["configuration"] or "", -1 if repeat is None else repeat

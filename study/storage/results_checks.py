@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ecg.errors import DataError
+from ecg.errors import DataError, use_one_of
 from ecg.heartbeats import CLASSES
 from ecg.metrics import SCORES, scores
 from study.storage.results_values import is_missing
@@ -77,7 +77,7 @@ def _check_run(run: dict[str, Any]) -> None:
     if run["repeat"] < 0:
         raise ValueError(f"repeat must be 0 or more, not {run['repeat']}")
     if run["state"] not in STATES:
-        raise ValueError(f"unknown state '{run['state']}'; it must be one of {', '.join(STATES)}")
+        raise ValueError(f"unknown state '{run['state']}'. {use_one_of(STATES)}")
     if run["versions"] is not None and not isinstance(run["versions"], dict):
         raise ValueError("versions must be a mapping from package to version")
     complete = run["state"] == "complete"

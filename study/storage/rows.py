@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from study.storage.attributes import PLANNED
+from study.storage.attributes import BASELINE, PLANNED
 from study.storage.confirmation import Confirmation
 from study.storage.front import find_front
 from study.wording import objectives_of
 
-BASELINE = "baseline"
 CURVES = "curves"
 EXAMPLES = "examples"  # the largest attribute, read only for the best trial, which is plotted
 NONE = "none"  # how a choice of None is shown

@@ -30,8 +30,9 @@ def find_searched_space(url: str, study: str, file: str | None = None) -> Space:
     try:
         space = find_space(file)
     except UsageError as error:
+        reason = str(error).removesuffix(".")
         raise UsageError(
-            f"Cannot load the space of the study '{study}': {error}. Name its file with --space."
+            f"Cannot load the space of the study '{study}': {reason}. Name its file with --space."
         ) from None
     if (space.name, space.digest) != (identity["space"], identity["space_digest"]):
         raise UsageError(

@@ -8,10 +8,12 @@ import pandas as pd
 from optuna.distributions import distribution_to_json
 
 from ecg.errors import UsageError
-from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, load_predictions
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder
+from study.storage.attributes import PLANNED
 from study.storage.confirmation import CONFIRMATION
 from study.storage.front import directions_of
 from study.storage.ids import database_of
+from study.storage.predictions import load_predictions
 from study.storage.reading import read_files, read_settings, read_studies, read_study
 from study.storage.rows import (
     ATTRIBUTES,
@@ -70,7 +72,7 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         `test_by_record` (the confusion matrix of each record, on splits by patient; for
         `ecg.inter_patient.record_interval`), `examples` of the best complete trial (see
         `ecg.examples`), and `predictions` of the best trial and the baseline
-        (`study.storage.artifacts.Predictions`). Values that a trial does not have are missing.
+        (`study.storage.predictions.Predictions`). Values that a trial does not have are missing.
         `attrs` has the name of the study, its identity, the distributions of its parameters
         (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and
         `data_path`, where its data were when it last ran ("" if unknown).
@@ -79,6 +81,11 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         found = read_study(database.url, study.study_name, _wanted(curves), foreign=True)
         return _with_predictions(database.url, found)
     return _as_table(_from_optuna(study, _wanted(curves)))
+
+
+def is_search(trials: pd.DataFrame) -> bool:
+    """Whether a study is a search; its runs were planned otherwise."""
+    return PLANNED not in trials or bool(trials[PLANNED].isna().all())
 
 
 def _wanted(curves: bool) -> frozenset[str]:

@@ -11,8 +11,9 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialSystemAttributeModel, TrialUserAttributeModel
 from optuna.trial import FrozenTrial, TrialState
 
-from ecg.errors import EcgError, UsageError
+from ecg.errors import EcgError, UsageError, use_one_of
 from study.storage.artifacts import ENTRY, WEIGHTS, artifact_folder, file_of
+from study.storage.attributes import BASELINE
 from study.storage.front import directions_of, find_front
 from study.storage.studies import load_study, open_storage, study_lock
 from study.wording import counted
@@ -39,7 +40,7 @@ def check_keep(keep: str) -> None:
         UsageError: the rule is unknown; the message lists the known ones.
     """
     if keep not in KEEP:
-        raise UsageError(f"unknown rule --keep {keep}. Use one of: {', '.join(KEEP)}")
+        raise UsageError(f"unknown rule --keep {keep}. {use_one_of(KEEP)}")
 
 
 def settle_keep(study: optuna.Study, keep: str | None) -> str:
@@ -88,7 +89,7 @@ def kept_trials(
     # Only trained trials have weights, so a trial that repeats another one does not count.
     trained = [trial for trial in complete if "same_as" not in trial.user_attrs]
     trained.sort(key=lambda trial: (-trial.values[0], trial.number))
-    baselines = {trial.number for trial in trained if trial.user_attrs.get("baseline")}
+    baselines = {trial.number for trial in trained if trial.user_attrs.get(BASELINE)}
     kept = {trial.number for trial in trained[:BEST_KEPT]} | baselines
     if len(directions) > 1:
         is_on = find_front([trial.values for trial in trained], directions)

@@ -11,7 +11,7 @@ from study.comparison import (
     describe_chosen,
     differences_from_protocol,
     ensemble_scores,
-    say_caution,
+    say_not_comparable,
     say_p_value,
 )
 from study.storage.confirmation import Confirmation
@@ -32,7 +32,7 @@ def render_confirmation(
     Raises:
         UsageError: the format is unknown.
     """
-    caution = say_caution(differences_from_protocol(confirmation.identity))
+    caution = say_not_comparable(differences_from_protocol(confirmation.identity))
     grids = [_grid("", confirmed_scores(confirmation), digits)]
     if confirmation.ensembles:
         grids.append(_grid(ENSEMBLE_CAPTION, ensemble_scores(confirmation), digits))

@@ -8,9 +8,10 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from ecg.errors import UsageError
+from ecg.files import write_text
 from search_spaces.tables import ALL_TABLES
 from study.storage.confirmation import CONFIRMATION
-from study.storage.files import file_name, write_text
+from study.storage.files import file_name
 from study.storage.reading import read_study
 from study.storage.recordings import write_trials
 from study.storage.results import (
@@ -31,7 +32,7 @@ from study.storage.studies import (
 )
 from study.tables.confirmation import render_confirmation
 from study.tables.formats import suffix
-from study.tables.render import compare_splits, export_tables
+from study.tables.render import compare_splits, write_tables
 
 
 def collect_runs(storage: str, studies: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -152,7 +153,7 @@ def export_table_files(
     """
     paths = []
     for name, table in runs.items():
-        paths += export_tables(
+        paths += write_tables(
             table,
             folder / file_name(name),
             published=published,

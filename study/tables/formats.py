@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 
 NOTHING = "—"
 _ADDED = ("", " sd", " low", " high")
@@ -60,12 +60,12 @@ class Interval:
     digits: int = 4
 
     def __str__(self) -> str:
-        return f"{self.low:.{self.digits}f} to {self.high:.{self.digits}f}"
+        return " to ".join(self.columns().values())
 
     def columns(self) -> dict[str, str]:
         """The parts of the cell, by the suffix of their column heading."""
-        low, high = str(self).split(" to ")
-        return {" low": low, " high": high}
+        bounds = {" low": self.low, " high": self.high}
+        return {name: f"{bound:.{self.digits}f}" for name, bound in bounds.items()}
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def find_format(fmt: str) -> tuple[Callable[[Document], str], str]:
         UsageError: the format is unknown.
     """
     if fmt not in FORMATS:
-        raise UsageError(f"unknown format '{fmt}'. Use one of: {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format '{fmt}'. {use_one_of(FORMATS)}")
     return FORMATS[fmt]
 
 

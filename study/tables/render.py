@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from ecg.errors import DataError, UsageError
+from ecg.files import write_text
 from ecg.inter_patient import inter_patient_scores
 from ecg.metrics import F1_NSV
 from search_spaces.tables import COLUMN_TITLES, CONTRADICTION, TABLES, Table, configurations
 from search_spaces.tables import find_table as find_published
-from study.comparison import COMPARED, differences_from_protocol, say_caution
-from study.storage.files import write_text
+from study.comparison import COMPARED, differences_from_protocol, say_not_comparable
 from study.storage.results_checks import check_one_kind, shared_identity, shared_value
 from study.tables.formats import NOTHING, Again, Cell, Document, Grid, Score, suffix, write
 from study.tables.notes import (
@@ -75,7 +75,7 @@ def render(
     return write(document, fmt, spread=spread)
 
 
-def export_tables(
+def write_tables(
     results: pd.DataFrame,
     folder: Path,
     names: Sequence[str] = tuple(TABLES),
@@ -298,7 +298,7 @@ def _published_cells(theirs: Mapping[str, float], row: RowRuns) -> tuple[Cell, .
 
 
 def _warnings(reasons: Sequence[str]) -> tuple[str, ...]:
-    return (say_caution(reasons),) if reasons else ()
+    return (say_not_comparable(reasons),) if reasons else ()
 
 
 def _check_digits(digits: int) -> None:

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from ecg.errors import DataError
 from ecg.statistics import interval_of_next_run, interval_of_runs
-from search_spaces.tables import Row
+from search_spaces.tables import TableRow
 from study.comparison import interval_over_records
 from study.storage.results import rows_of_results
 from study.tables.formats import NOTHING, Cell, Interval, Score
-from study.wording import counted
+from study.wording import STATES, counted
 
 # In the order in which they are printed; "complete" is not printed.
-STATE_WORDS = {"fail": "failed", "running": "running", "waiting": "waiting", "missing": "missing"}
+STATE_WORDS = {state: STATES[state] for state in ("fail", "running", "waiting")} | {
+    "missing": "missing"
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class RowRuns:
         planned: number of planned seeds.
     """
 
-    row: Row
+    row: TableRow
     runs: pd.DataFrame
     planned: int
     _bounds: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -128,7 +130,7 @@ def planned_seeds(results: pd.DataFrame) -> int:
     return 0 if results.empty else int(results["repeat"].max()) + 1
 
 
-def runs_by_row(results: pd.DataFrame, rows: Sequence[Row]) -> list[RowRuns]:
+def runs_by_row(results: pd.DataFrame, rows: Sequence[TableRow]) -> list[RowRuns]:
     """Find the runs of each row.
 
     Args:

@@ -1,13 +1,12 @@
 """What a trained trial keeps: its weights and predictions as files, and counts by record."""
 
-import io
-
 import numpy as np
 from safetensors.torch import save
 from torch import Tensor
 
 from ecg.inter_patient import confusion_by_record
 from ecg.training import Part, TrainResult
+from study.storage.predictions import Predictions, pack_predictions
 
 
 def weights_file(result: TrainResult) -> bytes:
@@ -17,25 +16,20 @@ def weights_file(result: TrainResult) -> bytes:
 
 
 def predictions_file(part: Part, logits: Tensor) -> bytes:
-    """Return a network's predictions on a part, as a compressed .npz file.
+    """Return a network's predictions on a part as a file, see `study.storage.predictions`.
 
     Args:
         part: the beats that were predicted.
         logits: (n, 5) on the CPU.
-
-    Returns:
-        The content of the file. Its arrays are `row` (n,) int32, the row number in the heartbeats
-        or -1 if it is unknown; `label` (n,) int8, the true class; `probability` (n, 5) float16.
     """
     rows = np.full(len(part), -1) if part.rows is None else part.rows
-    file = io.BytesIO()
-    np.savez_compressed(
-        file,
-        row=rows.astype(np.int32),
-        label=part.labels.cpu().numpy().astype(np.int8),
-        probability=logits.double().softmax(1).numpy().astype(np.float16),
+    return pack_predictions(
+        Predictions(
+            row=rows.astype(np.int32),
+            label=part.labels.cpu().numpy().astype(np.int8),
+            probability=logits.double().softmax(1).numpy().astype(np.float16),
+        )
     )
-    return file.getvalue()
 
 
 def count_by_record(part: Part, logits: Tensor) -> dict[str, list[list[int]]]:

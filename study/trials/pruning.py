@@ -15,14 +15,14 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.trial import TrialState
 
 from ecg.budget import Budget
-from ecg.errors import UsageError
+from ecg.errors import UsageError, use_one_of
 from ecg.training.result import Epoch
+from study.storage.attributes import BASELINE
 from study.storage.ids import trial_id
 
 PRUNERS = ("median", "hyperband", "none")
 WARM_UP_SHARE = 0.1  # of a budget's epochs
 LEAST_WARM_UP = 2
-BASELINE = "baseline"  # attribute of the trial that is never pruned
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PruningPolicy:
     def __post_init__(self) -> None:
         """Check every field."""
         if self.pruner not in PRUNERS:
-            raise UsageError(f"unknown pruner '{self.pruner}'. Use one of: {', '.join(PRUNERS)}")
+            raise UsageError(f"unknown pruner '{self.pruner}'. {use_one_of(PRUNERS)}")
         for name in ("patience", "warm_up", "startup"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--prune-{name.replace('_', '-')} must be 0 or more")

@@ -92,6 +92,7 @@ class Search:
     replay: Path | None = None
     points: frozenset[str] | None = None
     stop_after: int = 0
+    noun = "trial"
 
     @property
     def only_queued(self) -> bool:
@@ -122,11 +123,12 @@ class PlannedRuns:
     keys: frozenset[tuple[str, int]]
     reason: str
     space: str | None = None
-    sampler = "random"  # never used
+    sampler = "random"  # samples nothing: every trial is queued
     pruning = PruningPolicy(pruner="none")
     only_queued = True
     replay = None
     stop_after = 0
+    noun = "planned run"
 
     @property
     def target(self) -> int:

@@ -53,7 +53,7 @@ from study.trials.task import PlannedRuns, Task
 from study.trials.values import keeps_weights, objective_values
 from study.wording import say_parameters
 
-CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
+SCORE_CURVES = ("recall_macro", "precision_macro", "f1_macro", "f1_weighted")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -320,7 +320,7 @@ def describe_start(config: TrainConfig, bench: Bench) -> dict[str, Any]:
 def describe_result(result: TrainResult) -> dict[str, Any]:
     """Return what a training run found, as attributes of its trial."""
     each = [epoch.scores for epoch in result.epochs]
-    curves: dict[str, Any] = {name: [round(of[name], 6) for of in each] for name in CURVES}
+    curves: dict[str, Any] = {name: [round(of[name], 6) for of in each] for name in SCORE_CURVES}
     curves["confusion"] = [epoch.confusion for epoch in result.epochs]
     curves["train_loss"] = [epoch.train_loss for epoch in result.epochs]
     curves["validation_loss"] = [epoch.validation_loss for epoch in result.epochs]

@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 
 from ecg.costs import cost_of
 from ecg.training import TrainConfig
+from study.storage.attributes import BASELINE
 from study.storage.front import directions_of, find_front
 from study.storage.studies import Identity
 from study.storage.weights import is_kept
@@ -46,6 +47,6 @@ def keeps_weights(trial: optuna.Trial, values: Sequence[float], keep: str) -> bo
         keep,
         values[0],
         (other[0] for other in others),
-        is_baseline=bool(trial.user_attrs.get("baseline")),
+        is_baseline=bool(trial.user_attrs.get(BASELINE)),
         is_on_front=len(aims) > 1 and bool(find_front([values, *others], aims)[0]),
     )

@@ -24,7 +24,7 @@ from ecg.audit import (
     window_seconds,
     with_origin,
 )
-from ecg.errors import UsageError
+from ecg.errors import OutputError, UsageError
 from ecg.heartbeats import BEAT_LENGTH, Heartbeats
 from ecg.sources import kaggle, load
 from ecg.sources.synthetic import generate
@@ -342,7 +342,7 @@ def test_the_plot_shows_every_record_and_part(rebuilt: Heartbeats) -> None:
 def test_a_folder_that_cannot_be_created_is_reported(rebuilt: Heartbeats, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match=r"`output` .*file.*Choose another folder"):
+    with pytest.raises(OutputError, match=r"Cannot write .*file.*Use another place"):
         audit_report.write(found, tmp_path / "file")
 
 
@@ -350,7 +350,7 @@ def test_a_failed_write_leaves_nothing_behind(rebuilt: Heartbeats, tmp_path: Pat
     # There is a folder in place of the text file.
     (tmp_path / "audit.md").mkdir()
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match=r"cannot write audit\.md"):
+    with pytest.raises(OutputError, match=r"Cannot write .*audit\.md"):
         audit_report.write(found, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["audit.md"]
 
@@ -367,7 +367,7 @@ def test_a_failed_write_keeps_the_earlier_file(
     (tmp_path / "audit.md").write_text("earlier")
     monkeypatch.setattr(Path, "write_bytes", fail)
     found = Audit(rebuilt, rebuilt, intra_patient(rebuilt), lookup=None)
-    with pytest.raises(UsageError, match="No space left on device"):
+    with pytest.raises(OutputError, match="No space left on device"):
         audit_report.write(found, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["audit.md"]
     assert (tmp_path / "audit.md").read_text() == "earlier"

@@ -36,7 +36,7 @@ def test_short_trains_all_beats_by_a_cosine_to_its_end() -> None:
 
 def test_unknown_budget_lists_the_known_ones() -> None:
     with pytest.raises(
-        UsageError, match=r"unknown budget 'huge'; known.*smoke, quick, short, paper"
+        UsageError, match=r"unknown budget 'huge'\. Use one of: smoke, quick, short, paper"
     ):
         find_budget("huge")
 

@@ -179,7 +179,7 @@ def test_python_m_ecg_is_the_command_line() -> None:
         cwd=REPOSITORY,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "error: cannot fetch 'ptbdb'; known: mitdb, kaggle\n"
+    assert ended.stderr == "error: cannot fetch 'ptbdb'. Use one of: mitdb, kaggle.\n"
 
 
 # --- Exit codes
@@ -188,7 +188,7 @@ def test_python_m_ecg_is_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch", "ptbdb"], "error: cannot fetch 'ptbdb'; known: mitdb, kaggle"),
+        (["fetch", "ptbdb"], "error: cannot fetch 'ptbdb'. Use one of: mitdb, kaggle."),
         (["fetch"], "Missing argument"),
         (["prepare", "--data", "nowhere"], "error: nowhere: no such file or folder"),
         (["describe", "--data", "nowhere"], "error: nowhere: no such file or folder"),
@@ -214,11 +214,11 @@ def test_swapped_folders_exit_with_2(run: Runner, records: Path, csvs: Path) -> 
     assert "not Kaggle's CSV files" in ended.err
 
 
-def test_an_unwritable_output_exits_with_2(run: Runner, records: Path, tmp_path: Path) -> None:
+def test_an_unwritable_output_exits_with_1(run: Runner, records: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     ended = run("audit", "--records", records, "--output", tmp_path / "file")
-    assert ended.code == 2
-    assert "Choose another folder" in ended.err
+    assert ended.code == 1
+    assert "Use another place" in ended.err
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -259,7 +259,7 @@ def test_a_cache_file_is_not_a_prepared_file(run: Runner, records: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("beats.csv", "does not end in .npz"), ("taken/beats.npz", "cannot write")],
+    [("beats.csv", "does not end in .npz"), ("taken/beats.npz", "Cannot write")],
 )
 def test_an_invalid_output_is_refused(
     run: Runner, records: Path, tmp_path: Path, name: str, message: str

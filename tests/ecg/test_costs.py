@@ -32,6 +32,6 @@ def test_latency_is_measured_and_nothing_else_notices(fields: dict[str, object])
 
 
 def test_another_cost_is_refused_and_each_has_a_title() -> None:
-    with pytest.raises(UsageError, match="known: parameters, latency"):
+    with pytest.raises(UsageError, match="Use one of: parameters, latency"):
         cost_of(TrainConfig(), "watts")
     assert set(COST_TITLES) == set(COSTS)

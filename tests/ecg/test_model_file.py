@@ -85,7 +85,7 @@ def test_every_value_of_the_metadata_is_json(file: Path) -> None:
         ({"split": "changed"}, "the content does not match its digest"),
         ({"digest": True, "classes": ["N", "V"]}, "its classes is .* Use the version"),
         ({"digest": True, "sampling_rate": 125.0}, "its sampling_rate is 125.0"),
-        ({"digest": True, "config": {"model": "gru"}}, "unknown model 'gru'; known: .* Use the"),
+        ({"digest": True, "config": {"model": "gru"}}, "model 'gru', not one of .* Use the"),
         ({"digest": True, "config": {"model": "simple", "speed": 1}}, "has no field 'speed'"),
         ({"digest": True, "config": [1]}, "does not say which network it holds"),
         ({"digest": True, "config": {"model": 3}}, "does not say which network it holds"),
@@ -209,5 +209,5 @@ def test_an_own_network_is_never_used_for_a_file_that_does_not_name_its_source(
     # Rule: a network of the same name that happens to be loaded is another network.
     load_user_file(networks)
     rewrite(file, digest=True, config={"model": "linear", "units": 7})
-    with pytest.raises(DataError, match=r"unknown model 'linear'; known: simple, .* Use the"):
+    with pytest.raises(DataError, match=r"unknown model 'linear', not one of simple, .* Use the"):
         ecg.load_model(file)

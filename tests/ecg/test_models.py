@@ -335,5 +335,5 @@ def test_every_parameter_is_used(name: str) -> None:
 
 
 def test_unknown_model_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown model 'resnet'; known: simple, four-"):
+    with pytest.raises(UsageError, match=r"unknown model 'resnet'\. Use one of: simple, four-"):
         build("resnet")

@@ -193,7 +193,7 @@ def test_unusable_files_are_refused(run: Command, model: Path, tmp_path: Path) -
     (tmp_path / "taken").touch()
     make_record(tmp_path, "a")
     done = run("predict", model, tmp_path / "a", "-o", tmp_path / "taken" / "beats.csv")
-    assert (done.code, "cannot write" in done.err) == (1, True)
+    assert (done.code, "Cannot write" in done.err) == (1, True)
 
 
 def test_beats_in_a_gap_are_left_out_and_counted(run: Command, model: Path, tmp_path: Path) -> None:

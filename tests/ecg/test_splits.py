@@ -213,7 +213,9 @@ def test_a_part_without_beats_is_refused() -> None:
 
 
 def test_unknown_split_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown split 'random'; .*intra-patient, inter-patient"):
+    with pytest.raises(
+        UsageError, match=r"unknown split 'random'\. .*intra-patient, inter-patient"
+    ):
         make_split("random", toy_heartbeats(50))
 
 

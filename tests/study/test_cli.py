@@ -47,10 +47,10 @@ def test_help_does_not_show_a_password(typed: Command, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--space", "imbalanse"), "unknown space 'imbalanse'; known spaces: architecture, "),
-        (("--budget", "huge"), "unknown budget 'huge'; known budgets: smoke, quick, short, paper"),
-        (("--split", "random"), "unknown split 'random'; known"),
-        (("--device", "tpu"), "unknown device 'tpu'; use auto, cpu, cuda or cuda:N"),
+        (("--space", "imbalanse"), "unknown space 'imbalanse'. Use one of: architecture, "),
+        (("--budget", "huge"), "unknown budget 'huge'. Use one of: smoke, quick, short, paper"),
+        (("--split", "random"), "unknown split 'random'. Use one of"),
+        (("--device", "tpu"), "unknown device 'tpu'. Use one of: auto, cpu, cuda, cuda:N"),
         (("--sampler", "magic"), "unknown sampler 'magic'. Use one of: tpe, random, gp, grid"),
         (("--pruner", "magic"), "unknown pruner 'magic'. Use one of: median, hyperband, none"),
         (("--prune-patience", "-1"), "--prune-patience must be 0 or more"),

@@ -17,8 +17,8 @@ import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from ecg.errors import UsageError
+from ecg.files import write_text
 from study.run.queue import FINISHED
-from study.storage.files import write_text
 from study.storage.studies import load_study, open_storage
 from tests.support.setting import found, start
 

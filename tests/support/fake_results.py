@@ -9,7 +9,7 @@ import pandas as pd
 
 from ecg.metrics import scores
 from ecg.training.config import PROTOCOL
-from search_spaces.tables import Row, configurations
+from search_spaces.tables import TableRow, configurations
 from study.storage.attributes import PLANNED
 from study.storage.results import results_of_rows
 from study.storage.results_checks import SHARED
@@ -31,11 +31,11 @@ def fake_confusion(
     return matrix
 
 
-def fake_digest(row: Row) -> str:
+def fake_digest(row: TableRow) -> str:
     return sha256(repr(sorted(row.configuration.items(), key=str)).encode()).hexdigest()[:16]
 
 
-def fake_result(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
+def fake_result(row: TableRow, repeat: int, **changes: Any) -> dict[str, Any]:
     """One complete run; the same row and repeat give the same scores."""
     digest = fake_digest(row)
     rng = np.random.default_rng([int(digest[:8], 16), repeat])
@@ -72,7 +72,7 @@ def fake_result(row: Row, repeat: int, **changes: Any) -> dict[str, Any]:
     return run | changes
 
 
-def unfinished_result(row: Row, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
+def unfinished_result(row: TableRow, repeat: int, state: str, **changes: Any) -> dict[str, Any]:
     """A run without scores."""
     kept = ("configuration", "repeat", "seed", *SHARED)
     whole = fake_result(row, repeat)
@@ -81,7 +81,7 @@ def unfinished_result(row: Row, repeat: int, state: str, **changes: Any) -> dict
 
 
 def fake_results(
-    seeds: int = 3, rows: Sequence[Row] | None = None, changes: Mapping[str, Any] | None = None
+    seeds: int = 3, rows: Sequence[TableRow] | None = None, changes: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
     """Complete runs of all published configurations, or of some."""
     chosen = configurations() if rows is None else rows
@@ -90,7 +90,7 @@ def fake_results(
     )
 
 
-def fake_runs(runs: Sequence[tuple[Row, int]], **identity: Any) -> pd.DataFrame:
+def fake_runs(runs: Sequence[tuple[TableRow, int]], **identity: Any) -> pd.DataFrame:
     """Trials of a study of planned runs: one complete run per row and seed.
 
     Args:

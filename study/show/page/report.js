@@ -5,12 +5,12 @@ const NARROW = 620; // pixels; on a narrower page plots side by side are stacked
 const PANEL = 230; // least height of a stacked plot in pixels
 
 // Use the page's colours, so that plots follow the reader's light or dark scheme.
-function themed(figure) {
+function themed(plot) {
   const css = getComputedStyle(document.documentElement);
   const text = css.getPropertyValue("--text").trim();
   const grid = css.getPropertyValue("--grid").trim();
   const page = css.getPropertyValue("--page").trim();
-  const { data, layout } = JSON.parse(JSON.stringify(figure).replaceAll(INK, text));
+  const { data, layout } = JSON.parse(JSON.stringify(plot).replaceAll(INK, text));
   layout.paper_bgcolor = layout.plot_bgcolor = page;
   for (const name of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(name)) {
@@ -65,12 +65,12 @@ function stack(data, layout, width) {
   layout.margin = { ...layout.margin, t: legend + 20, b: 10 };
 }
 
-const figures = JSON.parse(document.getElementById("figures").textContent);
+const plots = JSON.parse(document.getElementById("plots").textContent);
 const config = { responsive: true, displaylogo: false, displayModeBar: false };
 
 async function draw(id) {
   const place = document.getElementById(id);
-  const { data, layout } = themed(figures[id]);
+  const { data, layout } = themed(plots[id]);
   if (place.clientWidth < NARROW && innerWidth < NARROW) stack(data, layout, place.clientWidth);
   place.style.height = `${layout.height}px`;
   await Plotly.react(place, data, layout, config);
@@ -78,7 +78,7 @@ async function draw(id) {
 }
 
 async function drawAll() {
-  for (const id of Object.keys(figures)) {
+  for (const id of Object.keys(plots)) {
     // A folded plot has no width yet; it is drawn when it is opened.
     if (document.getElementById(id).closest("details:not([open])")) continue;
     await draw(id);

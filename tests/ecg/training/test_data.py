@@ -109,7 +109,9 @@ def test_device_names() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "meta", "cuda:x", ""])
 def test_unknown_device_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(UsageError, match=f"unknown device '{name}'; use auto, cpu, cuda or cuda:N"):
+    with pytest.raises(
+        UsageError, match=f"unknown device '{name}'. Use one of: auto, cpu, cuda, cuda:N"
+    ):
         find_device(name)
 
 

@@ -62,7 +62,9 @@ def test_a_cuda_precision_is_found_by_name(name: str) -> None:
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="unknown precision 'fp8'; use auto, fp32, tf32, bf16"):
+    with pytest.raises(
+        UsageError, match=r"unknown precision 'fp8'\. Use one of: auto, fp32, tf32, bf16"
+    ):
         find_precision("fp8", CPU)
 
 

@@ -80,7 +80,7 @@ def test_a_trial_can_be_named(typed: Command, searched: str, tmp_path: Path) -> 
         (("--trial", 7), "has no complete trial 7. Name one of its complete trials: 0, 1, 2."),
         (("--trial", 1, "--confirmed"), "Use --trial or --confirmed, not both"),
         (("--confirmed",), "is not confirmed yet. Confirm it with: python -m study confirm"),
-        (("--format", "pickle"), "unknown --format pickle; known: safetensors, onnx, keras"),
+        (("--format", "pickle"), "unknown format 'pickle'. Use one of: safetensors, onnx, keras"),
         (("--format", "onnx"), "must end in .onnx for --format onnx"),
     ],
 )
@@ -106,7 +106,7 @@ def test_damaged_weights_and_a_place_that_cannot_be_written_are_named(
     (tmp_path / "file").touch()
     words = ("-o", tmp_path / "file" / "x.safetensors", "--storage", searched)
     done = typed("export-model", NAME, *words)
-    assert (done.code, "cannot write" in done.err) == (1, True)
+    assert (done.code, "Cannot write" in done.err) == (1, True)
     for path in (tmp_path / "artifacts").iterdir():
         path.write_bytes(path.read_bytes()[:-5])
     done = typed("export-model", NAME, "-o", tmp_path / "x.safetensors", "--storage", searched)
@@ -178,7 +178,7 @@ def test_readings_of_the_test_part_are_logged_and_shown(
 
     file = tmp_path / "best.safetensors"
     assert typed("export-model", NAME, "-o", file, "--storage", searched).code == 0
-    assert "the test part was never read" in typed("show", NAME, "--storage", searched).out
+    assert "The test part was not read." in typed("show", NAME, "--storage", searched).out
     log = tmp_path / "test-reads.jsonl"
     words = ["ecg", "evaluate", str(file), "synthetic", "--log", str(log)]
     for _ in range(2):
@@ -187,4 +187,4 @@ def test_readings_of_the_test_part_are_logged_and_shown(
             main()
         assert not ended.value.code
     shown = typed("show", NAME, "--storage", searched).out
-    assert "the test part was read 2 times by `ecg evaluate`" in shown
+    assert "The test part was read twice by `ecg evaluate`" in shown

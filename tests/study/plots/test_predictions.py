@@ -19,7 +19,8 @@ from study.plots import (
     reliability_diagram,
 )
 from study.plots.style import baseline_of, best_of
-from study.storage.artifacts import Predictions, artifact_folder
+from study.storage.artifacts import artifact_folder
+from study.storage.predictions import Predictions
 from study.storage.trials_table import load_trials, study_trials
 from tests.support.fake_study import fill
 from tests.support.toy import toy_heartbeats

@@ -95,7 +95,7 @@ def test_a_run_from_the_command_line(tiny: Path, sqlite_url: str) -> None:
     result = finish(start(*words, "--storage", sqlite_url))
     assert (result.code, result.err) == (0, "")
     assert f"new study '{NAME}'" in result.out
-    assert "the test part is not touched" in result.out
+    assert "the test part is not read" in result.out
     assert "trial 1 complete" in result.out
     assert f"python -m study confirm {NAME}" in result.out
     assert "\x1b" not in result.out
@@ -119,7 +119,7 @@ def test_the_same_command_continues(run: Command, sqlite_url: str) -> None:
     again = run("--trials", 1)
     assert again.code == 0
     assert "continuing study" in again.out
-    assert "all 1 are finished already" in again.out
+    assert "the trial is already finished" in again.out
     assert [lasting(trial) for trial in trials_of(sqlite_url)] == before
     assert run("--trials", 3).code == 0
     trials = trials_of(sqlite_url)
@@ -184,7 +184,7 @@ def test_a_search_never_has_the_test_part(
     assert not used & test_rows
     assert [bench.test for bench in benches] == [None, None]
     assert not any("test" in name for trial in trials_of(sqlite_url) for name in trial.user_attrs)
-    assert "the test part was never read" in result.out
+    assert "The test part was not read." in result.out
 
 
 def test_everything_about_a_trial_is_stored(run: Command, tiny: Path, sqlite_url: str) -> None:
@@ -250,7 +250,7 @@ def test_a_grid_is_run_whole(run: Command, sqlite_url: str) -> None:
     trials = trials_of(sqlite_url)
     assert states(trials) == ["complete"] * 6  # the baseline is no point of the grid
     assert len({trial.params["learning_rate"] for trial in trials}) == 6
-    assert "all 6 are finished already" in run("--sampler", "grid").out
+    assert "all 6 trials are already finished" in run("--sampler", "grid").out
 
 
 def test_a_trial_added_by_hand_is_not_the_best_so_far(run: Command, sqlite_url: str) -> None:
@@ -397,10 +397,10 @@ def test_finished_runs_are_never_run_again(run: Command, small_table: str, sqlit
     name = "tables-synthetic-intra-patient-smoke"
     first = run("--space", small_table)
     assert first.code == 0, first.err
-    assert "2 planned runs (configuration x seed), 2 newly queued" in first.out
+    assert "2 planned runs (configuration x seed), 2 added to the queue" in first.out
     before = [lasting(trial) for trial in trials_of(sqlite_url, name)]
     more = run("--space", small_table, "--seeds", 2)
-    assert "4 planned runs (configuration x seed), 2 newly queued" in more.out
+    assert "4 planned runs (configuration x seed), 2 added to the queue" in more.out
     trials = trials_of(sqlite_url, name)
     assert states(trials) == ["complete"] * 4
     assert [lasting(trial) for trial in trials[:2]] == before
@@ -413,8 +413,8 @@ def test_finished_runs_are_never_run_again(run: Command, small_table: str, sqlit
         assert trial.user_attrs["test"].keys() == trial.user_attrs["validation"].keys()
         assert trial.user_attrs["test_read"]["reason"] == "a published table"
     fewer = run("--space", small_table)
-    assert "2 planned runs (configuration x seed), 0 newly queued" in fewer.out
-    assert "all 2 are finished already" in fewer.out
+    assert "2 planned runs (configuration x seed), 0 added to the queue" in fewer.out
+    assert "all 2 planned runs are already finished" in fewer.out
 
 
 def test_a_failed_planned_run_is_run_again(
@@ -425,7 +425,7 @@ def test_a_failed_planned_run_is_run_again(
     run("--space", small_table)
     name = "tables-synthetic-intra-patient-smoke"
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete"]
-    assert "1 newly queued" in run("--space", small_table).out
+    assert "1 added to the queue" in run("--space", small_table).out
     assert states(trials_of(sqlite_url, name)) == ["fail", "complete", "complete"]
 
 
@@ -526,7 +526,7 @@ def test_a_named_study_takes_its_own_settings(
     assert command in shown.replace("\n", "")
     again = typed("run", "--study", "my own", "--storage", sqlite_url)
     assert again.code == 0, again.err
-    assert "all 2 are finished already" in again.out
+    assert "all 2 trials are already finished" in again.out
     assert [lasting(trial) for trial in trials_of(sqlite_url, "my own")] == before
 
 
@@ -543,7 +543,7 @@ def test_a_typed_option_overrides_the_setting_of_the_study(
     assert typed(*alone, "--trials", 2, "--sampler", "random").code == 0
     settings = load_study(open_storage(sqlite_url), "one").user_attrs["settings"]
     assert (settings["trials"], settings["sampler"], settings["seed"]) == (2, "random", 3)
-    assert "all 2 are finished already" in typed(*alone).out
+    assert "all 2 trials are already finished" in typed(*alone).out
 
 
 def test_a_named_study_keeps_weights_by_its_own_rule(

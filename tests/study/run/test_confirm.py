@@ -104,7 +104,7 @@ def test_a_confirmation_reads_the_test_part_once_per_run(
     found = typed(*confirm)
     assert (found.code, found.err) == (0, "")
     assert "no difference can be significant" in " ".join(found.out.split())
-    assert "the test part was never read" in typed("show", NAME, "--storage", sqlite_url).out
+    assert "The test part was not read." in typed("show", NAME, "--storage", sqlite_url).out
 
     trials = load_trials(sqlite_url, f"{NAME}-confirm")
     assert trials["state"].tolist() == ["complete"] * len(trials)
@@ -114,7 +114,7 @@ def test_a_confirmation_reads_the_test_part_once_per_run(
     searched = load_trials(sqlite_url, NAME)
     assert not set(trials["seed"]) & set(searched["seed"])
     shown = typed("show", f"{NAME}-confirm", "--storage", sqlite_url).out
-    assert f"the test part was read {len(trials)} times" in shown
+    assert f"The test part was read {len(trials)} times" in shown
 
     # The findings are kept: `show` and the report of the search and of its confirmation print them.
     for name in (NAME, f"{NAME}-confirm"):

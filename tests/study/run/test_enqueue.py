@@ -27,7 +27,7 @@ def test_a_queued_configuration_is_trained_next(
     assert f"queued in '{NAME}'" in done.out
     assert "--trials 2" in done.out
     again = typed("enqueue", NAME, word, "--storage", sqlite_url)
-    assert (again.code, "trial 1 of 'mine' already (waiting)" in again.err) == (2, True)
+    assert (again.code, "trial 1 of 'mine' already (queued)" in again.err) == (2, True)
     assert typed("run", "--study", NAME, "--trials", 2, "--storage", sqlite_url).code == 0
     rows = read_study(sqlite_url, NAME).rows
     assert [row["state"] for row in rows][1] in ("complete", "pruned")

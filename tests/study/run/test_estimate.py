@@ -84,8 +84,8 @@ def test_a_network_is_timed_once_and_scaled_to_the_beats_of_the_budget(
 def test_a_study_prints_how_long_it_will_take(
     typed: Callable[..., Typed], toy_data: None, tiny: Path, sqlite_url: str
 ) -> None:
-    # Rule: before the first training a line has the runs left, jobs, threads and the time: at most,
-    # and from the epochs of finished trials where there are some; a smoke run has no time.
+    # Rule: before the first training a line has the trials left, jobs, threads and the time: at
+    # most, and from the epochs of finished trials where there are some; a smoke run has no time.
     def line(*words: object) -> str:
         setting = ("--data", "synthetic", "--space", tiny, "--storage", sqlite_url)
         result = typed("run", *setting, *words)
@@ -95,9 +95,9 @@ def test_a_study_prints_how_long_it_will_take(
         return line
 
     first = line("--budget", "quick", "--trials", 1)
-    assert first.startswith("1 run left, 1 job of 1 thread: at most ")
+    assert first.startswith("1 trial left, 1 job of 1 thread: at most ")
     assert "on this machine with the baseline's network; early stopping usually" in first
     more = line("--budget", "quick", "--trials", 3)
-    assert more.startswith("2 runs left, 1 job of 1 thread: about ")
+    assert more.startswith("2 trials left, 1 job of 1 thread: about ")
     assert more.endswith(" without early stopping")
-    assert line("--budget", "smoke", "--trials", 1) == "1 run left, 1 job of 1 thread"
+    assert line("--budget", "smoke", "--trials", 1) == "1 trial left, 1 job of 1 thread"

@@ -60,7 +60,7 @@ def test_winners_are_cross_validated_without_the_test_part(
         patch.setattr(trial_module, "measure", measured)
         done = searched("--folds", 3, "--seeds", 2)
     assert (done.code, done.err) == (0, "")
-    assert "12 planned runs (configuration x seed x fold), 12 newly queued" in done.out
+    assert "12 planned runs (configuration x seed x fold), 12 added to the queue" in done.out
     said = " ".join(done.out.split())
     assert "The test part was not read." in said
     assert "Use 7 folds or more." in said
@@ -78,7 +78,7 @@ def test_winners_are_cross_validated_without_the_test_part(
     assert read_identity(sqlite_url, FOLDED)["split"] == "inter-patient-3-folds"
 
     # The same command trains nothing again, and more seeds only the new ones.
-    assert "all 12 are finished already" in searched("--folds", 3, "--seeds", 2).out
+    assert "all 12 planned runs are already finished" in searched("--folds", 3, "--seeds", 2).out
     assert "18 planned runs (configuration x seed x fold), 6 newly" in searched(
         "--folds", 3, "--seeds", 3
     ).out  # fmt: skip
@@ -87,7 +87,7 @@ def test_winners_are_cross_validated_without_the_test_part(
     for name in (NAME, FOLDED):
         shown = typed("show", name, "--storage", sqlite_url).out
         assert "confirmed on 3 folds of the training records" in shown
-        assert "the test part was never read" in shown
+        assert "The test part was not read." in shown
         assert "Se(V)" in shown
         page = render_report([load_trials(sqlite_url, name)])
         assert "Confirmed on 3 folds of the training records" in page

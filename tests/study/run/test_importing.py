@@ -107,7 +107,7 @@ def test_a_study_continues_from_imported_runs(
     typed("import-results", exported, "--storage", sqlite_url)
     more = typed("run", *options(small_table, sqlite_url), "--seeds", 3)
     assert more.code == 0, more.err
-    assert "6 planned runs (configuration x seed), 2 newly queued" in more.out
+    assert "6 planned runs (configuration x seed), 2 added to the queue" in more.out
     study = load_study(open_storage(sqlite_url), NAME)
     assert count_states(study) == {"complete": 6}
     assert ["imported" in trial.user_attrs for trial in study.trials] == [True] * 4 + [False] * 2
@@ -115,7 +115,7 @@ def test_a_study_continues_from_imported_runs(
         assert typed(*words, "--storage", sqlite_url).code == 0
     tables = typed("export-tables", "--storage", sqlite_url, "--output", tmp_path / "tables")
     assert tables.code == 0
-    assert "the test part was read 6 times" in typed("show", NAME, "--storage", sqlite_url).out
+    assert "The test part was read 6 times" in typed("show", NAME, "--storage", sqlite_url).out
 
 
 def test_nothing_is_taken_twice(typed: Command, exported: Path, sqlite_url: str) -> None:
@@ -138,8 +138,8 @@ def test_a_queued_run_is_not_trained_beside_the_imported_one(
     assert count_states(study) == {"complete": 4, "fail": 1}
     assert "no failed trials" in typed("retry", NAME, "--storage", sqlite_url).out
     more = typed("run", *options(small_table, sqlite_url), "--seeds", 2)
-    assert "4 planned runs (configuration x seed), 0 newly queued" in more.out
-    assert "all 4 are finished already" in more.out
+    assert "4 planned runs (configuration x seed), 0 added to the queue" in more.out
+    assert "all 4 planned runs are already finished" in more.out
 
 
 def open_studies(url: str, exported: Path) -> None:

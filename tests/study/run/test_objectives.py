@@ -158,7 +158,7 @@ def test_a_twin_has_the_latency_of_the_first(run: Command, sqlite_url: str) -> N
         (("--objectives", "parameters,f1_macro"), "must begin with a score, not 'parameters'"),
         (("--objectives", "f1_macro"), "needs two or more different names"),
         (("--objectives", "f1_macro,f1_macro"), "needs two or more different names"),
-        (("--objectives", "f1_macro,size"), "unknown objective 'size'; known: recall_macro"),
+        (("--objectives", "f1_macro,size"), "unknown objective 'size'. Use one of: recall_macro"),
         (("--objectives", ""), "unknown objective ''"),
         (("--sampler", "nsga2"), "is for several objectives. Name them with --objectives"),
         (("--space", "table3", *TWO), "is for searches"),

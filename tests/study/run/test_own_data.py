@@ -166,4 +166,4 @@ def test_results_of_listed_records_are_imported_and_continued(
     assert typed("import-results", results, "--storage", other).code == 0
     ended = train(other, 2)
     assert ended.code == 0, ended.err
-    assert "2 newly queued" in ended.out
+    assert "2 added to the queue" in ended.out

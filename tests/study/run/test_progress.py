@@ -142,8 +142,7 @@ def test_plain_output_has_one_line_per_ended_trial(clock: list[float]) -> None:
         view(Progress(2, "interrupted"))
     lines = console.export_text().splitlines()
     assert lines[0] == (
-        "trial 0 complete, f1_macro 0.2500 (1/3 finished, best 0.2500, about 2 min left, "
-        "ends 12:01)"
+        "trial 0 complete, F1(M) 0.2500 (1/3 finished, best 0.2500, about 2 min left, ends 12:01)"
     )
     assert lines[1].startswith("trial 1 failed: [bold]no[/bold] luck luck ")
     assert lines[2] == (
@@ -166,13 +165,13 @@ def test_a_log_has_a_line_per_minute_about_long_trials(clock: list[float]) -> No
                 view(Progress(1, "running", second // 100, 100, 0.25))
     lines = console.export_text().splitlines()
     assert lines[0] == (
-        "trial 0 at epoch 6/100, f1_macro 0.5000 so far, at most 16 min left (0/4 finished, "
+        "trial 0 at epoch 6/100, F1(M) 0.5000 so far, at most 16 min left (0/4 finished, "
         "about 66 min left, ends 13:05)"
     )
     assert [line.partition(" at ")[0] for line in lines] == [
         "trial 0", "trial 1", "trial 0", "trial 1", "trial 0"
     ]  # fmt: skip
-    assert "trial 1 at epoch 1/100, f1_macro 0.2500 so far, at most" in lines[1]
+    assert "trial 1 at epoch 1/100, F1(M) 0.2500 so far, at most" in lines[1]
 
 
 def test_the_live_view_keeps_its_lines_on_80_columns(clock: list[float]) -> None:
@@ -204,7 +203,7 @@ def test_the_live_view_keeps_its_lines_on_80_columns(clock: list[float]) -> None
         )
     for number, line in zip((991, 992), lines[2:4], strict=True):
         assert line.startswith(f"  trial {number}")
-        assert line.rstrip().endswith("epoch 37/100  precision_macro 0.9000")
+        assert line.rstrip().endswith("epoch 37/100  precision(M) 0.9000")
     assert "…" not in "".join(lines)
 
 

@@ -69,7 +69,7 @@ def test_a_second_stage_trains_the_best_and_the_baseline(
     assert {trial.user_attrs["config"]["max_epochs"] for trial in study.trials} == {10}
     assert not any("test" in trial.user_attrs for trial in study.trials)
     for again in (searched(*command), searched("--study", LARGER)):
-        assert "all 3 are finished already" in again.out
+        assert "all 3 trials are already finished" in again.out
     assert searched("--study", LARGER, "--trials", 4).code == 0
     assert len(trials_of(sqlite_url, LARGER)) == 4
 

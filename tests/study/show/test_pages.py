@@ -95,7 +95,7 @@ def report(sqlite_url: str, tmp_path: Path, beats_at_hand: Heartbeats) -> Path:
 def test_report_draws_every_plot_and_runs_no_text(page: Chrome, report: Path) -> None:
     open_report(page, report)
     marks = page.execute_script(
-        "return [...document.querySelectorAll('.figure > div')]"
+        "return [...document.querySelectorAll('.drawing > div')]"
         ".map((f) => f.querySelectorAll('.trace, .hm, .contour').length)"
     )
     assert len(marks) == len(PLOTS)

@@ -179,7 +179,7 @@ def test_bad_names_are_reported(
     assert done.code == 0
     assert (tmp_path / "r.html").stat().st_size < 20e6
     wrong = typed("plots", "heartbeats", "--storage", sqlite_url, "--format", "gif")
-    assert (wrong.code, "Choose one of: svg, png" in wrong.err) == (2, True)
+    assert (wrong.code, "Use one of: svg, png" in wrong.err) == (2, True)
 
 
 @pytest.mark.parametrize("opens", [(), ("--open",)])

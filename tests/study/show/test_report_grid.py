@@ -10,7 +10,7 @@ ALL = [(row, seed) for row in configurations() for seed in range(2)]
 
 
 class Places:
-    """Keeps titles and sentences of the figures that it is given."""
+    """Keeps titles and sentences of the plots that it is given."""
 
     def __init__(self) -> None:
         """Start with none."""

@@ -14,12 +14,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pandas.testing import assert_frame_equal
 
 from ecg.budget import BUDGETS
-from ecg.errors import DataError
+from ecg.errors import DataError, OutputError
 from ecg.metrics import SCORES, scores
 from ecg.training.config import TrainConfig
 from search_spaces.tables import configurations
 from study.run.planned_runs import plan_runs, queue_missing
-from study.storage.files import OutputError
 from study.storage.results import (
     CONFIG_COLUMNS,
     FIRST,
@@ -215,7 +214,7 @@ BAD_RUNS = {
         ("1.5", "repeat must be a whole number"),
         ("", "needs a configuration and a repeat"),
     ],
-    "state": [("done", "unknown state 'done'; it must be one of complete")],
+    "state": [("done", "unknown state 'done'. Use one of: complete")],
     "versions": [("[]", "versions must be a mapping"), ("{", "versions is not valid JSON")],
     "data": [("", "complete but has no data")],
 }

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecg.errors import DataError, UsageError
+from ecg.errors import DataError, OutputError, UsageError
 from ecg.inter_patient import jk_index, record_interval
 from search_spaces.tables import (
     COLUMN_TITLES,
@@ -23,10 +23,9 @@ from search_spaces.tables import (
     configurations,
     find_table,
 )
-from study.storage.files import OutputError
 from study.storage.results import read_results, results_of_rows, write_results
 from study.tables.formats import FORMATS, Document, Grid, Score, write
-from study.tables.render import compare_splits, export_tables, render
+from study.tables.render import compare_splits, render, write_tables
 from tests.support.fake_results import fake_result, fake_results, unfinished_result
 from tests.support.toy import rule
 
@@ -238,7 +237,7 @@ def test_unfinished_runs_are_counted_and_never_dropped() -> None:
     assert [line[-1] for line in ours] == [
         "5",
         "3 of 5 seeds, 1 failed, 1 missing",
-        "0 of 5 seeds, 1 running, 1 waiting, 3 missing",
+        "0 of 5 seeds, 1 running, 1 queued, 3 missing",
         "0 of 5 seeds, 5 missing",
     ]
     assert ours[2][1:-1] == ours[3][1:-1] == ["—"] * 5
@@ -513,28 +512,28 @@ def test_scores_are_printed_without_minus_zero() -> None:
 
 def test_export_writes_one_file_per_table_and_format(tmp_path: Path) -> None:
     results = fake_results(2)
-    paths = export_tables(
+    paths = write_tables(
         results, tmp_path / "new" / "tables", ["table1", "table4"], formats=["markdown", "latex"]
     )
     assert [path.name for path in paths] == ["table1.md", "table1.tex", "table4.md", "table4.tex"]
     assert sorted(path.name for path in paths[0].parent.iterdir()) == [p.name for p in paths]
     assert paths[2].read_text(encoding="utf-8") == render(results, "table4")
-    assert len(export_tables(results, tmp_path / "all")) == 5
+    assert len(write_tables(results, tmp_path / "all")) == 5
 
 
 def test_export_of_a_mistake_writes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "tables"
     results = fake_results(1)
     with pytest.raises(UsageError, match="unknown table 'table9'"):
-        export_tables(results, folder, ["table1", "table9"])
+        write_tables(results, folder, ["table1", "table9"])
     with pytest.raises(UsageError, match=r"unknown format 'pdf'. Use one of: markdown, csv"):
-        export_tables(results, folder, formats=["markdown", "pdf"])
+        write_tables(results, folder, formats=["markdown", "pdf"])
     with pytest.raises(UsageError, match="digits must be between 1 and 12, not 0"):
-        export_tables(results, folder, digits=0)
+        write_tables(results, folder, digits=0)
     assert not folder.exists()
     folder.write_text("a file")
     with pytest.raises(OutputError, match=r"Cannot write .*table1.md"):
-        export_tables(results, folder)
+        write_tables(results, folder)
 
 
 def test_results_of_several_kinds_are_refused() -> None:
