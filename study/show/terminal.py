@@ -13,7 +13,7 @@ from ecg.heartbeats import CLASS_TITLES
 from study.show.front import front_table, say_front
 from study.show.scores import say_ceiling, validation_scores
 from study.show.text_tables import FittingTable
-from study.storage.confirmation import CONFIRMATION
+from study.storage.confirmation import CONFIRMATION, say_confirmed
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
     caution_of_budget,
@@ -39,13 +39,13 @@ SHOWN = (
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 
 
-def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
+def show_study(study: StudyRows, *, trials: int = 10, evaluations: int = 0) -> RenderableType:
     """Return the findings of a study.
 
     Args:
         study: a study with the attributes `SHOWN`.
         trials: number of the best trials to list.
-        readings: how often `ecg evaluate` read the test part.
+        evaluations: how often `ecg evaluate` read the test part.
     """
     identity = study.identity
     reasons = [row["test_read"]["reason"] for row in study.rows if "test_read" in row]
@@ -54,7 +54,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
         *([_text(say_objectives(identity))] if len(study.objectives) > 1 else []),
         _text(_say_trials(study)),
-        _text(say_test_reads(reasons, readings)),
+        _text(say_test_reads(reasons, evaluations, say_confirmed(study.name, study.confirmation))),
         _text(_say_weights(study.rows)),
     ]
     if limits := warn_of_limits(identity):
