@@ -134,7 +134,8 @@ def say_ceilings(counts: ArrayLike, part: str, titles: Mapping[str, str]) -> str
     ]
     if not absent or (titles and not reach):
         return ""
-    said = f"no {', '.join(absent)} beat in {part}"
+    named = " or ".join(absent) if len(absent) < 3 else ", ".join(absent)
+    said = f"no {named} beat in {part}"
     return f"{said}: {', '.join(reach)}" if reach else said
 
 

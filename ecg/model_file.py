@@ -215,6 +215,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise DataError(f"{path}: damaged ({error}). {EXPORT_AGAIN}") from None
     if facts.pop("digest", None) != _digest(metadata, weights):
         raise DataError(f"{path}: damaged: the content does not match its digest. {EXPORT_AGAIN}")
+    if broken := [name for name, one in weights.items() if not one.isfinite().all()]:
+        raise DataError(
+            f"{path}: the weights {broken[0]} are not all finite numbers. Export another trial."
+        )
     if not _is_described(facts):
         raise DataError(f"{path}: does not say which network it holds. {EXPORT_AGAIN}")
     return facts, weights

@@ -108,6 +108,10 @@ def check_network(name: str, fields: Mapping[str, Any]) -> None:
                     f"{own.place}: {subject} turns beats {shape} into {found}. It must return "
                     f"(2, {len(CLASSES)}): a logit per class."
                 )
+            if not logits.isfinite().all():
+                raise UsageError(
+                    f"{own.place}: {subject} returns logits that are not finite numbers."
+                )
             loss = nn.functional.cross_entropy(logits, torch.tensor([0, 1]))
             loss.backward()  # type: ignore[no-untyped-call]
         except UsageError:

@@ -105,6 +105,8 @@ def network(name: str, *, title: str | None = None) -> Callable[[Made], Made]:
     """
     frame = sys._getframe(1)
     file, line = Path(frame.f_code.co_filename).resolve(), frame.f_lineno
+    if not isinstance(name, str):  # @network without parentheses
+        raise UsageError(f'{file}:{line}: @network needs a name. Write @network("name").')
     where = f"{file}:{line}: the network '{name}'"
 
     def keep(build: Made) -> Made:

@@ -221,7 +221,7 @@ def _notes(
         yield "lead: " + ", ".join(
             f"{lead} of {_named([one.name for one in known if one.lead == lead])}" for lead in leads
         )
-    if rates := {one.rate for one in known} - {360.0}:
+    if rates := {one.rate for one in known if one.lead} - {360.0}:
         said = ", ".join(f"{rate:g} Hz" for rate in sorted(rates))
         yield f"resampled from {said} to 360 Hz; the window rule takes every third sample"
     if bare:

@@ -56,7 +56,7 @@ def from_text(text: str) -> RecordLists:
     """
     try:
         fields = json.loads(text)
-        groups = tuple(_names(PATIENTS, group) for group in fields.pop(PATIENTS, ()))
+        groups = {str(n): _names(PATIENTS, g) for n, g in enumerate(fields.pop(PATIENTS, ()))}
         return _checked("the stored records", fields, groups)
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"cannot read the stored records of a split ({error})") from None
@@ -77,20 +77,22 @@ def read_record_lists(path: Path) -> RecordLists:
             raise ValueError("too large for a list of records")
         fields: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except (OSError, RuntimeError, ValueError) as error:  # a TOML or UTF-8 error is a ValueError
+        if isinstance(error, FileNotFoundError):
+            raise UsageError(f"{path}: no such file") from None
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UsageError(f"{path}: not a readable TOML file ({reason}). {FORM}") from None
     patients = fields.pop(PATIENTS, {})
     try:
         if not isinstance(patients, dict):
             raise ValueError(f"{PATIENTS} is not a table")
-        groups = tuple(_names(f"{PATIENTS}.{name}", group) for name, group in patients.items())
+        groups = {name: _names(f"{PATIENTS}.{name}", group) for name, group in patients.items()}
         return _checked(str(path), fields, groups)
     except ValueError as error:
         raise UsageError(f"{path}: {error}. {FORM}") from None
 
 
 def _checked(
-    path: str, fields: Mapping[str, Any], patients: tuple[tuple[str, ...], ...]
+    path: str, fields: Mapping[str, Any], patients: Mapping[str, tuple[str, ...]]
 ) -> RecordLists:
     if unknown := sorted(set(fields) - set(PARTS)):
         raise ValueError(f"unknown entry {unknown[0]!r}")
@@ -109,7 +111,7 @@ def _checked(
                 raise UsageError(f"{path}: record {name} is {where}. Put it into one part, once.")
             part_of[name] = part
     grouped: dict[str, tuple[str, ...]] = {}
-    for group in patients:
+    for patient, group in patients.items():
         for name in group:
             if name in grouped and grouped[name] != group:
                 raise UsageError(
@@ -120,10 +122,10 @@ def _checked(
         if len(in_parts) > 1:
             (first, one), (second, other) = list(in_parts.items())[:2]
             raise UsageError(
-                f"{path}: one patient is in two parts: record {one} in {first}, record {other} in "
-                f"{second}. Put all records of a patient into one part."
+                f"{path}: the patient {patient} is in two parts: record {one} in {first}, record "
+                f"{other} in {second}. Put all records of a patient into one part."
             )
-    return RecordLists(lists["train"], lists["validation"], lists["test"], patients)
+    return RecordLists(lists["train"], lists["validation"], lists["test"], tuple(patients.values()))
 
 
 def _names(what: str, values: Any) -> tuple[str, ...]:

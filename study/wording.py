@@ -171,17 +171,20 @@ def say_states(states: Iterable[str], seconds: float) -> str:
     )
 
 
-def say_test_reads(reasons: Collection[str], evaluations: int = 0) -> str:
+def say_test_reads(reasons: Collection[str], evaluations: int = 0, confirmed: str = "") -> str:
     """Return a sentence on how often the test part was read, and why.
 
     Args:
         reasons: of each trial that was measured on it.
         evaluations: how often `ecg evaluate` read it.
+        confirmed: how often the study's confirmation read it, as text; "" for none.
     """
     said = []
     if reasons:
         why = ", ".join(sorted(set(reasons)))
         said.append(f"{say_times(len(reasons))}, once per trial: {why}")
+    if confirmed:
+        said.append(confirmed)
     if evaluations:
         said.append(f"{say_times(evaluations)} by `ecg evaluate`")
     return f"The test part was {'read ' + '; '.join(said) if said else 'not read'}."

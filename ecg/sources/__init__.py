@@ -142,5 +142,7 @@ def _require(path: Path) -> Found:
     if seen.unused:
         raise UsageError(f"{path} has no usable heartbeats: {seen.say_unused()}. {_ACCEPTED}")
     names = sorted(entry.name for entry in path.iterdir() if entry.name[0] != ".")
-    held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "") if names else "nothing"
+    if not names:
+        raise UsageError(f"{path}: the folder is empty. {_ACCEPTED}")
+    held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     raise UsageError(f"{path}: a folder that holds {held} but no heartbeats. {_ACCEPTED}")

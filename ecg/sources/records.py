@@ -69,8 +69,8 @@ def read_folder(
     beats = assemble(found, MITDB_SUBSET if is_subset else source)
     if len(beats) == 0:
         raise DataError(
-            f"{shown}: the annotations of {len(found)} records mark no beat. Use records whose "
-            f"{ANNOTATIONS} files mark every beat."
+            f"{shown}: the {ANNOTATIONS} files mark no beat (records read: {len(found)}). Use "
+            "records whose annotation files mark every beat."
         )
     return beats
 

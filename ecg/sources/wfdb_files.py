@@ -39,7 +39,16 @@ Annotate = Callable[
 
 
 class FileError(Exception):
-    """What is wrong with a file; `read_record` adds its folder and what to do."""
+    """What is wrong with a file; `read_record` adds its folder and what to do.
+
+    Args:
+        fault: what is wrong.
+        advice: what to do, if the advice of the database does not fit.
+    """
+
+    def __init__(self, fault: str, advice: str = "") -> None:
+        super().__init__(fault)
+        self.advice = advice
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ def read_record(
 
 def named(error: Exception, folder: Path, name: str, rules: Rules) -> DataError:
     """Return the error with folder, record and advice."""
-    return DataError(f"{folder}: record {name}: {error}. {rules.advice}")
+    advice = getattr(error, "advice", "") or rules.advice
+    return DataError(f"{folder}: record {name}: {error}. {advice}")
 
 
 def lead_names(header: Any) -> list[str]:
@@ -125,7 +135,7 @@ def _channel(header: Any, lead: str | None) -> int:
     for place, name in enumerate(names):
         if name.strip().lower() == lead.strip().lower():
             return place
-    raise FileError(f"there is no lead {lead!r}, only {', '.join(names)}")
+    raise FileError(f"there is no lead {lead!r}", f"Use one of: {', '.join(names)}.")
 
 
 def _patient(header: Any) -> str:
@@ -230,7 +240,7 @@ def _read_signal(
         raise FileError(f"{file} does not match the checksum in {path.name}{HEADER}")
     gaps: NDArray[np.bool_] = adc == -(2 ** (FORMATS[header.fmt[channel]] - 1))
     if gaps.all():
-        raise FileError(f"the lead {lead_names(header)[channel]} is one gap without any signal")
+        raise FileError(f"the lead {lead_names(header)[channel]} has no signal at all")
     return adc, gaps if gaps.any() else None
 
 
@@ -258,7 +268,8 @@ def read_annotations(
 
     name, length = f"{path.name}{suffix}", len(adc)
     if not Path(f"{path}{suffix}").is_file():
-        raise FileError(f"{name} missing")
+        advice = "" if suffix == ANNOTATIONS else "Leave `peaks` out to have R peaks detected."
+        raise FileError(f"{name} missing", advice)
     _check_end_marker(name, Path(f"{path}{suffix}").read_bytes())
     try:
         annotation = wfdb.rdann(str(path), suffix[1:])

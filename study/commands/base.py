@@ -50,14 +50,13 @@ def options(version: Version = False) -> None:
 
 def print_study(storage: str, name: str, *, trials: int) -> None:
     """Print what `show` says of a study."""
-    from ecg.test_part_log import NAME, readings_of
     from study.show.terminal import SHOWN, show_study
-    from study.storage.artifacts import artifact_folder
+    from study.storage.artifacts import count_evaluations
     from study.storage.reading import read_study
 
     study = read_study(storage, name, SHOWN)
-    readings = readings_of(artifact_folder(storage).parent / NAME, name)
-    make_console().print(show_study(study, trials=trials, readings=len(readings)))
+    evaluations = count_evaluations(storage, name)
+    make_console().print(show_study(study, trials=trials, evaluations=evaluations))
 
 
 def words_of_storage(storage: str) -> list[str]:

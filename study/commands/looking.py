@@ -68,8 +68,8 @@ def list_command(
     if as_json:
         print(terminal.as_json([terminal.study_facts(study) for study in studies]))
         return
-    # Names stay whole so that they can be copied: a terminal wraps lines, a pipe has no width.
-    console = make_console(width=WIDEST)
+    # Names stay whole so that they can be copied, and a pipe has no width.
+    console = make_console(width=None if sys.stdout.isatty() else WIDEST)
     console.print(
         terminal.list_studies(studies)
         if studies

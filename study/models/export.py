@@ -101,7 +101,7 @@ def export_model(
     if output.suffix != FORMATS[kind]:
         raise UsageError(f"{output} must end in {FORMATS[kind]} for --format {kind}.")
     if confirmed and trial is not None:
-        raise UsageError("--trial and --confirmed exclude each other. Leave one of them out.")
+        raise UsageError("Use --trial or --confirmed, not both.")
     rows = read_study(url, study, ("config",)).rows
     models = [row["config"]["model"] for row in rows if "config" in row]
     networks = load_networks(url, study, models, space)

@@ -91,8 +91,9 @@ class Plot:
 PLOTS = (
     Plot(
         "winners", "Best trial of each strategy, compared with the baseline", winners,
-        "Every mark is a trial; a ring marks the best of its row, labelled with its difference "
-        "from the baseline. The interval reflects the choice of validation beats, not the seed.",
+        "Every mark is a trial; a ring marks the best of its row by the objective, labelled with "
+        "its difference from the baseline. The interval reflects the choice of validation beats, "
+        "not the seed.",
         "winner", of_search=True, on_dashboard=True,
     ),
     Plot(

@@ -94,6 +94,9 @@ def pareto_front(trials: pd.DataFrame) -> go.Figure:
         if name in COSTS and ended[column].max() > LONG * ended[column].min() > 0:
             axis |= log_ticks(ended[column])
             axis["ticktext"] = [_short(float(text)) for text in axis["ticktext"]]
+        elif name in COSTS and ended[column].nunique() == 1:
+            value = float(ended[column].iloc[0])
+            axis |= {"tickvals": [value], "ticktext": [_short(value)]}
         figure.update_xaxes(**axis, **place)
     add_stops(figure, ended)
     figure.update_yaxes(title_text=plain(objective_label(first)), row=1, col=1)
@@ -104,5 +107,5 @@ def _short(value: float) -> str:
     """Return a number as a tick, such as "200k" or "1.5M"."""
     for step, sign in ((1e6, "M"), (1e3, "k")):
         if value >= step:
-            return f"{value / step:g}{sign}"
+            return f"{value / step:.4g}{sign}"
     return f"{value:g}"

@@ -22,7 +22,7 @@ from study.wording import counted
 
 PAIRS = 8  # of a true and a predicted class, the ones with most mistakes
 COLUMNS = 3  # beats of each pair
-ROW_HEIGHT = 145  # pixels
+ROW_HEIGHT = 155  # pixels
 
 
 @marked
@@ -52,7 +52,7 @@ def confident_mistakes(trials: pd.DataFrame, beats: Heartbeats | None = None) ->
     shown = [[*rows[:COLUMNS], *[None] * (COLUMNS - len(rows))] for _, rows in pairs]
     figure = make_subplots(
         rows=len(pairs), cols=COLUMNS, shared_xaxes="all", shared_yaxes="all",
-        horizontal_spacing=0.03, vertical_spacing=0.36 / len(pairs),
+        horizontal_spacing=0.03, vertical_spacing=0.42 / len(pairs),
         subplot_titles=[_title(found, beats, at) for row in shown for at in row],
     )  # fmt: skip
     for row, places in enumerate(shown, start=1):
@@ -146,7 +146,7 @@ def _title(found: Predictions, beats: Heartbeats, at: Any) -> str:
     if np.isnan(seconds):
         return said
     minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{said} at {minutes:.0f}:{rest:04.1f}"
+    return f"{said}<br>{minutes:.0f}:{rest:04.1f}"
 
 
 def _signal(beats: Heartbeats, row: int | None) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from study.plots.style import (
     baseline_of,
     best_of,
     colour_of,
+    log_ticks,
     marked,
     styled,
 )
@@ -61,10 +62,12 @@ def reliability_diagram(trials: pd.DataFrame) -> go.Figure:
         x=[0, 1], y=[0, 1], mode="lines", line={"color": INK, "dash": "dot", "width": 1.5},
         name="calibrated", hoverinfo="skip", row=1, col=1,
     )  # fmt: skip
+    counts: list[float] = []
     for trial, found, look in _chosen(trials):
         bins = reliability(found.label, found.probability)
         full = bins.beats > 0
         accuracy, beats = bins.accuracy[full], bins.beats[full]
+        counts += beats.tolist()
         bounds = np.array(
             [
                 binomtest(int(k), int(n)).proportion_ci(method="wilson")
@@ -81,7 +84,7 @@ def reliability_diagram(trials: pd.DataFrame) -> go.Figure:
             row=1, col=1,
         )  # fmt: skip
         figure.add_scatter(
-            x=(np.arange(BINS) + 0.5) / BINS, y=np.where(full, bins.beats, np.nan), **look,
+            x=bins.confidence[full], y=beats, **look,
             mode="lines+markers", showlegend=False, cliponaxis=False,
             hovertemplate="%{y:,} beats<extra></extra>", row=2, col=1,
         )  # fmt: skip
@@ -90,7 +93,7 @@ def reliability_diagram(trials: pd.DataFrame) -> go.Figure:
     said = f"confidence<br>({BINS} bins, n = {beats.sum():,} beats)"
     figure.update_xaxes(title_text=said, row=2, col=1)
     figure.update_yaxes(title_text="accuracy", range=[-0.02, 1.02], row=1, col=1)
-    figure.update_yaxes(title_text="beats", type="log", dtick=1, row=2, col=1)
+    figure.update_yaxes(title_text="beats", **log_ticks(counts), row=2, col=1)
     return figure
 
 

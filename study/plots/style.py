@@ -52,6 +52,7 @@ class Kind:
 
 
 DASHBOARD_HEIGHT = 460  # pixels; the dashboard cuts off anything taller
+MODE_BAR = ["zoom", "pan", "select", "lasso", "zoomin", "zoomout", "autoscale", "reset", "toimage"]
 _TAG = re.compile(r"<(?!(?:/?(?:b|i|sub|sup)|br|extra|/extra)\s*/?>)")
 
 
@@ -378,7 +379,7 @@ def on_any_background(figure: go.Figure) -> go.Figure:
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 11},
-        modebar={"bgcolor": "rgba(0,0,0,0)", "color": GREY, "activecolor": BLUE},
+        modebar={"remove": MODE_BAR},  # it would lie over the title
     )  # fmt: skip
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid)
     figure.update_yaxes(gridcolor=grid, zerolinecolor=grid)

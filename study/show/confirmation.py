@@ -18,6 +18,9 @@ from study.comparison import (
 from study.show.text_tables import FittingTable, html_table
 from study.storage.confirmation import Confirmation
 
+FIRST = CONFIRMED_COLUMNS[0]
+ALONE = CONFIRMED_COLUMNS.index("difference")  # columns of what is compared with nothing
+
 
 def show_confirmation(confirmation: Confirmation) -> RenderableType:
     """Return the findings of `confirm` for a terminal."""
@@ -25,7 +28,9 @@ def show_confirmation(confirmation: Confirmation) -> RenderableType:
     title = f"confirmed on {confirmation.measured_on} (study {confirmation.study})"
     parts.append(_table(title, confirmed_scores(confirmation)))
     if confirmation.ensembles:
-        parts += [_table("ensembles", ensemble_scores(confirmation)), Text(f"{ENSEMBLE_CAPTION}.")]
+        rows = [one.cells()[:ALONE] for one in ensemble_scores(confirmation)]
+        parts.append(FittingTable("ensembles", CONFIRMED_COLUMNS[:ALONE], rows, wraps=FIRST))
+        parts.append(Text(f"{ENSEMBLE_CAPTION}."))
     return Group(*parts, *map(Text, confirmation_notes(confirmation)))
 
 
@@ -35,16 +40,16 @@ def confirmation_section(confirmation: Confirmation) -> str:
     parts.append(_html_table(confirmed_scores(confirmation)))
     if confirmation.ensembles:
         parts.append(f"<p>{html.escape(ENSEMBLE_CAPTION)}.</p>")
-        parts.append(_html_table(ensemble_scores(confirmation)))
+        parts.append(_html_table(ensemble_scores(confirmation), ALONE))
     parts += [f'<p class="soft">{html.escape(n)}</p>' for n in confirmation_notes(confirmation)]
     return "".join(parts)
 
 
 def _table(title: str, found: Iterable[ConfirmedScore]) -> FittingTable:
     rows = [one.cells() for one in found]
-    return FittingTable(title, CONFIRMED_COLUMNS, rows, wraps=CONFIRMED_COLUMNS[0])
+    return FittingTable(title, CONFIRMED_COLUMNS, rows, wraps=FIRST)
 
 
-def _html_table(found: Iterable[ConfirmedScore]) -> str:
-    table = html_table(CONFIRMED_COLUMNS, [one.cells() for one in found])
+def _html_table(found: Iterable[ConfirmedScore], columns: int | None = None) -> str:
+    table = html_table(CONFIRMED_COLUMNS[:columns], [one.cells()[:columns] for one in found])
     return f'<div class="table">{table}</div>'

@@ -15,7 +15,7 @@ from study.plots.front import front_of
 from study.plots.style import objective_of
 from study.show.front import say_front
 from study.show.scores import say_ceiling
-from study.storage.confirmation import BASELINE_LABEL, Confirmation
+from study.storage.confirmation import BASELINE_LABEL, Confirmation, say_confirmed
 from study.storage.trials_table import is_search
 from study.wording import (
     caution_of_budget,
@@ -59,10 +59,14 @@ def say_caution(trials: pd.DataFrame, best: pd.Series | None) -> str:
     if best is None:
         return ""
     chosen = "front" if has_several(trials.attrs.get("identity", {})) else "winner"
+    is_confirmed = trials.attrs.get("confirmation") is not None
     said = (
         "One run each: the intervals are bootstraps of the validation beats and do not cover how "
         f"runs differ by seed. The {chosen} was chosen on these same beats, so its score is likely "
-        "too high. To measure it on the test part over fresh seeds: python -m study confirm.",
+        "too high.",
+        ""
+        if is_confirmed
+        else "To measure it on the test part over fresh seeds: python -m study confirm.",
         say_ceiling(best.to_dict(), objective_of(trials)),
         caution_of_budget(best.get("budget", "paper")),
     )
@@ -90,7 +94,9 @@ def say_confirmation(confirmation: Confirmation | None) -> str:
 def say_reads(trials: pd.DataFrame) -> str:
     """Return how often the trials of a study read the test part, and why."""
     reads = trials["test_read"].dropna() if "test_read" in trials else ()
-    return say_test_reads([str(read["reason"]) for read in reads])
+    confirmed = say_confirmed(trials.attrs.get("study", ""), trials.attrs.get("confirmation"))
+    evaluations = trials.attrs.get("evaluations", 0)
+    return say_test_reads([str(read["reason"]) for read in reads], evaluations, confirmed)
 
 
 def say_verdict(trials: pd.DataFrame, best: pd.Series | None, baseline: pd.Series | None) -> str:

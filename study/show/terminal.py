@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ecg.heartbeats import CLASS_TITLES
 from study.show.front import front_table, say_front
 from study.show.scores import say_ceiling, validation_scores
 from study.show.text_tables import FittingTable
-from study.storage.confirmation import CONFIRMATION
+from study.storage.confirmation import CONFIRMATION, say_confirmed
 from study.storage.rows import Row, StudyRows, finished_rows, is_trained
 from study.wording import (
     caution_of_budget,
@@ -40,13 +39,13 @@ SHOWN = (
 SETTINGS = ("source", "split", "budget", "device", "precision")  # of a study, in the list
 
 
-def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> RenderableType:
+def show_study(study: StudyRows, *, trials: int = 10, evaluations: int = 0) -> RenderableType:
     """Return the findings of a study.
 
     Args:
         study: a study with the attributes `SHOWN`.
         trials: number of the best trials to list.
-        readings: how often `ecg evaluate` read the test part.
+        evaluations: how often `ecg evaluate` read the test part.
     """
     identity = study.identity
     reasons = [row["test_read"]["reason"] for row in study.rows if "test_read" in row]
@@ -55,7 +54,7 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
         _text(f"space {identity.get('space')}, {say_identity(identity)}"),
         *([_text(say_objectives(identity))] if len(study.objectives) > 1 else []),
         _text(_say_trials(study)),
-        _text(say_test_reads(reasons, readings)),
+        _text(say_test_reads(reasons, evaluations, say_confirmed(study.name, study.confirmation))),
         _text(_say_weights(study.rows)),
     ]
     if limits := warn_of_limits(identity):
@@ -87,30 +86,30 @@ def show_study(study: StudyRows, *, trials: int = 10, readings: int = 0) -> Rend
     return Group(*parts)
 
 
-def list_studies(studies: Sequence[StudyRows]) -> Table:
+def list_studies(studies: Sequence[StudyRows]) -> FittingTable:
     """Return a table with one row per study; the studies have the attributes `LISTED`."""
-    table = Table(box=None, padding=(0, 2, 0, 0), caption_justify="left")
     several = any(len(study.directions) > 1 for study in studies)
-    for column in ("study", "state", "last active", "best", "baseline", "finished", "workers",
-                   *SETTINGS, *(("front",) if several else ())):  # fmt: skip
-        table.add_column(column, no_wrap=True)
-    for study in studies:
-        table.add_row(
-            _text(study.name),
+    columns = ["study", "state", "last active", "best", "baseline", "finished", "workers",
+               *SETTINGS, *(("front",) if several else ())]  # fmt: skip
+    rows = [
+        [
+            one_line(study.name),
             state_of(study),
             "-" if study.active is None else study.active.strftime("%Y-%m-%d %H:%M"),
             *("-" if r is None else f"{r['value']:.4f}" for r in (study.best, study.baseline)),
             f"{_count_finished(study)}/{len(study.rows)}",
             str(study.workers),
-            *(_text(study.identity.get(key, "?")) for key in SETTINGS),
+            *(one_line(study.identity.get(key, "?")) for key in SETTINGS),
             *([_count_front(study)] if several else []),
-        )
-    table.caption = (
+        ]
+        for study in studies
+    ]
+    caption = (
         "interrupted: some trials are queued, or running without a worker; finished: complete or "
         "pruned trials; best and baseline: objective on validation"
-        + ("; front: trials that no other trial beats in every objective" if several else "")
+        + ("; front: trials that no other trial dominates" if several else "")
     )
-    return table
+    return FittingTable("", columns, rows, caption=caption, is_boxed=False)
 
 
 def state_of(study: StudyRows) -> str:

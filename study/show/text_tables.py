@@ -4,6 +4,7 @@ import html
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -23,6 +24,7 @@ class FittingTable:
         rows: cells, shown as they are.
         wraps: the title of a column whose long cells wrap.
         caption: below it.
+        is_boxed: whether lines surround the cells.
     """
 
     title: str
@@ -30,12 +32,17 @@ class FittingTable:
     rows: Sequence[Sequence[str]]
     wraps: str = ""
     caption: str = ""
+    is_boxed: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield what rich prints."""
         above = Text(self.title, style="table.title")
         below = Text(self.caption, style="table.caption") if self.caption else None
-        table = Table(title=above, title_justify="left", caption=below)
+        table = Table(
+            title=above or None, title_justify="left", caption=below, caption_justify="left",
+            box=HEAVY_HEAD if self.is_boxed else None,
+            padding=(0, 1) if self.is_boxed else (0, 2, 0, 0),
+        )  # fmt: skip
         for title, *cells in zip(self.columns, *self.rows, strict=True):
             texts = [Text(title), *map(Text, cells)]
             wraps = title == self.wraps
@@ -48,12 +55,15 @@ class FittingTable:
         if Measurement.get(console, options.update(width=1000), table).minimum <= options.max_width:
             yield table
             return
-        yield above
+        if above:
+            yield above
         for row in self.rows:
             first, *others = zip(self.columns, row, strict=True)
             yield Text(" ".join(filter(None, first)))
             yield from (
-                Padding(Text(f"{name} {cell}"), (0, 0, 0, 2), expand=False) for name, cell in others
+                Padding(Text(f"{name} {cell}"), (0, 0, 0, 2), expand=False)
+                for name, cell in others
+                if cell
             )
         if below:
             yield below

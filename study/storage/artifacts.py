@@ -29,6 +29,8 @@ from optuna.trial import FrozenTrial
 
 from ecg.errors import DataError
 from ecg.files import replacing
+from ecg.test_part_log import NAME as LOG
+from ecg.test_part_log import readings_of
 from study.storage.database import folder_beside
 from study.storage.facts import IDENTITY_KEY
 from study.storage.predictions import load_predictions
@@ -108,6 +110,17 @@ class TrialFiles(WholeFiles):
 def artifact_folder(storage: str) -> Path:
     """Return the artifact folder of a database: beside an SQLite file, otherwise in results/."""
     return folder_beside(storage) / FOLDER
+
+
+def count_evaluations(storage: str, study: str) -> int:
+    """Return how often `ecg evaluate` read the test part of a study, by the logs that are here.
+
+    Args:
+        storage: URL of the database.
+        study: name of the study.
+    """
+    logs = {folder.resolve() / LOG for folder in (folder_beside(storage), Path("results"))}
+    return sum(len(readings_of(log, study)) for log in logs)
 
 
 def keep_files(

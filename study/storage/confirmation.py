@@ -7,6 +7,7 @@ from typing import Any
 from ecg.budget import BUDGETS
 from ecg.folds import LEAST_FOLDS, MOST_FOLDS, folds_of
 from study.storage.attributes import PLANNED
+from study.wording import say_times
 
 CONFIRMATION = "confirmation"  # attribute of the confirming study
 BASELINE_LABEL = "baseline"  # label of the configuration that the others are compared with
@@ -124,3 +125,16 @@ def _runs(
                 measured = {"fold": repeat % folds, "confusion": row["confusion"]}
             found.setdefault(repeat, {"repeat": repeat, **measured})
     return [found[repeat] for repeat in sorted(found)]
+
+
+def say_confirmed(study: str, confirmation: Confirmation | None) -> str:
+    """Return how often the confirmation of a study read the test part; "" if it did not.
+
+    Args:
+        study: name of the study; its own reads are not those of a confirmation.
+        confirmation: its confirmation, or the one that it is.
+    """
+    if confirmation is None or confirmation.folds or confirmation.study == study:
+        return ""
+    number = sum(map(len, confirmation.runs.values()))
+    return f"{say_times(number)} by the study {confirmation.study}" if number else ""

@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.distributions import distribution_to_json
 
 from ecg.errors import UsageError
-from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder
+from study.storage.artifacts import VALIDATION_PREDICTIONS, artifact_folder, count_evaluations
 from study.storage.attributes import PLANNED
 from study.storage.confirmation import CONFIRMATION
 from study.storage.front import directions_of
@@ -75,7 +75,8 @@ def study_trials(study: optuna.Study, *, curves: bool = True) -> pd.DataFrame:
         (`study.storage.predictions.Predictions`). Values that a trial does not have are missing.
         `attrs` has the name of the study, its identity, the distributions of its parameters
         (JSON), its confirmation (`study.storage.confirmation.Confirmation` or None), and
-        `data_path`, where its data were when it last ran ("" if unknown).
+        `data_path`, where its data were when it last ran ("" if unknown), and `evaluations`, how
+        often `ecg evaluate` read its test part.
     """
     if (database := database_of(study)) is not None:
         found = read_study(database.url, study.study_name, _wanted(curves), foreign=True)
@@ -111,6 +112,7 @@ def _with_predictions(url: str, study: StudyRows) -> pd.DataFrame:
     table = _as_table(study)
     with suppress(UsageError):  # damaged settings
         table.attrs["data_path"] = str(read_settings(url, study.name)[1].get("data", ""))
+    table.attrs["evaluations"] = count_evaluations(url, study.name)
     return table
 
 
@@ -122,6 +124,7 @@ def _as_table(study: StudyRows) -> pd.DataFrame:
     table.attrs["distributions"] = dict(study.distributions)
     table.attrs["confirmation"] = study.confirmation
     table.attrs["data_path"] = ""
+    table.attrs["evaluations"] = 0
     return table
 
 

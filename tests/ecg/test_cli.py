@@ -357,7 +357,7 @@ def test_another_lead_is_packed_by_name(run: Runner, holter: Path, tmp_path: Pat
     assert "6 with V1 at 250 Hz" in run("describe", "--data", tmp_path / "v1.npz").out
     ended = run("prepare", "--data", holter, "--lead", "aVF")
     assert ended.code == 1
-    assert "record p0: there is no lead 'aVF', only V1, II" in ended.err
+    assert "record p0: there is no lead 'aVF'. Use one of: V1, II" in ended.err
 
 
 def test_own_records_are_audited(run: Runner, holter: Path, tmp_path: Path) -> None:

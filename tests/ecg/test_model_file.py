@@ -103,6 +103,19 @@ def test_a_file_that_this_version_cannot_use_is_refused(
     assert str(file) in str(refused.value)
 
 
+def test_weights_that_are_no_numbers_are_refused(file: Path) -> None:
+    # A network of them would call every beat normal.
+    with safe_open(file, "pt") as opened:
+        metadata = dict(opened.metadata())
+        weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    name = min(weights)
+    weights[name] = torch.full_like(weights[name], torch.nan)
+    save_file(weights, file, metadata)
+    rewrite(file, digest=True)
+    with pytest.raises(DataError, match=f"the weights {name} are not all finite numbers"):
+        ecg.load_model(file)
+
+
 def test_a_file_of_weights_is_not_a_model_file(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"1.weight": torch.ones(3)}, path, {"epoch": "3"})

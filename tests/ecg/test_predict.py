@@ -156,7 +156,7 @@ def test_rows_of_csv_files_and_tables_are_classified(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("--lead", "aVR"), 1, "record a: there is no lead 'aVR', only II, V1"),
+        (("--lead", "aVR"), 1, "record a: there is no lead 'aVR'. Use one of: II, V1"),
         (("--peaks", "qrs"), 1, "record a: a.qrs missing"),
         (("--device", "tpu"), 2, "unknown device 'tpu'"),
     ],

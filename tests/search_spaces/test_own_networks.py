@@ -106,6 +106,13 @@ BROKEN = {
         TINY.replace('"tiny"', '"coupled"'), r"^\S+mine\.py:5: .* 'coupled': .* already shipped",
     ),
     "a name twice": (TINY + TINY, r"mine\.py:9: .* 'tiny': .* already defined on line 5"),
+    "no name": (
+        TINY.replace('@network("tiny", title="Tiny")', "@network"), r"mine\.py:5: @network needs a name",
+    ),
+    "no numbers": (
+        TINY.replace("blocks, 5))", "blocks, 5), nn.Threshold(9e9, float('nan')))"),
+        r"mine\.py:5: .* returns logits that are not finite numbers",
+    ),
     "unnamed parameters": (TINY.replace("(blocks)", "(**all)"), r"without \* or \*\*"),
 }  # fmt: skip
 

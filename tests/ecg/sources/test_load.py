@@ -130,7 +130,7 @@ def test_unusable_data_is_refused_with_what_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, found in (
         (tmp_path, "a folder that holds empty, notes.txt but no heartbeats"),
-        (tmp_path / "empty", "a folder that holds nothing"),
+        (tmp_path / "empty", "the folder is empty"),
         (tmp_path / "notes.txt", "not a ZIP, .npz or CSV file"),
         (tmp_path / "missing", "no such file or folder"),
         ("sinthetic", "no such file or folder"),

@@ -95,7 +95,7 @@ def test_lead_two_is_taken_where_records_have_it_and_another_by_name(tmp_path: P
     other = read(tmp_path, lead="v1")
     assert [other.records[number].lead for number in (1, 2)] == ["V1", "V1"]
     assert other.fingerprint != beats.fingerprint
-    with pytest.raises(DataError, match=r"record a: there is no lead 'V5', only V1, II"):
+    with pytest.raises(DataError, match=r"record a: there is no lead 'V5'. Use one of: V1, II"):
         read(tmp_path, lead="V5")
 
 
@@ -124,7 +124,7 @@ def test_beats_in_a_gap_are_left_out_and_counted(form: str, rate: float, tmp_pat
 
 def test_a_lead_that_is_one_gap_is_refused(tmp_path: Path) -> None:
     write_record(tmp_path, "a", gap=slice(None))
-    with pytest.raises(DataError, match="record a: the lead MLII is one gap without any signal"):
+    with pytest.raises(DataError, match="record a: the lead MLII has no signal at all"):
         read(tmp_path)
 
 
@@ -206,7 +206,7 @@ def test_a_faulty_record_is_named_with_the_cause_and_what_to_do(
 def test_annotations_without_a_beat_are_refused(tmp_path: Path) -> None:
     # afdb's annotations are rhythms only.
     write_record(tmp_path, "a", symbols=["+", "+", "+"])
-    with pytest.raises(DataError, match="the annotations of 1 records mark no beat"):
+    with pytest.raises(DataError, match=r"the \.atr files mark no beat"):
         read(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Rules of `export-model`: which trial, what the file says, and what is refused."""
 
+import html
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,7 @@ def test_a_trial_can_be_named(typed: Command, searched: str, tmp_path: Path) -> 
     ("words", "message"),
     [
         (("--trial", 7), "has no complete trial 7. Name one of its complete trials: 0, 1, 2."),
-        (("--trial", 1, "--confirmed"), "--trial and --confirmed exclude each other"),
+        (("--trial", 1, "--confirmed"), "Use --trial or --confirmed, not both"),
         (("--confirmed",), "is not confirmed yet. Confirm it with: python -m study confirm"),
         (("--format", "pickle"), "unknown format 'pickle'. Use one of: safetensors, onnx, keras"),
         (("--format", "onnx"), "must end in .onnx for --format onnx"),
@@ -188,3 +189,13 @@ def test_readings_of_the_test_part_are_logged_and_shown(
         assert not ended.value.code
     shown = typed("show", NAME, "--storage", searched).out
     assert "The test part was read twice by `ecg evaluate`" in shown
+    # A confirmation reads it too, and the report says the same.
+    words = ("confirm", NAME, "--top", 1, "--seeds", 1, "--data", "synthetic")
+    assert typed(*words, "--storage", searched).code == 0
+    said = f"The test part was read twice by the study {NAME}-confirm; twice by `ecg evaluate`."
+    assert said in " ".join(typed("show", NAME, "--storage", searched).out.split())
+    page = tmp_path / "report.html"
+    assert typed("report", NAME, "-o", page, "--storage", searched).code == 0
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    assert said in text
+    assert "To measure it on the test part" not in text

@@ -26,6 +26,12 @@ def brute(trials: pd.DataFrame, columns: list[str], signs: list[int]) -> set[int
     }
 
 
+def test_networks_of_one_size_have_one_tick(sqlite_url: str) -> None:
+    trials = study_trials(fill(sqlite_url, trials=6, objectives="f1_macro,parameters"))
+    trials["value_parameters"] = 1_686_725.0
+    assert pareto_front(trials).layout.xaxis.ticktext == ("1.687M",)
+
+
 @pytest.mark.parametrize("objectives", SEVERAL_OBJECTIVES)
 def test_the_plot_rings_the_front(sqlite_url: str, objectives: str) -> None:
     # Rule: every complete trial is drawn once a panel; the ringed ones are the front.

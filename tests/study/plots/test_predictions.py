@@ -115,7 +115,7 @@ def test_mistakes_are_those_of_highest_confidence_per_pair(
     first = mine[np.argmax(confidence[mine])]
     row = one.row[first]
     seconds = beats_at_hand.sample[row] / 360
-    place = f"{beats_at_hand.record[row]} at {seconds // 60:.0f}:{seconds % 60:04.1f}"
+    place = f"{beats_at_hand.record[row]}<br>{seconds // 60:.0f}:{seconds % 60:04.1f}"
     assert drawn.layout.annotations[0].text == f"{confidence[first]:.0%}<br>{place}"
     signal = np.asarray(drawn.data[0].y)
     shown = ~np.isnan(signal)

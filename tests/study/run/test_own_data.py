@@ -121,7 +121,7 @@ def test_lists_that_leak_or_do_not_fit_start_no_study(
         ("train = ['p0']\nvalidation = ['p1']\ntest = ['x']", "--records-file lists the record x"),
         (
             "train = ['p0']\nvalidation = ['p1']\ntest = ['p2']\n[patients]\na = ['p0', 'p2']",
-            "one patient is in two parts",
+            "is in two parts",
         ),
     ):
         path.write_text(text)

@@ -108,8 +108,8 @@ def test_what_the_objective_can_reach_is_said() -> None:
     # Rule: a class without a validation beat caps the objective; Q does not cap F1(N, S, V).
     best = pd.Series({"budget": "paper", "confusion": np.diag([90, 0, 5, 2, 0]).tolist()})
     for objective, said in {
-        "f1_macro": "No S, Q beat in validation: F1(M) is at most 0.6000.",
-        "f1_nsv": "No S, Q beat in validation: F1(N, S, V) is at most 0.6667.",
+        "f1_macro": "No S or Q beat in validation: F1(M) is at most 0.6000.",
+        "f1_nsv": "No S or Q beat in validation: F1(N, S, V) is at most 0.6667.",
         "f1_weighted": "",
     }.items():
         trials = pd.DataFrame()
