@@ -107,7 +107,8 @@ BROKEN = {
     ),
     "a name twice": (TINY + TINY, r"mine\.py:9: .* 'tiny': .* already defined on line 5"),
     "no name": (
-        TINY.replace('@network("tiny", title="Tiny")', "@network"), r"mine\.py:5: @network needs a name",
+        TINY.replace('@network("tiny", title="Tiny")', "@network"),
+        r"mine\.py:5: @network needs a name",
     ),
     "no numbers": (
         TINY.replace("blocks, 5))", "blocks, 5), nn.Threshold(9e9, float('nan')))"),
