@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import storage_report, training_report
+from benchmarks import agreement, storage_report, training_report
 from study.storage.recordings import read_recording
 from study.tables.export import export_table_files, read_runs
 
@@ -35,6 +35,10 @@ def test_tables_render_again_to_the_committed_bytes(tmp_path: Path) -> None:
 def test_benchmark_pages_render_again(name: str, render: Callable[[Any], str]) -> None:
     measured = json.loads((RESULTS / "benchmarks" / f"{name}.json").read_text("utf-8"))
     assert render(measured) == (RESULTS / "benchmarks" / f"{name}.md").read_text("utf-8")
+
+
+def test_the_agreement_of_budgets_follows_from_the_results() -> None:
+    assert agreement.render() == agreement.PAGE.read_text("utf-8")
 
 
 def test_recordings_hold_enough_real_trials() -> None:

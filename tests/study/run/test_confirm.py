@@ -101,10 +101,12 @@ def test_a_confirmation_reads_the_test_part_once_per_run(
     search = ("run", "--space", tiny, "--budget", "smoke", "--trials", 2, *SHARED, sqlite_url)
     assert typed(*search).code == 0
     confirm = ("confirm", NAME, "--top", 1, "--seeds", 2, *SHARED, sqlite_url)
+    show = ("show", NAME, "--storage", sqlite_url)
+    assert "The test part was not read." in typed(*show).out
     found = typed(*confirm)
     assert (found.code, found.err) == (0, "")
     assert "no difference can be significant" in " ".join(found.out.split())
-    assert "The test part was not read." in typed("show", NAME, "--storage", sqlite_url).out
+    assert f"The test part was read 4 times by the study {NAME}-confirm." in typed(*show).out
 
     trials = load_trials(sqlite_url, f"{NAME}-confirm")
     assert trials["state"].tolist() == ["complete"] * len(trials)
