@@ -90,7 +90,7 @@ class Plot:
 
 PLOTS = (
     Plot(
-        "winners", "Best trial of each strategy, compared with the baseline", winners,
+        "winners", "Best trial of each strategy", winners,
         "Every mark is a trial; a ring marks the best of its row by the objective, labelled with "
         "its difference from the baseline. The interval reflects the choice of validation beats, "
         "not the seed.",

@@ -24,7 +24,7 @@ from study.plots.style import (
 )
 from study.wording import score_title
 
-MEANS = {"alpha": "alpha (class weights)", "ratio": "ratio (sampler)"}
+MEANS = {"alpha": "alpha<br>(class weights)", "ratio": "ratio<br>(sampler)"}
 SCORES = ("f1_macro", "f1_weighted")
 DASHED = {"color": INK, "dash": "dash", "width": 1.5}  # the baseline
 

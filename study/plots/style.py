@@ -52,7 +52,9 @@ class Kind:
 
 
 DASHBOARD_HEIGHT = 460  # pixels; the dashboard cuts off anything taller
-MODE_BAR = ["zoom", "pan", "select", "lasso", "zoomin", "zoomout", "autoscale", "reset", "toimage"]
+MODE_BAR = [  # its buttons
+    *("zoom", "pan", "select", "lasso", "zoomin", "zoomout", "autoscale", "resetscale", "toimage"),
+]
 _TAG = re.compile(r"<(?!(?:/?(?:b|i|sub|sup)|br|extra|/extra)\s*/?>)")
 
 
@@ -379,7 +381,8 @@ def on_any_background(figure: go.Figure) -> go.Figure:
     figure.update_layout(
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 11},
-        modebar={"remove": MODE_BAR},  # it would lie over the title
+        # It would lie over the title; its logo stays.
+        modebar={"remove": MODE_BAR, "bgcolor": "rgba(0,0,0,0)", "color": GREY},
     )  # fmt: skip
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid)
     figure.update_yaxes(gridcolor=grid, zerolinecolor=grid)
