@@ -4,10 +4,16 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import TrialState
+from sqlalchemy import Connection
+
+from study.storage.lean import utc
 
 HEARTBEAT_SECONDS = 15
 GRACE_SECONDS = 60  # without a heartbeat for this long, a worker is considered dead
@@ -64,3 +70,14 @@ class Watch:
             known, since = before.get(key, (None, now))
             self._seen[key] = (beat, since if known == beat else now)
         return {i for i, (_, since) in self._seen.items() if now - since > GRACE_SECONDS}
+
+
+def count_workers(connection: Connection, key: int) -> int:
+    """Count the running trials of a study with a recent heartbeat, by the clock of the database."""
+    trial, beat = models.TrialModel, models.TrialHeartbeatModel
+    heard = connection.execute(
+        sqlalchemy.select(beat.heartbeat, sqlalchemy.func.current_timestamp())
+        .join(trial, trial.trial_id == beat.trial_id)
+        .where(trial.study_id == key, trial.state == TrialState.RUNNING)
+    )
+    return sum(utc(now) - utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)

@@ -8,7 +8,6 @@ locked, and only what was asked for is read.
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from typing import Any
 
 import sqlalchemy
@@ -41,8 +40,8 @@ from study.storage.facts import (
     read_facts,
     warn_of_damage,
 )
-from study.storage.heartbeats import GRACE_SECONDS
-from study.storage.lean import DAMAGES, find_distribution, here, utc
+from study.storage.heartbeats import count_workers
+from study.storage.lean import DAMAGES, find_distribution, here
 from study.storage.rows import (
     ATTRIBUTES,
     EXAMPLES,
@@ -261,7 +260,7 @@ def _read(
         rows,
         directions=directions,
         active=here(max(times, default=None)),
-        workers=_count_workers(connection, key),
+        workers=count_workers(connection, key),
         confirmation=_read_confirmation(connection, name, known)
         if CONFIRMATION in wanted
         else None,
@@ -270,17 +269,6 @@ def _read(
         of = {number: key for key, number in numbers.items()}.get(number_of_training(best))
         best |= {} if of is None else _read_examples(connection, name, of, best["number"])
     return study
-
-
-def _count_workers(connection: Connection, key: int) -> int:
-    """Count the running trials with a recent heartbeat, by the clock of the database."""
-    trial, beat = models.TrialModel, models.TrialHeartbeatModel
-    heard = connection.execute(
-        sqlalchemy.select(beat.heartbeat, sqlalchemy.func.current_timestamp())
-        .join(trial, trial.trial_id == beat.trial_id)
-        .where(trial.study_id == key, trial.state == TrialState.RUNNING)
-    )
-    return sum(utc(now) - utc(last) <= timedelta(seconds=GRACE_SECONDS) for last, now in heard)
 
 
 def _read_confirmation(
