@@ -117,9 +117,9 @@ PLOTS = (
     ),
     Plot(
         "mistakes", "Mistakes made with the most confidence", confident_mistakes,
-        "Each row is a pair, true class first, with its number of mistakes, and shows the three "
-        "of highest probability: record and time (min:s) lead to the place in the recording. A "
-        "confident mistake may also be a wrong label.",
+        "Each row is one of the eight pairs with the most mistakes, true class first, and shows "
+        "the three of highest probability: record and time (min:s) lead to the place in the "
+        "recording. A confident mistake may also be a wrong label.",
         "mistakes",
     ),
     Plot(
