@@ -167,3 +167,17 @@ def test_results_of_listed_records_are_imported_and_continued(
     ended = train(other, 2)
     assert ended.code == 0, ended.err
     assert "2 added to the queue" in ended.out
+
+
+def test_data_that_are_gone_are_named(
+    run: Command, typed: Command, lab: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Rule: a study whose data were moved does not continue with others; the message says where
+    # they were.
+    assert run("--study", "mine").code == 0
+    lab.rename(lab.with_name(f"moved-{lab.name}"))
+    monkeypatch.setenv("ECG_DATA", "synthetic")
+    refused = typed("run", "--study", "mine", "--storage", sqlite_url)
+    assert refused.code == 2
+    assert "The study 'mine' was made with other data (lab, " in refused.err
+    assert f"It used {lab}." in refused.err

@@ -113,6 +113,14 @@ def test_a_database_without_tables_has_no_study(url: str, typed: Callable[..., T
     engine.dispose()
 
 
+def test_a_state_that_does_not_exist_is_named(sqlite_url: str, tmp_path: Path) -> None:
+    fill(sqlite_url)
+    with sqlite3.connect(tmp_path / "study.db") as connection:
+        connection.execute("UPDATE trials SET state = 'WEIRD' WHERE trial_id = 2")
+    with pytest.raises(StorageError, match="is not a usable Optuna database: 'WEIRD' is not"):
+        read_study(sqlite_url, "fake")
+
+
 def test_a_database_of_something_else_is_refused(sqlite_url: str, tmp_path: Path) -> None:
     # Rule: a file that is no database, or has other tables of these names, is named in one
     # sentence.
