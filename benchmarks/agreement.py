@@ -21,13 +21,13 @@ BUDGETS = ("quick", "short", "paper")
 
 
 def scores_of(budget: str) -> pd.Series:
-    """Return the mean validation F1(M) over seeds of each configuration, and its runs, by label."""
+    """Return the mean validation F1(M) over seeds of each configuration, by label."""
     path = RESULTS / "tables" / f"tables-mitdb-intra-patient-{budget}" / "results.csv"
     found: dict[str, list[float]] = {}
     for run in rows_of_results(read_results(path)):
         fields = {name: run[f"config_{name}"] for name in PUBLISHED_BASELINE}
         for row in configurations(("table4", "table5")):
-            if run["state"] == "complete" and dict(row.configuration) == fields:
+            if run["state"] == "complete" and row.configuration == fields:
                 found.setdefault(row.label, []).append(run["validation_f1_macro"])
     return pd.Series({label: pd.Series(scores).mean() for label, scores in found.items()})
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecg.errors import DataError
+from ecg.errors import DataError, use_one_of
 from ecg.heartbeats import Record
 from ecg.sources.mitdb_files import DOWNLOAD_AGAIN
 from ecg.sources.windows import Windows, cut_windows
@@ -135,7 +135,7 @@ def _channel(header: Any, lead: str | None) -> int:
     for place, name in enumerate(names):
         if name.strip().lower() == lead.strip().lower():
             return place
-    raise FileError(f"there is no lead {lead!r}", f"Use one of: {', '.join(names)}.")
+    raise FileError(f"there is no lead {lead!r}", use_one_of(names))
 
 
 def _patient(header: Any) -> str:
