@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TextIO, TypeVar
 
 import typer
 
@@ -64,13 +64,13 @@ def run_command(command: Callable[[], object], *, debug: bool = False) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader closed the pipe, as `head` does
-        _drop_output()
+        drop_output(sys.stdout)
         sys.exit(0)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
-            _drop_output()
+            drop_output(sys.stdout)
             print(
                 f"error: Cannot write the output: {error.strerror}. Free some space, or write it "
                 "to another disk.",
@@ -97,9 +97,12 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(number, "w"))
 
 
-def _drop_output() -> None:
-    """Drop the output, what is buffered too, which would fail again when the program ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop_output(stream: TextIO) -> None:
+    """Drop what is written to a stream from now on, and what it has buffered.
+
+    That would fail again when the program ends.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def as_typed(message: str) -> str:

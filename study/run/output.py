@@ -1,10 +1,11 @@
 """Printing while a study runs; it continues where the output fails: no reader, a full disk."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from ecg.console import drop_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,9 +64,8 @@ class _Lasting:
         return getattr(self.stream, name)
 
     def _fall_silent(self, error: OSError) -> None:
-        # Drops what is buffered too, or it would fail again when the program ends.
         with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            drop_output(self.stream)
         if self.report_to is not None:
             self.report_to.write(
                 f"warning: cannot write to standard output ({error.strerror}). The study continues "
